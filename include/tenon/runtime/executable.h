@@ -1,0 +1,82 @@
+#pragma once
+
+/// `Executable`: a plan with its compiled code, ready to call. One kernel (tn.build) or a whole
+/// network (tn.compile).
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tenon/runtime/array.h"
+#include "tenon/runtime/c_api.h"
+#include "tenon/runtime/plan.h"
+#include "tenon/support/error.h"
+
+namespace tenon {
+
+/// Raised when a call was stopped by `tenon_interrupt` (Ctrl-C). Python turns it into
+/// KeyboardInterrupt.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
+
+/// What an Executable is made of.
+struct ExecutableParts {
+  Plan plan;
+  std::vector<tenon_kernel_fn> kernels;  ///< one for each plan kernel, in order
+  std::vector<Array> constants;  ///< for each plan constant without data its array; else undefined
+  std::shared_ptr<const void> code =
+      nullptr;  ///< kept alive as long as the executable (the JIT's module)
+};
+
+/// Immutable; copies share. May be called from several threads at once.
+class Executable {
+ public:
+  Executable() = default;
+  /// Loads the plan. ModelError for a plan that does not hold together.
+  explicit Executable(ExecutableParts parts);
+
+  bool defined() const { return state_ != nullptr; }
+  const std::string& name() const;
+  /// The plan that it was made of (constants' data dropped).
+  const Plan& plan() const;
+  int num_inputs() const;
+  int num_results() const;
+  const std::shared_ptr<const void>& code() const;
+
+  /// Calls with new result arrays. Inputs that are not row-major or not aligned are copied first
+  /// (once for the call). Raises ShapeError, DTypeError, TargetError naming the argument;
+  /// IndexError from the kernels; Interrupted.
+  std::vector<Array> call(std::span<const Array> inputs) const;
+  /// Calls into the caller's arrays, which must be row-major, writable and of the right shape and
+  /// dtype.
+  void call_into(std::span<const Array> inputs, std::span<Array> results) const;
+  /// The fast path under both: descriptors as they are, no copies; `results` must have data.
+  void run(std::span<const DLTensor> inputs, std::span<const DLTensor> results) const;
+  /// Shapes of the results for inputs of these shapes.
+  std::vector<Shape> result_shapes(std::span<const DLTensor> inputs) const;
+  /// The loaded model, for callers of the C ABI; lives as long as the executable.
+  tenon_model* model() const;
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+/// Raises the class that belongs to `status`, with the runtime's last message; nothing for
+/// TENON_OK.
+void throw_if_error(tenon_status status);
+
+/// Number of threads that parallel loops use (tn.config.threads); 0 restores the default. Raises
+/// ResourceError or UserError.
+void set_num_threads(int num_threads);
+int num_threads();
+
+/// Makes SIGINT stop running calls (they raise Interrupted) and then call the handler installed
+/// before. Once per process.
+void install_interrupt_handler();
+
+}  // namespace tenon

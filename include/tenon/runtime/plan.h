@@ -1,0 +1,151 @@
+#pragma once
+
+/// `Plan`: what a compiled function or network does when called, as the compiler's floors build it.
+///
+/// A plan says how sizes follow from the inputs' shapes (an integer program), what is checked,
+/// where temporaries lie and which kernels run. `serialize` writes the flat format of
+/// plan_format.h, which the runtime loads; docs/design/plan.md explains both.
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "tenon/runtime/dtype.h"
+#include "tenon/runtime/plan_format.h"
+
+namespace tenon {
+
+/// Index of a value of the integer program.
+using PlanRegister = std::uint32_t;
+/// Index into Plan::buffers.
+using PlanBufferId = std::uint32_t;
+
+using PlanOp = plan_format::Op;
+using PlanCheckKind = plan_format::CheckKind;
+using PlanBufferKind = plan_format::BufferKind;
+using PlanSiteKind = plan_format::SiteKind;
+using PlanStepOp = plan_format::StepOp;
+inline constexpr std::uint32_t kPlanNone = plan_format::kNone;
+
+/// The integer program. Equal instructions are written once and constants are folded, so registers
+/// can be compared.
+class PlanProgram {
+ public:
+  PlanRegister constant(std::int64_t value);
+  /// Size of `axis` of input `input`.
+  PlanRegister dim(std::uint32_t input, std::uint32_t axis);
+  PlanRegister binary(PlanOp op, PlanRegister a, PlanRegister b);
+  PlanRegister add(PlanRegister a, PlanRegister b) { return binary(PlanOp::kAdd, a, b); }
+  PlanRegister sub(PlanRegister a, PlanRegister b) { return binary(PlanOp::kSub, a, b); }
+  PlanRegister mul(PlanRegister a, PlanRegister b) { return binary(PlanOp::kMul, a, b); }
+  PlanRegister floordiv(PlanRegister a, PlanRegister b) { return binary(PlanOp::kFloorDiv, a, b); }
+  PlanRegister floormod(PlanRegister a, PlanRegister b) { return binary(PlanOp::kFloorMod, a, b); }
+  PlanRegister min(PlanRegister a, PlanRegister b) { return binary(PlanOp::kMin, a, b); }
+  PlanRegister max(PlanRegister a, PlanRegister b) { return binary(PlanOp::kMax, a, b); }
+  PlanRegister select(PlanRegister condition, PlanRegister a, PlanRegister b);
+  /// ceil(a / b) * b for a constant b > 0: sizes of aligned temporaries.
+  PlanRegister round_up(PlanRegister a, std::int64_t multiple);
+  /// Product of `dims` times `element_bytes`.
+  PlanRegister bytes_of(const std::vector<PlanRegister>& dims, int element_bytes);
+
+  const std::vector<plan_format::Instruction>& instructions() const { return instructions_; }
+
+ private:
+  PlanRegister emit(const plan_format::Instruction& instruction);
+  bool is_constant(PlanRegister reg, std::int64_t* value) const;
+  std::vector<plan_format::Instruction> instructions_;
+};
+
+/// An input or result: dims are registers, compared with the caller's array at bind.
+struct PlanArgument {
+  std::string name;
+  DType dtype;
+  std::vector<PlanRegister> dims;
+  std::vector<PlanRegister> strides = {};  ///< in elements; empty: row-major
+  std::uint32_t alignment = 0;             ///< of the first element; 0: that of the element
+  std::uint32_t in_place_of = kPlanNone;   ///< for a result: the input whose memory it may be
+};
+
+/// A size with a name (te.symbol), defined by one axis of one input.
+struct PlanSymbol {
+  std::string name;
+  PlanRegister reg = 0;
+  std::uint32_t input = 0;
+  std::uint32_t axis = 0;
+  std::int64_t min = 0;
+  std::int64_t max = std::numeric_limits<std::int64_t>::max();
+  std::int64_t multiple_of = 1;
+};
+
+/// A further condition between two registers; `text` starts the message.
+struct PlanCheck {
+  PlanCheckKind kind = PlanCheckKind::kEqual;
+  PlanRegister a = 0;
+  PlanRegister b = 0;
+  std::string text;
+};
+
+struct PlanBuffer {
+  PlanBufferKind kind = PlanBufferKind::kArgument;
+  std::uint32_t index = 0;                ///< argument (results follow inputs) or constant
+  PlanRegister offset_bytes = kPlanNone;  ///< kPlanNone: 0
+  PlanRegister bytes = kPlanNone;         ///< kPlanNone: all of the argument or constant
+};
+
+/// Bytes that every call reads. `data` empty means that the loader gets a pointer to `bytes` bytes
+/// instead.
+struct PlanConstant {
+  std::string name;
+  DType dtype;
+  std::uint64_t bytes = 0;
+  std::uint32_t alignment = 64;
+  std::vector<std::uint8_t> data = {};
+};
+
+/// A checked access of a kernel; the n-th site is `tenon_index_error.site == n`.
+struct PlanSite {
+  PlanSiteKind kind = PlanSiteKind::kRead;
+  std::string buffer;  ///< for an assert: its message
+  std::uint32_t axis = 0;
+  std::string source = {};  ///< "file.py:14"
+};
+
+struct PlanKernel {
+  std::string name;
+  std::vector<PlanSite> sites = {};
+};
+
+struct PlanStep {
+  PlanStepOp op = PlanStepOp::kKernel;
+  std::uint32_t kernel = 0;  ///< index into Plan::kernels
+  std::vector<PlanBufferId> buffers =
+      {};                                 ///< kernel: in parameter order; copy: destination, source
+  std::vector<PlanRegister> sizes = {};   ///< values of Function.symbols in order
+  PlanRegister shared_bytes = kPlanNone;  ///< workspace of the call; kPlanNone: 0
+  PlanRegister worker_bytes = kPlanNone;  ///< workspace of each worker; kPlanNone: 0
+};
+
+struct Plan {
+  std::string name;
+  PlanProgram program;
+  std::vector<PlanArgument> inputs;
+  std::vector<PlanArgument> results;
+  std::vector<PlanSymbol> symbols;
+  std::vector<PlanCheck> checks;
+  std::vector<PlanBuffer> buffers;
+  std::vector<PlanConstant> constants;
+  std::vector<PlanKernel> kernels;
+  std::vector<PlanStep> steps;
+  PlanRegister arena_bytes = kPlanNone;  ///< size of the memory that workspace buffers lie in
+
+  /// Appends a buffer that is all of argument `index` (results follow inputs).
+  PlanBufferId add_argument_buffer(std::uint32_t index);
+  PlanBufferId add_constant_buffer(std::uint32_t index);
+  PlanBufferId add_workspace_buffer(PlanRegister offset_bytes, PlanRegister bytes);
+};
+
+/// The plan in the format of plan_format.h. Equal plans give equal bytes.
+std::vector<std::uint8_t> serialize(const Plan& plan);
+
+}  // namespace tenon

@@ -1,0 +1,208 @@
+#pragma once
+
+/// The records of the plan format, version 1; the prose is docs/design/plan.md.
+///
+/// A plan is one block of memory: `Header`, then `num_sections` times `Section`, then the sections,
+/// each 8-byte aligned. All numbers are little-endian. A section is an array of one record type,
+/// except kStrings (bytes, not terminated) and kData (constants). A reader checks every offset,
+/// count and index against the lengths before use and trusts nothing else.
+
+#include <cstdint>
+
+namespace tenon::plan_format {
+
+inline constexpr char kMagic[8] = {'T', 'E', 'N', 'O', 'N', 'P', 'L', 'N'};
+/// Readers accept an equal major version (upper 16 bits) and any minor one.
+inline constexpr std::uint32_t kVersion = 1u << 16;
+/// "absent", wherever an index is optional.
+inline constexpr std::uint32_t kNone = 0xffffffffu;
+
+/// What the sections are for. Each occurs at most once; a missing one is empty. Unknown kinds are
+/// ignored.
+enum class SectionKind : std::uint32_t {
+  kStrings = 1,
+  kInfo = 2,       ///< exactly one `Info`
+  kProgram = 3,    ///< `Instruction`
+  kIndices = 4,    ///< u32: lists that other records point into
+  kArguments = 5,  ///< `Argument`: inputs, then results
+  kSymbols = 6,    ///< `Symbol`
+  kChecks = 7,     ///< `Check`
+  kBuffers = 8,    ///< `BufferRecord`
+  kConstants = 9,  ///< `Constant`
+  kKernels = 10,   ///< `KernelRecord`
+  kSites = 11,     ///< `Site`
+  kSteps = 12,     ///< `Step`
+  kData = 13,      ///< bytes of embedded constants
+};
+
+struct Header {
+  char magic[8];
+  std::uint32_t version;
+  std::uint32_t num_sections;
+  std::uint64_t total_bytes;  ///< of the whole plan
+  std::uint32_t
+      crc32;  ///< CRC-32 (IEEE) of every section but kData, in table order; 0: not recorded
+  std::uint32_t flags;  ///< 0
+};
+
+struct Section {
+  std::uint32_t kind;   ///< SectionKind
+  std::uint32_t count;  ///< records (bytes for kStrings and kData when below 4 GiB, else 0)
+  std::uint64_t offset;
+  std::uint64_t bytes;
+};
+
+/// A piece of kStrings.
+struct StringRef {
+  std::uint32_t offset;
+  std::uint32_t length;
+};
+
+/// A run of kIndices.
+struct IndexList {
+  std::uint32_t begin;
+  std::uint32_t count;
+};
+
+struct Info {
+  StringRef name;  ///< what messages call the plan
+  std::uint32_t num_inputs;
+  std::uint32_t num_results;
+  std::uint32_t arena_bytes;  ///< register: bytes of memory that workspace buffers lie in; kNone: 0
+  std::uint32_t reserved;
+};
+
+/// Operations of the integer program. Instruction i writes register i; operands are earlier
+/// registers. 64-bit signed; add, sub and mul that overflow fail the bind. x floordiv 0 = x
+/// floormod 0 = 0.
+enum class Op : std::uint32_t {
+  kConstant = 0,  ///< imm
+  kDim = 1,       ///< size of axis b of argument a (an input)
+  kAdd = 2,
+  kSub = 3,
+  kMul = 4,
+  kFloorDiv = 5,
+  kFloorMod = 6,
+  kMin = 7,
+  kMax = 8,
+  kLess = 9,  ///< 1 or 0
+  kLessEqual = 10,
+  kEqual = 11,
+  kNotEqual = 12,
+  kSelect = 13,  ///< a != 0 ? b : c
+};
+inline constexpr std::uint32_t kNumOps = 14;
+
+struct Instruction {
+  std::uint32_t op;
+  std::uint32_t a;
+  std::uint32_t b;
+  std::uint32_t c;
+  std::int64_t imm;
+};
+
+/// An input or result. Dims and strides are registers; a dim that differs from its register fails
+/// the check by name.
+struct Argument {
+  StringRef name;
+  std::uint8_t code;  ///< DLDataTypeCode
+  std::uint8_t bits;
+  std::uint16_t lanes;
+  std::uint32_t alignment;    ///< of the first element, a power of two; 0: that of the element
+  IndexList dims;             ///< one register for each axis
+  IndexList strides;          ///< in elements; empty: row-major
+  std::uint32_t in_place_of;  ///< for a result: the input whose memory it may be; else kNone
+  std::uint32_t reserved;
+};
+
+/// A named size, taken from one axis of one input; used for messages and its own range.
+struct Symbol {
+  StringRef name;
+  std::uint32_t reg;
+  std::uint32_t argument;
+  std::uint32_t axis;
+  std::uint32_t reserved;
+  std::int64_t min;
+  std::int64_t max;          ///< INT64_MAX: none
+  std::int64_t multiple_of;  ///< at least 1
+};
+
+enum class CheckKind : std::uint32_t { kEqual = 0, kLessEqual = 1, kMultipleOf = 2 };
+
+/// registers a == b, a <= b or a multiple of b, else the bind fails with `text` and both values.
+struct Check {
+  std::uint32_t kind;
+  std::uint32_t a;
+  std::uint32_t b;
+  std::uint32_t reserved;
+  StringRef text;
+};
+
+enum class BufferKind : std::uint32_t { kArgument = 0, kWorkspace = 1, kConstant = 2 };
+
+/// Memory that steps use: an argument or constant (by index), or a range of the arena.
+struct BufferRecord {
+  std::uint32_t kind;
+  std::uint32_t index;         ///< of the argument or constant
+  std::uint32_t offset_bytes;  ///< register; kNone: 0. Workspace offsets are multiples of 64
+  std::uint32_t bytes;         ///< register; kNone for a whole argument or constant
+};
+
+struct Constant {
+  StringRef name;
+  std::uint8_t code;
+  std::uint8_t bits;
+  std::uint16_t lanes;
+  std::uint32_t alignment;  ///< a power of two, at most 4096
+  std::uint32_t embedded;   ///< 1: at `offset` of kData; 0: the loader's caller supplies the memory
+  std::uint32_t crc32;      ///< of the bytes; 0: not recorded
+  std::uint64_t offset;
+  std::uint64_t bytes;
+};
+
+struct KernelRecord {
+  StringRef name;
+  std::uint32_t sites_begin;  ///< its rows of kSites, in the order of tenon_index_error.site
+  std::uint32_t num_sites;
+};
+
+enum class SiteKind : std::uint32_t { kRead = 0, kWrite = 1, kAssert = 2 };
+
+/// A checked access of a kernel.
+struct Site {
+  StringRef buffer;  ///< for kAssert: the message
+  StringRef source;  ///< "file.py:14"; empty when unknown
+  std::uint32_t axis;
+  std::uint32_t kind;
+};
+
+/// All opcodes; a reader refuses those that it does not run.
+enum class StepOp : std::uint32_t {
+  kKernel = 0,
+  kExtern = 1,
+  kCopy = 2,
+  kFill = 3,
+  kBranch = 4,
+  kLoop = 5,
+  kSubPlan = 6,
+};
+inline constexpr std::uint32_t kNumStepOps = 7;
+
+/// kKernel: `index` is the kernel, `buffers` its buffers in parameter order, `sizes` registers,
+/// `shared_bytes` and `worker_bytes` registers of the workspace (kNone: 0). kCopy: `buffers` =
+/// destination, source (equal bytes).
+struct Step {
+  std::uint32_t op;
+  std::uint32_t index;
+  IndexList buffers;
+  IndexList sizes;
+  std::uint32_t shared_bytes;
+  std::uint32_t worker_bytes;
+};
+
+static_assert(sizeof(Header) == 32 && sizeof(Section) == 24 && sizeof(Info) == 24);
+static_assert(sizeof(Instruction) == 24 && sizeof(Argument) == 40 && sizeof(Symbol) == 48);
+static_assert(sizeof(Check) == 24 && sizeof(BufferRecord) == 16 && sizeof(Constant) == 40);
+static_assert(sizeof(KernelRecord) == 16 && sizeof(Site) == 24 && sizeof(Step) == 32);
+
+}  // namespace tenon::plan_format
