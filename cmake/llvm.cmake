@@ -1,0 +1,16 @@
+# The interface target tenon_llvm: LLVM 19 for the floor codegen, which alone may see it.
+#
+# Development links the shared library (quick links); TENON_STATIC_LLVM takes the archives, so that a wheel needs no LLVM.
+
+# 19.1: LLVM's version file takes only an equal minor version.
+find_package(LLVM 19.1 CONFIG REQUIRED)
+add_library(tenon_llvm INTERFACE)
+target_include_directories(tenon_llvm SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS})
+separate_arguments(definitions NATIVE_COMMAND ${LLVM_DEFINITIONS})
+target_compile_definitions(tenon_llvm INTERFACE ${definitions})
+if(TENON_STATIC_LLVM)
+  llvm_map_components_to_libnames(libraries orcjit passes x86asmparser x86codegen x86desc x86disassembler x86info)
+  target_link_libraries(tenon_llvm INTERFACE ${libraries})
+else()
+  target_link_libraries(tenon_llvm INTERFACE LLVM)
+endif()
