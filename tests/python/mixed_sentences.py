@@ -5,9 +5,9 @@ import numpy as np
 _PLAIN = """
 the a of to and in is that it for with as on was at by be this from are or an my how what when why
 password account invoice refund delivery parcel printer network router signal battery screen
-keyboard update install download licence subscription renewal discount address country language setting
-backup
-folder document spreadsheet calendar meeting contract customer manager engineer physician librarian
+keyboard update install download licence subscription renewal discount address country
+language setting backup folder document spreadsheet calendar meeting contract
+customer manager engineer physician librarian
 river mountain forest orchestra violin painting sculpture novel poem chapter kitchen recipe garlic
 running quickly slowly unbelievable internationalisation antidisestablishmentarianism misunderstood
 neural transformer embedding gradient 42 3.14159 2026-11-21 e-mail don't co-operate C++ #hashtag

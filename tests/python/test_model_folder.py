@@ -1,5 +1,7 @@
 """What a sentence encoder's folder may hold, and the message for everything else."""
 
+import sys
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -13,7 +15,7 @@ from tiny_model import (
     write_tiny_model,
 )
 
-from tenon.errors import ModelError, UnsupportedError
+from tenon.errors import ModelError, ResourceError, UnsupportedError
 from tenon.models.bert_config import load_bert_weights
 from tenon.models.model_folder import ModelFolder
 from tenon.safetensors import SafetensorsFile
@@ -145,6 +147,12 @@ def test_another_pooling(folder):
 def test_a_damaged_tokenizer(folder, text):
     (folder / "tokenizer.json").write_text(text)
     with pytest.raises(ModelError, match=r"tokenizer.json' is not a tokenizer: .*\[E0826\]"):
+        ModelFolder(folder)
+
+
+def test_the_package_that_is_not_installed(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(ResourceError, match=r"tokenizers is needed.*\n.*pip install 'tenon.text.'"):
         ModelFolder(folder)
 
 

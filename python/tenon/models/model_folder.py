@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenon._files import parse_json_object, read_small
-from tenon.errors import ModelError, UnsupportedError
+from tenon.errors import ModelError, ResourceError, UnsupportedError
 from tenon.models.bert_config import BertConfig, read_size
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class ModelFolder:
         or out of range; ``E0826``: the tokenizer cannot be read or does not fit the network.
     UnsupportedError
         ``E0822``: another architecture, another pooling, other modules.
+    ResourceError
+        ``E0827``: the package ``tokenizers`` is not installed.
     """
 
     weights_path: Path
@@ -112,8 +114,12 @@ def _check_pooling(path: Path) -> None:
 
 
 def _load_tokenizer(path: Path, vocab_size: int) -> Tokenizer:
-    from tokenizers import Tokenizer  # here, because importing tenon should not pay for it
-
+    try:
+        from tokenizers import Tokenizer  # here, because importing tenon should not pay for it
+    except ImportError as error:
+        raise ResourceError(
+            "E0827", f"the package tokenizers is needed: {error}\nhint: pip install 'tenon[text]'"
+        ) from None
     text = read_small(path, _MAX_TOKENIZER_BYTES)
     try:
         tokenizer = Tokenizer.from_buffer(text)
