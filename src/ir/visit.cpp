@@ -95,7 +95,7 @@ class RewriteStmts : public Mutator {
 #undef STMT
 
  private:
-  Stmt replace(Stmt rebuilt) {
+  Stmt replace(const Stmt& rebuilt) {
     Stmt out = f_(rebuilt);
     return out ? out : rebuilt;
   }

@@ -96,8 +96,12 @@ class Mutator {
     if (!changed) return HandleOf<N>(&n);
     HandleOf<N> out = std::apply(
         [&](auto&&... v) {
-          if constexpr (std::is_constructible_v<N, DType, decltype(v)...>) {
-            return make<N>(n.dtype, std::move(v)...);
+          if constexpr (std::is_base_of_v<ExprNode, N>) {
+            if constexpr (std::is_constructible_v<N, DType, decltype(v)...>) {
+              return make<N>(n.dtype, std::move(v)...);
+            } else {
+              return make<N>(std::move(v)...);
+            }
           } else {
             return make<N>(std::move(v)...);
           }
