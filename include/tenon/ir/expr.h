@@ -7,6 +7,8 @@
 /// integer truncates, saturates, and NaN gives 0. `min` and `max` propagate NaN. `select`, `and` and `or` are lazy per lane: what is
 /// not taken has no effect. No multiply-add is contracted except `fma`. Vector operands have equal lanes; operations are per lane.
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,10 +33,20 @@ struct FloatImmNode : ExprNode {
   static constexpr auto fields() { return std::make_tuple(field("value", &FloatImmNode::value)); }
 };
 
+/// What is known of a symbolic size: a value in [min, max] that is a multiple of multiple_of.
+struct SymbolRange {
+  std::int64_t min = 0;
+  std::optional<std::int64_t> max;
+  std::int64_t multiple_of = 1;
+  bool operator==(const SymbolRange&) const = default;
+};
+
 /// A scalar (or, after let-binding a vector, vector) variable. An identity.
 struct VarNode : ExprNode {
   static constexpr NodeKind kKind = NodeKind::kVar;
   std::string name;
+  /// Set for symbolic sizes (te.symbol), null for everything else.
+  std::shared_ptr<const SymbolRange> symbol;
   VarNode(DType t, std::string n) : ExprNode(kKind, t), name(std::move(n)) {}
   static constexpr auto fields() { return std::make_tuple(field("name", &VarNode::name)); }
 };
@@ -222,8 +234,9 @@ struct ReduceNode : ExprNode {
 };
 
 /// A named pure function of its operands (exp, log, tanh, erf, sigmoid, sin, cos, pow, rsqrt, gelu, gelu_tanh, softplus); the pass
-/// expand_math replaces it by arithmetic. `checked_index(i, extent, site)` gives i, and 0 with an index error raised when i is outside
-/// [0, extent).
+/// expand_math replaces it by arithmetic. `checked_index(i, extent, site)` gives i when 0 <= i < extent, else -1 and records an index
+/// error of the call at `site` (an index into the function's attribute "index_sites"); loads and stores that use it carry the predicate
+/// `checked >= 0`.
 struct CallNode : ExprNode {
   static constexpr NodeKind kKind = NodeKind::kCall;
   std::string name;
