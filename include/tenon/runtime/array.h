@@ -70,7 +70,7 @@ class Array {
   /// its deleter is called then).
   static Array from_dlpack(DLManagedTensorVersioned* tensor);
   /// A new tensor that keeps the elements alive until its deleter runs. The unversioned form cannot
-  /// say "read only": it raises UnsupportedError [E0907] for a read-only array.
+  /// say "read only": it raises UnsupportedError [E0914] for a read-only array.
   DLManagedTensor* to_dlpack() const;
   DLManagedTensorVersioned* to_dlpack_versioned(bool is_copied = false) const;
 
@@ -131,7 +131,10 @@ class Array {
   explicit Array(Data* data) : data_(data) {}
   static Array from_bytes(std::span<const std::int64_t> shape, DType dtype, const void* values,
                           std::size_t count, std::size_t element_bytes);
-  static Array adopt(const DLTensor& tensor, bool read_only, std::function<void()> release);
+  /// Another view of these elements; `offset` in elements from the first, empty strides for
+  /// row-major.
+  Array view(std::span<const std::int64_t> shape, std::span<const std::int64_t> strides,
+             std::int64_t offset) const;
   Data* data_ = nullptr;
 };
 

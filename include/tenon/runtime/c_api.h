@@ -142,6 +142,8 @@ TENON_API void tenon_context_get_stats(const tenon_context* context, tenon_conte
 /// parallel loop or for a negative or huge number.
 TENON_API tenon_status tenon_set_num_threads(int32_t num_threads);
 TENON_API int32_t tenon_get_num_threads(void);
+/// What 0 means for tenon_set_num_threads on this machine.
+TENON_API int32_t tenon_default_num_threads(void);
 /// Stops the workers; the next parallel loop starts them again.
 TENON_API void tenon_stop_threads(void);
 

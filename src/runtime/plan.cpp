@@ -1,0 +1,173 @@
+#include "tenon/runtime/plan.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/rt/crc32.h"
+#include "tenon/runtime/array.h"
+#include "tenon/support/error.h"
+
+namespace tenon {
+namespace {
+
+namespace format = plan_format;
+
+constexpr std::size_t kDataAlignment = 64;
+
+void pad_to(std::vector<std::uint8_t>& bytes, std::size_t alignment) {
+  bytes.resize((bytes.size() + alignment - 1) / alignment * alignment, 0);
+}
+
+/// Collects the records of all sections.
+class Writer {
+ public:
+  explicit Writer(const Plan& plan) : plan_(plan) {}
+
+  std::vector<std::uint8_t> write() {
+    add_info();
+    for (const PlanArgument& a : plan_.inputs) add_argument(a);
+    for (const PlanArgument& a : plan_.results) add_argument(a);
+    for (const PlanSymbol& s : plan_.symbols) {
+      symbols_.push_back({string(s.name), s.reg, s.input, s.axis, 0, s.min, s.max, s.multiple_of});
+    }
+    for (const PlanCheck& c : plan_.checks)
+      checks_.push_back({static_cast<std::uint32_t>(c.kind), c.a, c.b, 0, string(c.text)});
+    for (const PlanBuffer& b : plan_.buffers) {
+      buffers_.push_back({static_cast<std::uint32_t>(b.kind), b.index, b.offset_bytes, b.bytes});
+    }
+    for (const PlanConstant& c : plan_.constants) add_constant(c);
+    for (const PlanKernel& k : plan_.kernels) add_kernel(k);
+    for (const PlanStep& s : plan_.steps) add_step(s);
+    return assemble();
+  }
+
+ private:
+  format::StringRef string(const std::string& text) {
+    const std::size_t at = strings_.size();
+    strings_.insert(strings_.end(), text.begin(), text.end());
+    return {static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(text.size())};
+  }
+
+  format::IndexList list(const std::vector<std::uint32_t>& values) {
+    const std::size_t at = indices_.size();
+    indices_.insert(indices_.end(), values.begin(), values.end());
+    return {static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(values.size())};
+  }
+
+  void add_info() {
+    info_.push_back({string(plan_.name), static_cast<std::uint32_t>(plan_.inputs.size()),
+                     static_cast<std::uint32_t>(plan_.results.size()), plan_.arena_bytes, 0});
+  }
+
+  void add_argument(const PlanArgument& a) {
+    const DLDataType t = to_dl_dtype(a.dtype);
+    arguments_.push_back({string(a.name), t.code, t.bits, t.lanes, a.alignment, list(a.dims),
+                          list(a.strides), a.in_place_of, 0});
+  }
+
+  void add_constant(const PlanConstant& c) {
+    const DLDataType t = to_dl_dtype(c.dtype);
+    const bool embedded = !c.data.empty() || c.bytes == 0;
+    TENON_CHECK(!embedded || c.data.size() == c.bytes, "constant '", c.name, "' has ",
+                c.data.size(), " bytes of data, not ", c.bytes);
+    if (embedded) pad_to(data_, std::max<std::size_t>(c.alignment, kDataAlignment));
+    const std::uint32_t crc = embedded ? rt::crc32(0, c.data.data(), c.data.size()) : 0;
+    constants_.push_back({string(c.name), t.code, t.bits, t.lanes, c.alignment, embedded ? 1u : 0u,
+                          crc, embedded ? data_.size() : 0, c.bytes});
+    data_.insert(data_.end(), c.data.begin(), c.data.end());
+  }
+
+  void add_kernel(const PlanKernel& k) {
+    kernels_.push_back({string(k.name), static_cast<std::uint32_t>(sites_.size()),
+                        static_cast<std::uint32_t>(k.sites.size())});
+    for (const PlanSite& s : k.sites) {
+      sites_.push_back(
+          {string(s.buffer), string(s.source), s.axis, static_cast<std::uint32_t>(s.kind)});
+    }
+  }
+
+  void add_step(const PlanStep& s) {
+    steps_.push_back({static_cast<std::uint32_t>(s.op), s.kernel, list(s.buffers), list(s.sizes),
+                      s.shared_bytes, s.worker_bytes});
+  }
+
+  template <typename T>
+  void put_section(format::SectionKind kind, const std::vector<T>& records,
+                   std::size_t alignment = 8) {
+    pad_to(out_, alignment);
+    const std::size_t offset = out_.size();
+    const std::size_t bytes = records.size() * sizeof(T);
+    const std::uint8_t* from = reinterpret_cast<const std::uint8_t*>(records.data());
+    out_.insert(out_.end(), from, from + bytes);
+    table_.push_back({static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(records.size()),
+                      offset, bytes});
+    if (kind != format::SectionKind::kData) crc_ = rt::crc32(crc_, from, bytes);
+  }
+
+  std::vector<std::uint8_t> assemble() {
+    constexpr std::uint32_t kNumSections = 13;
+    out_.resize(sizeof(format::Header) + kNumSections * sizeof(format::Section));
+    put_section(format::SectionKind::kStrings, strings_);
+    put_section(format::SectionKind::kInfo, info_);
+    put_section(format::SectionKind::kProgram, plan_.program.instructions());
+    put_section(format::SectionKind::kIndices, indices_);
+    put_section(format::SectionKind::kArguments, arguments_);
+    put_section(format::SectionKind::kSymbols, symbols_);
+    put_section(format::SectionKind::kChecks, checks_);
+    put_section(format::SectionKind::kBuffers, buffers_);
+    put_section(format::SectionKind::kConstants, constants_);
+    put_section(format::SectionKind::kKernels, kernels_);
+    put_section(format::SectionKind::kSites, sites_);
+    put_section(format::SectionKind::kSteps, steps_);
+    put_section(format::SectionKind::kData, data_, 4096);
+    format::Header header = {};
+    std::memcpy(header.magic, format::kMagic, sizeof(header.magic));
+    header.version = format::kVersion;
+    header.num_sections = kNumSections;
+    header.total_bytes = out_.size();
+    header.crc32 = crc_;
+    TENON_CHECK(table_.size() == kNumSections, "sections of a plan: ", table_.size());
+    std::memcpy(out_.data(), &header, sizeof(header));
+    std::memcpy(out_.data() + sizeof(header), table_.data(),
+                table_.size() * sizeof(format::Section));
+    return std::move(out_);
+  }
+
+  const Plan& plan_;
+  std::vector<std::uint8_t> out_;
+  std::vector<format::Section> table_;
+  std::uint32_t crc_ = 0;
+  std::vector<char> strings_;
+  std::vector<format::Info> info_;
+  std::vector<std::uint32_t> indices_;
+  std::vector<format::Argument> arguments_;
+  std::vector<format::Symbol> symbols_;
+  std::vector<format::Check> checks_;
+  std::vector<format::BufferRecord> buffers_;
+  std::vector<format::Constant> constants_;
+  std::vector<format::KernelRecord> kernels_;
+  std::vector<format::Site> sites_;
+  std::vector<format::Step> steps_;
+  std::vector<std::uint8_t> data_;
+};
+
+}  // namespace
+
+std::vector<std::uint8_t> serialize(const Plan& plan) { return Writer(plan).write(); }
+
+PlanBufferId Plan::add_argument_buffer(std::uint32_t index) {
+  buffers.push_back({PlanBufferKind::kArgument, index, kPlanNone, kPlanNone});
+  return static_cast<PlanBufferId>(buffers.size() - 1);
+}
+
+PlanBufferId Plan::add_constant_buffer(std::uint32_t index) {
+  buffers.push_back({PlanBufferKind::kConstant, index, kPlanNone, kPlanNone});
+  return static_cast<PlanBufferId>(buffers.size() - 1);
+}
+
+PlanBufferId Plan::add_workspace_buffer(PlanRegister offset_bytes, PlanRegister bytes) {
+  buffers.push_back({PlanBufferKind::kWorkspace, 0, offset_bytes, bytes});
+  return static_cast<PlanBufferId>(buffers.size() - 1);
+}
+
+}  // namespace tenon

@@ -1,0 +1,129 @@
+#include <string.h>
+
+#include "runtime/rt/context.h"
+#include "runtime/rt/interrupt.h"
+#include "runtime/rt/message.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace tenon::rt {
+namespace {
+
+using namespace plan_format;  // NOLINT(google-build-using-namespace): this file is about these
+                              // records
+
+/// Round to nearest without flushing subnormals while kernels run; the caller's mode afterwards.
+class FloatMode {
+ public:
+#if defined(__x86_64__)
+  FloatMode() : before_(_mm_getcsr()) {
+    if ((before_ & ~kStatusFlags) != kDefault) _mm_setcsr(kDefault);
+  }
+  ~FloatMode() {
+    if ((before_ & ~kStatusFlags) != kDefault) _mm_setcsr(before_);
+  }
+
+ private:
+  static constexpr unsigned kStatusFlags = 0x3f;
+  static constexpr unsigned kDefault = 0x1f80;
+  unsigned before_;
+#else
+  FloatMode() = default;
+#endif
+
+ public:
+  FloatMode(const FloatMode&) = delete;
+  FloatMode& operator=(const FloatMode&) = delete;
+};
+
+tenon_status index_error(const tenon_model& m, const KernelRecord& kernel,
+                         const tenon_index_error& error) {
+  if (error.site < 0 || static_cast<std::uint32_t>(error.site) >= kernel.num_sites) {
+    return fail(TENON_ERROR_INDEX, "E0601",
+                "%.*s: index %lld is out of range for an axis of size %lld",
+                TENON_PLAN_STRING(&m, m.info.name), static_cast<long long>(error.value),
+                static_cast<long long>(error.extent));
+  }
+  const Site& site = m.sites[kernel.sites_begin + static_cast<std::uint32_t>(error.site)];
+  const char* at = site.source.length != 0 ? " at " : "";
+  if (static_cast<SiteKind>(site.kind) == SiteKind::kAssert) {
+    return fail(TENON_ERROR_INDEX, "E0602", "%.*s: assertion failed: %.*s%s%.*s",
+                TENON_PLAN_STRING(&m, m.info.name), TENON_PLAN_STRING(&m, site.buffer), at,
+                TENON_PLAN_STRING(&m, site.source));
+  }
+  const char* verb = static_cast<SiteKind>(site.kind) == SiteKind::kRead ? "reading" : "writing";
+  return fail(TENON_ERROR_INDEX, "E0601",
+              "%.*s: index %lld is out of range for axis %u of size %lld when %s '%.*s'%s%.*s",
+              TENON_PLAN_STRING(&m, m.info.name), static_cast<long long>(error.value), site.axis,
+              static_cast<long long>(error.extent), verb, TENON_PLAN_STRING(&m, site.buffer), at,
+              TENON_PLAN_STRING(&m, site.source));
+}
+
+tenon_status kernel_failure(const tenon_context& c, const Step& step,
+                            const tenon_kernel_context& ctx, std::int32_t status) {
+  const tenon_model& m = *c.model;
+  const KernelRecord& kernel = m.kernels[step.index];
+  switch (status) {
+    case TENON_KERNEL_INDEX_ERROR:
+    case TENON_KERNEL_ASSERT_FAILED:
+      return index_error(m, kernel, ctx.index_error);
+    case TENON_KERNEL_INTERRUPTED:
+      return fail(TENON_ERROR_INTERRUPTED, "E1004", "%.*s: interrupted",
+                  TENON_PLAN_STRING(&m, m.info.name));
+    default:
+      return fail(TENON_ERROR_MODEL, "E0913", "%.*s: kernel '%.*s' returned status %d",
+                  TENON_PLAN_STRING(&m, m.info.name), TENON_PLAN_STRING(&m, kernel.name), status);
+  }
+}
+
+tenon_status run_kernel(tenon_context& c, std::size_t i, tenon_kernel_context& ctx) {
+  const Step& step = c.model->steps[i];
+  ctx.error_claimed = 0;
+  ++c.stats.kernel_calls;
+  const std::int32_t status = c.model->functions[step.index](
+      &ctx, c.pointers.data() + c.steps[i].pointers, c.sizes.data() + c.steps[i].sizes);
+  return status == 0 ? TENON_OK : kernel_failure(c, step, ctx, status);
+}
+
+void run_copy(const tenon_context& c, std::size_t i) {
+  void* const* pointers = c.pointers.data() + c.steps[i].pointers;
+  const std::int64_t bytes = c.buffers[c.model->indices[c.model->steps[i].buffers.begin]].bytes;
+  if (bytes > 0 && pointers[0] != pointers[1])
+    memmove(pointers[0], pointers[1], static_cast<std::size_t>(bytes));
+}
+
+}  // namespace
+
+tenon_status run_steps(tenon_context& c, const DLTensor* inputs, const DLTensor* results) {
+  const std::uint32_t num_inputs = c.model->info.num_inputs;
+  for (std::size_t k = 0; k < c.num_uses; ++k) {
+    const ArgumentUse& use = c.uses[k];
+    const DLTensor& t =
+        use.argument < num_inputs ? inputs[use.argument] : results[use.argument - num_inputs];
+    c.pointers[use.position] = first_element(t) + use.offset_bytes;
+  }
+  const RunningCall call;
+  const FloatMode mode;
+  tenon_kernel_context ctx = {};
+  ctx.parallel_for = tenon_parallel_for;
+  ctx.workspace = static_cast<char*>(c.workspace) + c.scratch_offset;
+  ctx.num_workers = c.num_workers;
+  ctx.interrupt = interrupt_flag();
+  tenon_status status = TENON_OK;
+  for (std::size_t i = 0; i < c.model->steps.size() && status == TENON_OK; ++i) {
+    if (call.interrupted()) {
+      status = fail(TENON_ERROR_INTERRUPTED, "E1004", "%.*s: interrupted",
+                    TENON_PLAN_STRING(c.model, c.model->info.name));
+    } else if (static_cast<StepOp>(c.model->steps[i].op) == StepOp::kKernel) {
+      status = run_kernel(c, i, ctx);
+    } else {
+      run_copy(c, i);
+    }
+  }
+  ++c.stats.runs;
+  return status;
+}
+
+}  // namespace tenon::rt
