@@ -8,7 +8,8 @@ namespace tenon {
 namespace {
 
 TEST(DTypeTest, names_round_trip) {
-  for (const char* name : {"float64", "float32", "bfloat16", "float16", "int8", "int64", "uint8", "uint64", "bool", "float32x16"}) {
+  for (const char* name : {"float64", "float32", "bfloat16", "float16", "int8", "int64", "uint8",
+                           "uint64", "bool", "float32x16"}) {
     EXPECT_EQ(to_string(parse_dtype(name)), name);
   }
 }
@@ -18,7 +19,8 @@ TEST(DTypeTest, unknown_name_lists_the_known_ones) {
     parse_dtype("float31");
     FAIL() << "accepted";
   } catch (const DTypeError& e) {
-    EXPECT_NE(std::string(e.what()).find("unknown dtype 'float31' [E0501]"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("unknown dtype 'float31' [E0501]"), std::string::npos)
+        << e.what();
     EXPECT_NE(std::string(e.what()).find("bfloat16"), std::string::npos) << e.what();
   }
 }
