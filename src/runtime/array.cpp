@@ -19,10 +19,10 @@ std::int64_t checked_size(std::span<const std::int64_t> shape, DType dtype) {
   std::int64_t size = 1;
   std::int64_t reach = 1;  // as if empty axes had one element
   for (const std::int64_t dim : shape) {
-    TENON_USER_CHECK(dim >= 0, ShapeError, "E0408", "shape ", shape_str(shape),
+    TENON_USER_CHECK(dim >= 0, ShapeError, "E0458", "shape ", shape_str(shape),
                      " has a negative size");
     const bool overflow = __builtin_mul_overflow(reach, std::max<std::int64_t>(dim, 1), &reach);
-    TENON_USER_CHECK(!overflow && reach <= kMaxBytes / dtype.bytes(), ShapeError, "E0408", "shape ",
+    TENON_USER_CHECK(!overflow && reach <= kMaxBytes / dtype.bytes(), ShapeError, "E0458", "shape ",
                      shape_str(shape), " of ", to_string(dtype), " takes more than 2^46 bytes");
     size *= dim;
   }
@@ -100,7 +100,7 @@ Array::~Array() {
 }
 
 Array Array::empty(std::span<const std::int64_t> shape, DType dtype) {
-  TENON_USER_CHECK(shape.size() <= kMaxRank, ShapeError, "E0412", "rank ", shape.size(),
+  TENON_USER_CHECK(shape.size() <= kMaxRank, ShapeError, "E0462", "rank ", shape.size(),
                    " is above ", kMaxRank);
   const std::int64_t bytes = checked_size(shape, dtype) * dtype.bytes();
   Array out(Data::make(shape, {}, dtype));
@@ -121,9 +121,9 @@ Array Array::zeros(std::span<const std::int64_t> shape, DType dtype) {
 Array Array::from_memory(void* data, std::span<const std::int64_t> shape,
                          std::span<const std::int64_t> strides, DType dtype, bool read_only,
                          std::function<void()> release) {
-  TENON_USER_CHECK(shape.size() <= kMaxRank, ShapeError, "E0412", "rank ", shape.size(),
+  TENON_USER_CHECK(shape.size() <= kMaxRank, ShapeError, "E0462", "rank ", shape.size(),
                    " is above ", kMaxRank);
-  TENON_USER_CHECK(strides.empty() || strides.size() == shape.size(), ShapeError, "E0412",
+  TENON_USER_CHECK(strides.empty() || strides.size() == shape.size(), ShapeError, "E0462",
                    strides.size(), " strides for rank ", shape.size());
   checked_size(shape, dtype);
   Array out(Data::make(shape, strides, dtype));
@@ -138,7 +138,7 @@ Array Array::from_bytes(std::span<const std::int64_t> shape, DType dtype, const 
   Array out = empty(shape, dtype);
   TENON_USER_CHECK(static_cast<std::int64_t>(count) == out.size() &&
                        static_cast<int>(element_bytes) == dtype.bytes(),
-                   ShapeError, "E0412", count, " values of ", element_bytes,
+                   ShapeError, "E0462", count, " values of ", element_bytes,
                    " bytes do not fill an array of shape ", shape_str(shape), " and dtype ",
                    to_string(dtype));
   if (count != 0) std::memcpy(out.raw_mutable(), values, count * element_bytes);
@@ -186,10 +186,10 @@ Array Array::contiguous() const {
 }
 
 void Array::assign(const Array& source) {
-  TENON_USER_CHECK(std::ranges::equal(shape(), source.shape()), ShapeError, "E0401",
+  TENON_USER_CHECK(std::ranges::equal(shape(), source.shape()), ShapeError, "E0451",
                    "an array of shape ", shape_str(source.shape()),
                    " cannot be copied into one of shape ", shape_str(shape()));
-  TENON_USER_CHECK(dtype() == source.dtype(), DTypeError, "E0503", "an array of dtype ",
+  TENON_USER_CHECK(dtype() == source.dtype(), DTypeError, "E0553", "an array of dtype ",
                    to_string(source.dtype()), " cannot be copied into one of dtype ",
                    to_string(dtype()));
   copy_elements(static_cast<char*>(raw_mutable()), tensor().strides,
@@ -209,22 +209,22 @@ Array Array::view(std::span<const std::int64_t> shape, std::span<const std::int6
 }
 
 Array Array::reshape(std::span<const std::int64_t> shape) const {
-  TENON_USER_CHECK(shape.size() <= kMaxRank, ShapeError, "E0412", "rank ", shape.size(),
+  TENON_USER_CHECK(shape.size() <= kMaxRank, ShapeError, "E0462", "rank ", shape.size(),
                    " is above ", kMaxRank);
-  TENON_USER_CHECK(checked_size(shape, dtype()) == size(), ShapeError, "E0412",
+  TENON_USER_CHECK(checked_size(shape, dtype()) == size(), ShapeError, "E0462",
                    "an array of shape ", shape_str(this->shape()), " cannot be viewed as ",
                    shape_str(shape));
-  TENON_USER_CHECK(is_contiguous(), ShapeError, "E0412", "an array of shape ",
+  TENON_USER_CHECK(is_contiguous(), ShapeError, "E0462", "an array of shape ",
                    shape_str(this->shape()), " and strides ", shape_str(strides()),
                    " is not row-major and cannot be reshaped without a copy");
   return view(shape, {}, 0);
 }
 
 Array Array::slice(int axis, std::int64_t begin, std::int64_t end) const {
-  TENON_USER_CHECK(axis >= 0 && axis < rank(), ShapeError, "E0412", "axis ", axis,
+  TENON_USER_CHECK(axis >= 0 && axis < rank(), ShapeError, "E0462", "axis ", axis,
                    " of an array of rank ", rank());
   const std::int64_t dim = tensor().shape[axis];
-  TENON_USER_CHECK(begin >= 0 && begin <= end && end <= dim, ShapeError, "E0412", "slice [", begin,
+  TENON_USER_CHECK(begin >= 0 && begin <= end && end <= dim, ShapeError, "E0462", "slice [", begin,
                    ", ", end, ") of axis ", axis, " with size ", dim);
   Shape dims(shape().begin(), shape().end());
   dims[static_cast<std::size_t>(axis)] = end - begin;
@@ -237,12 +237,12 @@ Array Array::transpose(std::span<const int> order) const {
   std::vector<bool> used(static_cast<std::size_t>(rank()), false);
   for (const int axis : order) {
     TENON_USER_CHECK(axis >= 0 && axis < rank() && !used[static_cast<std::size_t>(axis)],
-                     ShapeError, "E0412", "transpose needs each axis of rank ", rank(), " once");
+                     ShapeError, "E0462", "transpose needs each axis of rank ", rank(), " once");
     used[static_cast<std::size_t>(axis)] = true;
     dims.push_back(tensor().shape[axis]);
     steps.push_back(tensor().strides[axis]);
   }
-  TENON_USER_CHECK(static_cast<int>(order.size()) == rank(), ShapeError, "E0412",
+  TENON_USER_CHECK(static_cast<int>(order.size()) == rank(), ShapeError, "E0462",
                    "transpose needs each axis of rank ", rank(), " once");
   return view(dims, steps, 0);
 }

@@ -47,7 +47,7 @@ void check_tensor(const DLTensor& t) {
                    " cannot be used: expected host memory\n  hint: copy it to the CPU first");
   TENON_USER_CHECK(t.ndim >= 0 && static_cast<std::size_t>(t.ndim) <= kMaxRank &&
                        (t.ndim == 0 || t.shape != nullptr),
-                   ShapeError, "E0412", "an array of rank ", t.ndim, " cannot be used");
+                   ShapeError, "E0462", "an array of rank ", t.ndim, " cannot be used");
 }
 
 template <typename Managed>
@@ -97,7 +97,7 @@ DType from_dl_dtype(DLDataType t) {
     if (t.code == kDLBool && t.bits == 8) return DType::bool_();
   }
   detail::raise<DTypeError>(
-      "E0504",
+      "E0554",
       detail::concat("an array with DLPack dtype code ", static_cast<int>(t.code), ", ",
                      static_cast<int>(t.bits), " bits and ", t.lanes,
                      " lanes cannot be used\n  hint: convert it to float32, int64 or another dtype "

@@ -209,7 +209,7 @@ std::vector<Array> Executable::call(std::span<const Array> inputs) const {
 void Executable::call_into(std::span<const Array> inputs, std::span<Array> results) const {
   std::vector<Array> copies;
   for (std::size_t i = 0; i < results.size() && i < state_->plan.results.size(); ++i) {
-    TENON_USER_CHECK(!results[i].read_only(), ShapeError, "E0411", name(), ": result '",
+    TENON_USER_CHECK(!results[i].read_only(), ShapeError, "E0461", name(), ": result '",
                      state_->plan.results[i].name, "' is a read-only array");
   }
   Descriptors arguments(made_contiguous(inputs, copies));

@@ -23,7 +23,7 @@ using Shape = std::vector<std::int64_t>;
 
 /// "[2, 3]".
 std::string shape_str(std::span<const std::int64_t> shape);
-/// The DLPack form of a dtype, and back; the latter raises DTypeError [E0504] for one that Tenon
+/// The DLPack form of a dtype, and back; the latter raises DTypeError [E0554] for one that Tenon
 /// does not have.
 DLDataType to_dl_dtype(DType dtype);
 DType from_dl_dtype(DLDataType dtype);
@@ -41,7 +41,7 @@ class Array {
   ~Array();
 
   /// A row-major array of uninitialised elements from the runtime's pool, 64-byte aligned.
-  /// ShapeError [E0408] for a negative size or a product beyond 64 bits, ResourceError [E1001] when
+  /// ShapeError [E0458] for a negative size or a product beyond 64 bits, ResourceError [E1001] when
   /// memory runs out.
   static Array empty(std::span<const std::int64_t> shape, DType dtype);
   static Array empty(std::initializer_list<std::int64_t> shape, DType dtype) {
@@ -57,14 +57,14 @@ class Array {
   static Array from_memory(void* data, std::span<const std::int64_t> shape,
                            std::span<const std::int64_t> strides, DType dtype, bool read_only,
                            std::function<void()> release);
-  /// A row-major copy of `values`; ShapeError [E0412] unless there is one for each element, of the
+  /// A row-major copy of `values`; ShapeError [E0462] unless there is one for each element, of the
   /// dtype's size.
   template <typename T>
   static Array from_values(std::span<const std::int64_t> shape, DType dtype,
                            std::span<const T> values);
 
   /// Takes over a DLPack tensor (its deleter runs when the last user goes, also when this raises).
-  /// TargetError [E0905] for a device other than the host's memory, DTypeError [E0504].
+  /// TargetError [E0905] for a device other than the host's memory, DTypeError [E0554].
   static Array from_dlpack(DLManagedTensor* tensor);
   /// The same for the versioned exchange; UnsupportedError [E0906] for another major version (only
   /// its deleter is called then).
@@ -116,12 +116,12 @@ class Array {
   Array copy() const;
   /// Copies the elements of `source`: same shape and dtype, any strides.
   void assign(const Array& source);
-  /// A view with another shape of equally many elements; ShapeError [E0412] otherwise or when not
+  /// A view with another shape of equally many elements; ShapeError [E0462] otherwise or when not
   /// contiguous.
   Array reshape(std::span<const std::int64_t> shape) const;
-  /// A view of [begin, end) along `axis`; ShapeError [E0412] when out of range.
+  /// A view of [begin, end) along `axis`; ShapeError [E0462] when out of range.
   Array slice(int axis, std::int64_t begin, std::int64_t end) const;
-  /// A view with its axes in another order; ShapeError [E0412] unless `order` is a permutation.
+  /// A view with its axes in another order; ShapeError [E0462] unless `order` is a permutation.
   Array transpose(std::span<const int> order) const;
   /// A view that may not be written.
   Array as_read_only() const;

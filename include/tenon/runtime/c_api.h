@@ -7,7 +7,7 @@
 /// says. Array data always belongs to the caller.
 ///
 /// **Errors.** Functions that can fail return a `tenon_status`; `tenon_last_error()` then has the
-/// text for this thread, whose first line ends with a stable code such as `[E0401]`. Nothing is
+/// text for this thread, whose first line ends with a stable code such as `[E0451]`. Nothing is
 /// thrown and nothing aborts.
 
 #include <stdint.h>

@@ -12,7 +12,7 @@ using namespace plan_format;  // NOLINT(google-build-using-namespace): this file
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 46;
 
 tenon_status too_large(const tenon_model& m, const char* what) {
-  return fail(TENON_ERROR_SHAPE, "E0408",
+  return fail(TENON_ERROR_SHAPE, "E0458",
               "%.*s: the size of %s is negative or beyond 2^46 bytes for these shapes",
               TENON_PLAN_STRING(&m, m.info.name), what);
 }

@@ -64,7 +64,7 @@ tenon_status check_count(const tenon_model& m, std::size_t first, std::size_t ex
   for (std::size_t i = 0; i < expected; ++i)
     names.append("%s%.*s", i == 0 ? "" : ", ", NAME(m.arguments[first + i].name));
   const char* what = first == 0 ? "inputs" : "results";
-  return fail(TENON_ERROR_SHAPE, "E0404", "%.*s: got %d %s, expected %llu (%s)", NAME(m.info.name),
+  return fail(TENON_ERROR_SHAPE, "E0454", "%.*s: got %d %s, expected %llu (%s)", NAME(m.info.name),
               got, what, 0ull + expected, names.str());
 }
 
@@ -82,17 +82,17 @@ tenon_status check_kind(const tenon_model& m, std::size_t i, const DLTensor& t) 
     TextBuffer expected;
     append_dtype(got, t.dtype.code, t.dtype.bits, t.dtype.lanes);
     append_dtype(expected, a.code, a.bits, a.lanes);
-    return fail(TENON_ERROR_DTYPE, "E0503", "%.*s: %s '%.*s' has dtype %s, expected %s",
+    return fail(TENON_ERROR_DTYPE, "E0553", "%.*s: %s '%.*s' has dtype %s, expected %s",
                 NAME(m.info.name), kind_of(m, i), NAME(a.name), got.str(), expected.str());
   }
   if (t.ndim < 0 || static_cast<std::uint32_t>(t.ndim) != a.dims.count ||
       (t.ndim > 0 && t.shape == nullptr)) {
-    return fail(TENON_ERROR_SHAPE, "E0405", "%.*s: %s '%.*s' has rank %d, expected %u",
+    return fail(TENON_ERROR_SHAPE, "E0455", "%.*s: %s '%.*s' has rank %d, expected %u",
                 NAME(m.info.name), kind_of(m, i), NAME(a.name), t.ndim, a.dims.count);
   }
   for (std::int32_t k = 0; k < t.ndim; ++k) {
     if (t.shape[k] >= 0) continue;
-    return fail(TENON_ERROR_SHAPE, "E0408", "%.*s: %s '%.*s' has a negative size %lld",
+    return fail(TENON_ERROR_SHAPE, "E0458", "%.*s: %s '%.*s' has a negative size %lld",
                 NAME(m.info.name), kind_of(m, i), NAME(a.name), static_cast<long long>(t.shape[k]));
   }
   return TENON_OK;
@@ -110,7 +110,7 @@ tenon_status wrong_shape(const tenon_context& c, std::size_t i, const DLTensor& 
                     static_cast<long long>(c.registers[dim_register(m, a, k)]));
   }
   expected.append("]");
-  return fail(TENON_ERROR_SHAPE, "E0401", "%.*s: %s '%.*s' has shape %s, expected %s",
+  return fail(TENON_ERROR_SHAPE, "E0451", "%.*s: %s '%.*s' has shape %s, expected %s",
               NAME(m.info.name), kind_of(m, i), NAME(a.name), got.str(), expected.str());
 }
 
@@ -123,7 +123,7 @@ const Symbol* symbol_of(const tenon_model& m, std::uint32_t reg) {
 
 tenon_status two_sizes(const tenon_model& m, const Symbol& s, const DLTensor* inputs, std::size_t i,
                        std::uint32_t axis) {
-  return fail(TENON_ERROR_SHAPE, "E0402",
+  return fail(TENON_ERROR_SHAPE, "E0452",
               "%.*s: symbol '%.*s' is %lld in argument '%.*s' (axis %u) but %lld in argument "
               "'%.*s' (axis %u)",
               NAME(m.info.name), NAME(s.name),
@@ -154,13 +154,13 @@ tenon_status check_symbol(const tenon_context& c, const Symbol& s) {
     TextBuffer range;
     range.append("at least %lld", static_cast<long long>(s.min));
     if (s.max != INT64_MAX) range.append(" and at most %lld", static_cast<long long>(s.max));
-    return fail(TENON_ERROR_SHAPE, "E0403",
+    return fail(TENON_ERROR_SHAPE, "E0453",
                 "%.*s: symbol '%.*s' is %lld in argument '%.*s' (axis %u), expected %s",
                 NAME(m.info.name), NAME(s.name), value, NAME(a.name), s.axis, range.str());
   }
   if (value % s.multiple_of != 0) {
     return fail(
-        TENON_ERROR_SHAPE, "E0403",
+        TENON_ERROR_SHAPE, "E0453",
         "%.*s: symbol '%.*s' is %lld in argument '%.*s' (axis %u), expected a multiple of %lld",
         NAME(m.info.name), NAME(s.name), value, NAME(a.name), s.axis,
         static_cast<long long>(s.multiple_of));
@@ -185,7 +185,7 @@ tenon_status check_condition(const tenon_context& c, const Check& check) {
       break;
   }
   if (relation == nullptr) return TENON_OK;
-  return fail(TENON_ERROR_SHAPE, "E0410", "%.*s: %.*s is %lld, expected %s %lld", NAME(m.info.name),
+  return fail(TENON_ERROR_SHAPE, "E0460", "%.*s: %.*s is %lld, expected %s %lld", NAME(m.info.name),
               NAME(check.text), static_cast<long long>(a), relation, static_cast<long long>(b));
 }
 
@@ -210,7 +210,7 @@ tenon_status check_strides(const tenon_context& c, std::size_t i, const DLTensor
   TextBuffer wanted;
   append_dims(got, t.strides != nullptr ? t.strides : expected, a.dims.count);
   append_dims(wanted, expected, a.dims.count);
-  return fail(TENON_ERROR_SHAPE, "E0407", "%.*s: %s '%.*s' has strides %s, expected %s",
+  return fail(TENON_ERROR_SHAPE, "E0457", "%.*s: %s '%.*s' has strides %s, expected %s",
               NAME(m.info.name), kind_of(m, i), NAME(a.name),
               t.strides != nullptr ? got.str() : "of a row-major array", wanted.str());
 }
@@ -220,11 +220,11 @@ tenon_status check_pointer(const tenon_context& c, std::size_t i, const DLTensor
   const BoundArgument& bound = c.arguments[i];
   if (bound.bytes == 0) return TENON_OK;
   if (t.data == nullptr) {
-    return fail(TENON_ERROR_USAGE, "E0413", "%.*s: %s '%.*s' has no memory (data is null)",
+    return fail(TENON_ERROR_USAGE, "E0463", "%.*s: %s '%.*s' has no memory (data is null)",
                 NAME(m.info.name), kind_of(m, i), NAME(m.arguments[i].name));
   }
   if (reinterpret_cast<std::uintptr_t>(first_element(t)) % bound.alignment != 0) {
-    return fail(TENON_ERROR_SHAPE, "E0409", "%.*s: %s '%.*s' is not aligned to %llu bytes",
+    return fail(TENON_ERROR_SHAPE, "E0459", "%.*s: %s '%.*s' is not aligned to %llu bytes",
                 NAME(m.info.name), kind_of(m, i), NAME(m.arguments[i].name),
                 0ull + bound.alignment);
   }
@@ -242,7 +242,7 @@ tenon_status check_overlap(const tenon_context& c, std::size_t r, const DLTensor
   const std::uint64_t b_bytes = static_cast<std::uint64_t>(c.arguments[i].bytes);
   if (a_bytes == 0 || b_bytes == 0 || a >= b + b_bytes || b >= a + a_bytes) return TENON_OK;
   if (m.arguments[r].in_place_of == i && a == b && a_bytes == b_bytes) return TENON_OK;
-  return fail(TENON_ERROR_SHAPE, "E0406",
+  return fail(TENON_ERROR_SHAPE, "E0456",
               "%.*s: the memory of result '%.*s' overlaps that of %s '%.*s'", NAME(m.info.name),
               NAME(m.arguments[r].name), kind_of(m, i), NAME(m.arguments[i].name));
 }

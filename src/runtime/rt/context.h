@@ -68,7 +68,7 @@ struct tenon_context {
 
 namespace tenon::rt {
 
-/// Evaluates the integer program into `context.registers`. [E0408] on overflow.
+/// Evaluates the integer program into `context.registers`. [E0458] on overflow.
 tenon_status run_program(tenon_context& context, const DLTensor* inputs);
 
 /// Checks counts, devices, dtypes and ranks of inputs: what the program needs to be run.

@@ -74,7 +74,7 @@ tenon_status run_program(tenon_context& context, const DLTensor* inputs) {
   const tenon_model& m = *context.model;
   for (std::size_t i = 0; i < m.program.size(); ++i) {
     if (!evaluate(m.program[i], context.registers.data(), inputs, &context.registers[i])) {
-      return fail(TENON_ERROR_SHAPE, "E0408",
+      return fail(TENON_ERROR_SHAPE, "E0458",
                   "%.*s: a size computed from the inputs' shapes does not fit 64 bits",
                   TENON_PLAN_STRING(&m, m.info.name));
     }

@@ -41,7 +41,7 @@ class FloatMode {
 tenon_status index_error(const tenon_model& m, const KernelRecord& kernel,
                          const tenon_index_error& error) {
   if (error.site < 0 || static_cast<std::uint32_t>(error.site) >= kernel.num_sites) {
-    return fail(TENON_ERROR_INDEX, "E0601",
+    return fail(TENON_ERROR_INDEX, "E0651",
                 "%.*s: index %lld is out of range for an axis of size %lld",
                 TENON_PLAN_STRING(&m, m.info.name), static_cast<long long>(error.value),
                 static_cast<long long>(error.extent));
@@ -49,12 +49,12 @@ tenon_status index_error(const tenon_model& m, const KernelRecord& kernel,
   const Site& site = m.sites[kernel.sites_begin + static_cast<std::uint32_t>(error.site)];
   const char* at = site.source.length != 0 ? " at " : "";
   if (static_cast<SiteKind>(site.kind) == SiteKind::kAssert) {
-    return fail(TENON_ERROR_INDEX, "E0602", "%.*s: assertion failed: %.*s%s%.*s",
+    return fail(TENON_ERROR_INDEX, "E0652", "%.*s: assertion failed: %.*s%s%.*s",
                 TENON_PLAN_STRING(&m, m.info.name), TENON_PLAN_STRING(&m, site.buffer), at,
                 TENON_PLAN_STRING(&m, site.source));
   }
   const char* verb = static_cast<SiteKind>(site.kind) == SiteKind::kRead ? "reading" : "writing";
-  return fail(TENON_ERROR_INDEX, "E0601",
+  return fail(TENON_ERROR_INDEX, "E0651",
               "%.*s: index %lld is out of range for axis %u of size %lld when %s '%.*s'%s%.*s",
               TENON_PLAN_STRING(&m, m.info.name), static_cast<long long>(error.value), site.axis,
               static_cast<long long>(error.extent), verb, TENON_PLAN_STRING(&m, site.buffer), at,
