@@ -1,0 +1,34 @@
+"""The matmul of tutorial 01, with the schedule that its reader writes."""
+
+import tenon as tn
+from tenon import te
+
+
+def matmul_function(m: int, n: int, k: int) -> "tn.Function":
+    """Return ``C[i, j] = sum over k of A[i, k] * B[k, j]`` as a naive loop nest."""
+    a = te.placeholder((m, k), "float32", name="A")
+    b = te.placeholder((k, n), "float32", name="B")
+    r = te.reduce_axis(k, name="k")
+    c = te.compute((m, n), lambda i, j: te.sum(a[i, r] * b[r, j], axis=r), name="C")
+    return tn.function([a, b], [c], name="matmul")
+
+
+def hand_schedule(function: "tn.Function", parallel: bool = False) -> "tn.Schedule":
+    """Return the function with a register tile that stays in registers over all of k."""
+    s = tn.Schedule(function)
+    i, j, k = s.loops("C")
+    rows, columns = tn.Target("cpu").register_tile("float32")
+    io, ii = s.split(i, factors=[None, rows], tail="balance")
+    jo, ji = s.split(j, factors=[None, columns])
+    s.reorder(io, jo, k, ii, ji)
+    out = s.cache_write("C", scope="register")
+    s.reverse_compute_at(out, jo)
+    s.vectorize(ji)
+    s.unroll(ii)
+    *_, oi, oj = s.loops(out)
+    s.vectorize(oj)
+    s.unroll(oi)
+    s.decompose_reduction("C", k)
+    if parallel:
+        s.parallel(io)
+    return s
