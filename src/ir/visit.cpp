@@ -1,6 +1,7 @@
 #include "tenon/ir/visit.h"
 
 #include "tenon/ir/builder.h"
+#include "tenon/support/stack.h"
 
 namespace tenon {
 
@@ -13,13 +14,13 @@ Expr Mutator::operator()(const Expr& e) {
   if (shared) {
     if (const auto found = memo_.find(e.get()); found != memo_.end()) return found->second.second;
   }
-  Expr out = visit_expr(*e.get(), [&](const auto& n) { return rewrite(n); });
+  Expr out = with_stack([&] { return visit_expr(*e.get(), [&](const auto& n) { return rewrite(n); }); });
   if (shared) memo_.emplace(e.get(), std::pair{e, out});
   return out;
 }
 
 Stmt Mutator::operator()(const Stmt& s) {
-  return visit_stmt(*s.get(), [&](const auto& n) { return rewrite(n); });
+  return with_stack([&] { return visit_stmt(*s.get(), [&](const auto& n) { return rewrite(n); }); });
 }
 
 std::vector<Expr> Mutator::rewrite_all(const std::vector<Expr>& exprs) {
@@ -33,11 +34,11 @@ Range Mutator::rewrite(const Range& range) { return {(*this)(range.min), (*this)
 
 void Walker::operator()(const Expr& e) {
   if (visit_shared_once_ && e->ref_count.load(std::memory_order_relaxed) > 1 && !visited_.insert(e.get()).second) return;
-  visit_expr(*e.get(), [&](const auto& n) { visit(n); });
+  with_stack([&] { visit_expr(*e.get(), [&](const auto& n) { visit(n); }); });
 }
 
 void Walker::operator()(const Stmt& s) {
-  visit_stmt(*s.get(), [&](const auto& n) { visit(n); });
+  with_stack([&] { visit_stmt(*s.get(), [&](const auto& n) { visit(n); }); });
 }
 
 namespace {

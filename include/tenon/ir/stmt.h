@@ -36,8 +36,8 @@ const char* to_string(ForKind kind);
 /// Optional settings of a loop.
 struct ForAttrs {
   ForKind kind = ForKind::kSerial;
-  std::string thread_axis;  ///< "blockIdx.x", only with kThread
-  Attrs annotations;
+  std::string thread_axis = {};  ///< "blockIdx.x", only with kThread
+  Attrs annotations = {};
 };
 
 /// for var in [min, min + extent): body. `var` is bound here and not visible outside body. An extent <= 0 runs nothing. The loop's
