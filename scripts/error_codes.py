@@ -17,7 +17,7 @@ CODE = re.compile(r'(?<!`)"(E\d{4})"')
 COMMENT = re.compile(r"//.*$", re.M)
 ERROR_CLASS = re.compile(r"\b(\w+Error)\b")
 STATEMENT_START = re.compile(r"[;{}]|^\s*(?=raise |return |if |def )", re.M)
-TEXT = re.compile(r'"((?:[^"\\]|\\.){8,})"')
+TEXT = re.compile(r'"((?:[^"\\\n]|\\.)+)"')
 ROW = re.compile(r"^\| (E\d{4}) \| (.*?) \| (.*?) \| (.*?) \|$", re.M)
 INTERNAL = "E9999"
 HEADER = """# Error codes
@@ -56,9 +56,8 @@ def scan(root: Path) -> dict[str, Use]:
             use.floors.add(floor_of(rel))
             statement = STATEMENT_START.split(text[: match.start()])[-1]
             use.classes |= set(ERROR_CLASS.findall(statement)[-1:])
-            after = TEXT.search(text[match.end() : match.end() + 300])
-            if after and not use.text:
-                use.text = after.group(1)
+            message = text[match.end() : match.end() + 400].split(";")[0]
+            use.text = use.text or " … ".join(TEXT.findall(message)).strip()
     uses.pop(INTERNAL, None)
     return uses
 
@@ -89,7 +88,8 @@ def update(root: Path, page: Path) -> int:
     old = rows(page)
     lines = []
     for code, use in sorted(scan(root).items()):
-        known, wrong, fix = old.get(code, ("", use.text.strip().replace("|", "\\|"), ""))
+        message, _, hint = use.text.replace("|", "\\|").partition("\\n  hint: ")
+        known, wrong, fix = old.get(code, ("", message.strip(" …"), hint))
         cls = "/".join(sorted(use.classes)) or known
         lines.append(f"| {code} | {cls} | {wrong} | {fix} |\n")
     page.write_text(HEADER + "".join(lines))

@@ -134,9 +134,10 @@ tenon_status load_from_library(void* library, const char* path, const char* name
     return fail(TENON_ERROR_USAGE, "E1006", "a model name of more than 240 bytes");
   }
   const auto* descriptor = static_cast<const tenon_model_descriptor*>(dlsym(library, symbol));
-  if (descriptor == nullptr)
+  if (descriptor == nullptr) {
     return fail(TENON_ERROR_MODEL, "E0912", "'%s' has no model '%s' (symbol %s)", path, name,
                 symbol);
+  }
   if (descriptor->abi_version != TENON_KERNEL_ABI_VERSION) {
     return fail(TENON_ERROR_UNSUPPORTED, "E0908",
                 "'%s' was made for kernel ABI version %u, this runtime has %u", path,
