@@ -110,7 +110,9 @@ class ReferenceEncoder:
         return (softmax(scores) @ v).transpose(0, 2, 1, 3).reshape(x.shape)
 
     def _linear(self, x, name):
-        return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
+        rows = x.reshape(-1, x.shape[-1])
+        y = rows @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
+        return y.reshape(*x.shape[:-1], -1)
 
     def _norm(self, x, name):
         scale, offset = self.weights[name + ".weight"], self.weights[name + ".bias"]
