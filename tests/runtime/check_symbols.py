@@ -1,0 +1,37 @@
+"""Checks the object that goes into artefacts: usage check_symbols.py OBJECT.
+
+It may need symbols of libc and libm only, and has no code that runs at load or unload.
+"""
+
+import ctypes
+import subprocess
+import sys
+
+
+def undefined_symbols(path: str) -> list[str]:
+    lines = subprocess.run(["nm", "-u", path], check=True, capture_output=True, text=True).stdout
+    return [line.split()[-1] for line in lines.splitlines()]
+
+
+def main() -> int:
+    path = sys.argv[1]
+    libraries = [ctypes.CDLL("libc.so.6"), ctypes.CDLL("libm.so.6")]
+    linker_made = {"_GLOBAL_OFFSET_TABLE_"}
+    bad = [
+        f"needs {symbol}, which is in neither libc nor libm"
+        for symbol in undefined_symbols(path)
+        if symbol not in linker_made and not any(hasattr(lib, symbol) for lib in libraries)
+    ]
+    sections = subprocess.run(["readelf", "-SW", path], check=True, capture_output=True, text=True)
+    bad += [
+        f"has a section {name}"
+        for name in (".init_array", ".fini_array", ".ctors", ".dtors")
+        if name in sections.stdout
+    ]
+    for line in bad:
+        print(f"{path}: {line}")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
