@@ -29,16 +29,23 @@ class Descriptors {
   std::vector<DLTensor> more_;
 };
 
-/// Null or the arrays with strided and misaligned ones replaced by copies (which are kept in
-/// `copies`).
-std::span<const Array> made_contiguous(std::span<const Array> inputs, std::vector<Array>& copies) {
+/// True when `a` can be given to a kernel as it is. An input with declared strides is never copied:
+/// the runtime checks them.
+bool is_usable(const Array& a, const PlanArgument& declared) {
+  if (!declared.strides.empty() || a.size() == 0) return true;
+  return a.is_contiguous() && a.is_aligned(static_cast<std::size_t>(a.dtype().bytes()));
+}
+
+/// The inputs, those that are strided or misaligned replaced by copies (then all are in `copies`).
+std::span<const Array> made_contiguous(std::span<const Array> inputs, const Plan& plan,
+                                       std::vector<Array>& copies) {
   bool all = true;
-  for (const Array& a : inputs) {
-    all = all && a.is_contiguous() &&
-          (a.is_aligned(static_cast<std::size_t>(a.dtype().bytes())) || a.size() == 0);
-  }
+  if (inputs.size() != plan.inputs.size()) return inputs;  // the call will fail by name
+  for (std::size_t i = 0; i < inputs.size(); ++i) all = all && is_usable(inputs[i], plan.inputs[i]);
   if (all) return inputs;
-  for (const Array& a : inputs) copies.push_back(a.contiguous());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    copies.push_back(is_usable(inputs[i], plan.inputs[i]) ? inputs[i] : inputs[i].contiguous());
+  }
   return copies;
 }
 
@@ -191,7 +198,7 @@ tenon_model* Executable::model() const { return state_->model.get(); }
 
 std::vector<Array> Executable::call(std::span<const Array> inputs) const {
   std::vector<Array> copies;
-  Descriptors arguments(made_contiguous(inputs, copies));
+  Descriptors arguments(made_contiguous(inputs, state_->plan, copies));
   const Borrowed<State> context(*state_);
   throw_if_error(tenon_context_bind(context.get(), arguments.data(),
                                     static_cast<std::int32_t>(inputs.size())));
@@ -212,7 +219,7 @@ void Executable::call_into(std::span<const Array> inputs, std::span<Array> resul
     TENON_USER_CHECK(!results[i].read_only(), ShapeError, "E0461", name(), ": result '",
                      state_->plan.results[i].name, "' is a read-only array");
   }
-  Descriptors arguments(made_contiguous(inputs, copies));
+  Descriptors arguments(made_contiguous(inputs, state_->plan, copies));
   Descriptors targets(results);
   const Borrowed<State> context(*state_);
   run_in(context.get(), arguments.span(), targets.span());

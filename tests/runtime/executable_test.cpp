@@ -70,6 +70,26 @@ TEST(ExecutableTest, strided_and_misaligned_inputs_are_copied_and_just_work) {
     EXPECT_EQ(results[0].data<float>()[i], column.data<float>()[i] + static_cast<float>(i));
 }
 
+TEST(ExecutableTest, declared_strides_are_passed_on_and_checked) {
+  Plan plan = vector_add_plan();
+  plan.inputs[0].strides = {plan.program.constant(2)};
+  const auto strided_add = [](tenon_kernel_context*, void* const* buffers,
+                              const std::int64_t* sizes) -> std::int32_t {
+    const float* x = static_cast<const float*>(buffers[0]);
+    for (std::int64_t i = 0; i < sizes[0]; ++i) static_cast<float*>(buffers[2])[i] = x[2 * i];
+    return 0;
+  };
+  const Executable f({.plan = plan, .kernels = {strided_add}, .constants = {}});
+  const Array grid = filled({3, 2}, 0);
+  const std::int64_t three = 3;
+  const std::int64_t two = 2;
+  const Array column = Array::from_memory(const_cast<float*>(grid.data<float>()), {&three, 1},
+                                          {&two, 1}, kFloat32, true, {});
+  EXPECT_EQ(f.call(std::vector<Array>{column, filled({3}, 0)})[0].data<float>()[2], 4);
+  EXPECT_EQ(call_message(f, {filled({3}, 0), filled({3}, 0)}),
+            "vector_add: argument 'X' has strides [1], expected [2] [E0457]");
+}
+
 TEST(ExecutableTest, wrong_arguments_are_named) {
   const Executable f = vector_add();
   const Array four = filled({4}, 0);
