@@ -1,0 +1,146 @@
+#pragma once
+
+/// Schedules: a function and the steps that rewrite it.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tenon/ir/function.h"
+#include "tenon/schedule/handle.h"
+#include "tenon/schedule/primitive.h"
+
+namespace tenon {
+
+struct ScheduleState;
+
+/// Named arguments of a primitive; what is missing gets its default.
+using NamedArguments = std::vector<std::pair<std::string, ScheduleValue>>;
+
+/// Holds a function at block level and rewrites it, one primitive at a time.
+///
+/// Every primitive returns handles and may raise ScheduleError; the schedule is then as it was
+/// before. Loops keep their handles until a primitive consumes them (`split`, `fuse`, `tile`, the
+/// old loops of a moved block). The result computes the same values; steps marked `reassociates` in
+/// the trace may change the bits of a float sum or product, no others do. `span` is the user's
+/// line, which errors show. Copies are independent.
+///
+/// **Divided tails.** After a split with tail="partition" or "balance" the inner extent has two
+/// values: `min(f, n - o*f)` or `select(o < q, b, b + 1)`. Lowering divides the loop (or its body)
+/// there, so that each part has an extent of its own.
+class Schedule {
+ public:
+  /// The function must be at block level (an InternalError otherwise).
+  explicit Schedule(Function f);
+  Schedule(const Schedule& other);
+  Schedule(Schedule&&) noexcept;
+  Schedule& operator=(Schedule other) noexcept;
+  ~Schedule();
+
+  /// The function as it is now.
+  const Function& function() const;
+  /// The loops around a block, outermost first.
+  std::vector<LoopRef> loops(const std::string& block, Span span = {}) const;
+  std::vector<LoopRef> loops(const BlockRef& block, Span span = {}) const {
+    return loops(block.name, std::move(span));
+  }
+  /// The handle of a block; raises E0202 when there is none.
+  BlockRef block(const std::string& name, Span span = {}) const;
+  /// All blocks in program order.
+  std::vector<BlockRef> blocks() const;
+
+  /// Applies any registered primitive.
+  ScheduleValue apply(const std::string& primitive, const NamedArguments& arguments,
+                      Span span = {});
+
+  // --- loops
+  // ---------------------------------------------------------------------------------------------------------
+
+  /// Replaces a loop by a nest of loops that run over the same iterations in the same order. One
+  /// factor may be absent and is then computed. Returns the new loops, outermost first; consumes
+  /// `loop`.
+  ///
+  /// Requires: (1) the loop is serial; (2) every factor is positive or absent; (3) there are at
+  /// least two; (4) at most one is absent; (5) if none is, their product is at least the extent,
+  /// which is constant; (6) `tail` is "mask" (blocks get a condition), "partition" (full tiles,
+  /// then a smaller one) or "balance" (tiles whose sizes differ by one), the last two with two
+  /// factors; (7) "balance" has a constant extent.
+  std::vector<LoopRef> split(const LoopRef& loop, const Factors& factors,
+                             const std::string& tail = "mask", Span span = {});
+  /// Replaces perfectly nested loops, outermost first, by one loop; consumes them.
+  ///
+  /// Requires: (1) at least two loops, each the whole body of the one before; (2) all serial; (3)
+  /// no extent changes with another.
+  LoopRef fuse(const std::vector<LoopRef>& loops, Span span = {});
+  /// Puts the loops in the given order, outermost first. Reordering the reduction loops of a float
+  /// sum or product reassociates.
+  ///
+  /// Requires: (1) each loop once; (2) one path, perfectly nested from the outermost to the
+  /// innermost; (3) no extent changes with a loop that moves inside; (4) no dependence between
+  /// iterations changes its direction.
+  void reorder(const std::vector<LoopRef>& loops, Span span = {});
+  /// Splits i and j and orders the parts io, jo, ii, ji, which it returns; consumes i and j.
+  ///
+  /// Requires: (1) j is the whole body of i; (2) what split requires; (3) what reorder requires.
+  std::vector<LoopRef> tile(const LoopRef& i, const LoopRef& j, std::int64_t i_factor,
+                            std::int64_t j_factor, const std::string& tail = "mask",
+                            Span span = {});
+
+  // --- execution
+  // -----------------------------------------------------------------------------------------------------
+
+  /// Runs all iterations of a loop as one vector operation. Over the reduction of a float sum or
+  /// product it reassociates.
+  ///
+  /// Requires: (1) a serial loop; (2) of constant extent (or one of two, see divided tails); (3) no
+  /// parallel or vectorized loop inside, none vectorized outside; (4) iterations touch distinct
+  /// elements, or join one reduction without init.
+  void vectorize(const LoopRef& loop, Span span = {});
+  /// Repeats the body once for each iteration. Requires: (1) a serial loop; (2) of constant extent
+  /// (or one of two).
+  void unroll(const LoopRef& loop, Span span = {});
+  /// Runs the iterations on several threads.
+  ///
+  /// Requires: (1) a serial loop; (2) none parallel inside, only serial ones outside; (3)
+  /// iterations touch distinct elements, and no reduction or ordered iter uses the loop.
+  void parallel(const LoopRef& loop, Span span = {});
+
+  // --- placement
+  // -----------------------------------------------------------------------------------------------------
+
+  /// Moves a block under a loop, after the blocks there that make what it reads, with fresh serial
+  /// loops (one per iter) over the part made there. The block's old loops die.
+  ///
+  /// Requires: (1) the loop is not around the block; (2) a block under it writes what the block
+  /// reads; (3) that is complete after one iteration; (4) each index of those reads is one iter
+  /// plus a constant, the same in all reads, and a reduction gets all its terms.
+  void reverse_compute_at(const BlockRef& block, const LoopRef& loop, Span span = {});
+
+  // --- storage
+  // -------------------------------------------------------------------------------------------------------
+
+  /// Lets `block` write a new buffer `<buffer>_<scope>` and returns the new block `<block>_<scope>`
+  /// that copies it to the old one, after the block's outermost loop. `block` keeps its name and
+  /// handles.
+  ///
+  /// Requires: (1) the block writes exactly one buffer; (2) no other block writes it, and none
+  /// reads it inside the block's loops.
+  BlockRef cache_write(const BlockRef& block, const std::string& scope, Span span = {});
+
+  // --- reductions
+  // ----------------------------------------------------------------------------------------------------
+
+  /// Moves the init of a reduction into a new block `<block>_init` before `loop`, whose copied
+  /// loops keep kind and annotations.
+  ///
+  /// Requires: (1) the block has an init; (2) the loop is around it; (3) no loop outside runs over
+  /// its reduction; (4) each loop inside, and each condition, is either spatial or of the
+  /// reduction.
+  BlockRef decompose_reduction(const BlockRef& block, const LoopRef& loop, Span span = {});
+
+ private:
+  std::unique_ptr<ScheduleState> state_;
+};
+
+}  // namespace tenon

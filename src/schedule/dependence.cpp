@@ -1,0 +1,212 @@
+#include "schedule/dependence.h"
+
+#include <algorithm>
+
+#include "tenon/ir/builder.h"
+#include "tenon/ir/structural.h"
+#include "tenon/ir/visit.h"
+
+namespace tenon {
+namespace {
+
+void collect(const Stmt& s, std::vector<const ForNode*>* loops, std::vector<Access>* out) {
+  if (const auto* f = s.as<ForNode>()) {
+    loops->push_back(f);
+    collect(f->body, loops, out);
+    loops->pop_back();
+  } else if (const auto* seq = s.as<SeqNode>()) {
+    for (const Stmt& child : seq->stmts) collect(child, loops, out);
+  } else if (const auto* a = s.as<AllocateNode>()) {
+    collect(a->body, loops, out);
+  } else if (const auto* branch = s.as<IfNode>()) {
+    collect(branch->then_case, loops, out);
+    if (branch->else_case) collect(branch->else_case, loops, out);
+  } else if (const auto* l = s.as<LetStmtNode>()) {
+    collect(l->body, loops, out);
+  } else if (const auto* b = s.as<BlockNode>()) {
+    VarMap map;
+    for (std::size_t i = 0; i < b->iters.size(); ++i) map[b->iters[i].var.get()] = b->bindings[i];
+    for (const bool is_write : {false, true}) {
+      for (const BufferRegion& r : is_write ? b->writes : b->reads) {
+        Access access{b, r.buffer, is_write, {}, *loops};
+        for (const Range& range : r.ranges) {
+          access.ranges.push_back({substitute(range.min, map), substitute(range.extent, map)});
+        }
+        out->push_back(std::move(access));
+      }
+    }
+  }
+}
+
+/// Joins neighbouring dimensions indexed by `x // e` and `x % e` into one indexed by `x`.
+std::vector<Range> join_fused(const std::vector<Range>& ranges) {
+  std::vector<Range> out;
+  for (const Range& r : ranges) {
+    const auto* mod = r.min.as<BinaryNode>();
+    const auto* div = out.empty() ? nullptr : out.back().min.as<BinaryNode>();
+    const bool fused = mod != nullptr && div != nullptr && mod->op == BinaryOp::kFloorMod &&
+                       div->op == BinaryOp::kFloorDiv && is_int(r.extent, 1) &&
+                       is_int(out.back().extent, 1) && structural_equal(mod->a, div->a) &&
+                       structural_equal(mod->b, div->b);
+    if (fused) {
+      const Expr joined = mod->a;
+      out.back().min = joined;
+    } else {
+      out.push_back(r);
+    }
+  }
+  return out;
+}
+
+bool contains(const std::vector<Expr>& vars, const Expr& v) {
+  return std::any_of(vars.begin(), vars.end(), [&](const Expr& x) { return x.same_as(v); });
+}
+
+/// The interval of each dimension while the loops that are not `fixed` run.
+std::vector<Bounds> intervals(const Access& access, const std::vector<Expr>& fixed) {
+  LoopRanges free;
+  for (const ForNode* f : access.loops) {
+    if (!contains(fixed, f->var)) free.push_back({f->var, f->min, f->extent});
+  }
+  std::vector<Bounds> out;
+  for (const Range& r : join_fused(access.ranges)) {
+    const Bounds low = interval_of(r.min, free), high = interval_of(r.min + r.extent - 1, free);
+    out.push_back({low.min, high.max});
+  }
+  return out;
+}
+
+Facts facts_about(const Access& access, const std::vector<Symbol>& symbols) {
+  return {ranges_of(access.loops), symbols};
+}
+
+}  // namespace
+
+std::vector<Access> accesses_under(const Stmt& s, const std::vector<const ForNode*>& outer) {
+  std::vector<Access> out;
+  std::vector<const ForNode*> loops = outer;
+  collect(s, &loops, &out);
+  return out;
+}
+
+std::vector<Access> accesses_of(const std::vector<Access>& all, const Buffer& buffer) {
+  std::vector<Access> out;
+  for (const Access& a : all) {
+    if (a.buffer.same_as(buffer)) out.push_back(a);
+  }
+  return out;
+}
+
+namespace {
+
+bool is_load_of(const Expr& e, const StoreNode& s) {
+  const auto* l = e.as<LoadNode>();
+  if (l == nullptr || !l->buffer.same_as(s.buffer) || l->indices.size() != s.indices.size())
+    return false;
+  for (std::size_t d = 0; d < s.indices.size(); ++d) {
+    if (!structural_equal(l->indices[d], s.indices[d])) return false;
+  }
+  return true;
+}
+
+std::optional<ReduceOp> op_of(const Expr& value, const StoreNode& s) {
+  if (const auto* f = value.as<FmaNode>(); f != nullptr && is_load_of(f->c, s))
+    return ReduceOp::kSum;
+  if (const auto* select = value.as<SelectNode>()) {
+    if (is_load_of(select->false_value, s)) return op_of(select->true_value, s);
+    if (is_load_of(select->true_value, s)) return op_of(select->false_value, s);
+    return std::nullopt;
+  }
+  const auto* b = value.as<BinaryNode>();
+  if (b == nullptr || (!is_load_of(b->a, s) && !is_load_of(b->b, s))) return std::nullopt;
+  for (const ReduceOp op : {ReduceOp::kSum, ReduceOp::kProd, ReduceOp::kMin, ReduceOp::kMax}) {
+    if (combiner(op) == b->op) return op;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Reducer> find_reducer(const BlockNode& block) {
+  const auto* s = block.body.as<StoreNode>();
+  if (s == nullptr) return std::nullopt;
+  const auto op = op_of(s->value, *s);
+  if (!op) return std::nullopt;
+  return Reducer{*op, s->buffer->dtype};
+}
+
+bool touches(const BlockNode& block, const Expr& loop_var, IterKind kind) {
+  for (std::size_t i = 0; i < block.iters.size(); ++i) {
+    if (block.iters[i].kind != kind) continue;
+    if (uses_var(block.bindings[i], [&](const VarNode& v) { return &v == loop_var.get(); }))
+      return true;
+  }
+  return false;
+}
+
+bool has_kind(const BlockNode& block, IterKind kind) {
+  return std::any_of(block.iters.begin(), block.iters.end(),
+                     [&](const IterVar& i) { return i.kind == kind; });
+}
+
+bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& accesses,
+                               const std::vector<Expr>& fixed, const std::vector<Symbol>& symbols) {
+  if (accesses.empty()) return true;
+  std::vector<Expr> still = fixed;
+  still.push_back(loop.var);
+  std::vector<std::vector<Bounds>> regions;
+  for (const Access& a : accesses) regions.push_back(intervals(a, still));
+  const VarMap next = {{loop.var.get(), loop.var + 1}};
+  // Iteration v ends before iteration v + 1 begins, in one dimension and for every pair of
+  // accesses.
+  const auto separates = [&](std::size_t d, std::size_t a, std::size_t b) {
+    if (d >= regions[a].size() || d >= regions[b].size()) return false;
+    const Bounds& here = regions[a][d];
+    const Bounds& there = regions[b][d];
+    if (!here.known() || !there.known()) return false;
+    const Expr gap = substitute(there.min, next) - here.max - 1;
+    return prove_not_negative(gap, facts_about(accesses[a], symbols));
+  };
+  for (std::size_t d = 0; d < regions[0].size(); ++d) {
+    bool all = true;
+    for (std::size_t a = 0; a < accesses.size() && all; ++a) {
+      for (std::size_t b = 0; b < accesses.size() && all; ++b) all = separates(d, a, b);
+    }
+    if (all) return true;
+  }
+  return false;
+}
+
+bool is_private(const Buffer& buffer, const Stmt& root, const Path& loop_path,
+                const std::vector<Symbol>& symbols) {
+  const std::vector<const ForNode*> outer = loops_on(loop_path);
+  std::vector<Expr> fixed;
+  for (const ForNode* f : outer) fixed.push_back(f->var);
+  const std::vector<const ForNode*> around(outer.begin(), outer.end() - 1);
+  const std::vector<Access> here = accesses_of(accesses_under(loop_path.back(), around), buffer);
+  if (here.size() != accesses_of(accesses_under(root), buffer).size()) return false;
+  const auto covers = [&](const Access& w, const Access& r) {
+    if (!w.is_write || w.block->predicate || w.block == r.block) return false;
+    const std::vector<Bounds> written = intervals(w, fixed), read = intervals(r, fixed);
+    if (written.size() != read.size()) return false;
+    for (std::size_t d = 0; d < read.size(); ++d) {
+      if (!written[d].known() || !read[d].known()) return false;
+      const Facts facts = facts_about(r, symbols);
+      if (!prove_not_negative(read[d].min - written[d].min, facts)) return false;
+      if (!prove_not_negative(written[d].max - read[d].max, facts)) return false;
+    }
+    return true;
+  };
+  for (const Access& r : here) {
+    if (r.is_write) continue;
+    const bool is_accumulator = std::any_of(here.begin(), here.end(), [&](const Access& w) {
+      return w.is_write && w.block == r.block;
+    });
+    if (is_accumulator) continue;
+    if (std::none_of(here.begin(), here.end(), [&](const Access& w) { return covers(w, r); }))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace tenon

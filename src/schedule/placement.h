@@ -1,0 +1,29 @@
+#pragma once
+
+/// Fresh loop nests around a block for a part of its domain.
+
+#include <optional>
+#include <vector>
+
+#include "schedule/dependence.h"
+#include "schedule/rewrite.h"
+
+namespace tenon {
+
+/// The iter that an index is, plus what is added to it; nothing when it is anything else.
+struct IterIndex {
+  std::size_t iter;
+  Expr offset;
+};
+std::optional<IterIndex> iter_of_index(const BlockNode& block, const Range& index);
+
+/// A fresh serial loop for each iter over `ranges` (in terms of the loops around), the block
+/// inside, with a condition where a range is not proved to stay inside the iter's domain.
+Stmt nest_over(const BlockNode& block, const std::vector<Range>& ranges, const Facts& facts);
+
+/// The smallest box that the accesses touch while `fixed` loops stand still; a null extent where
+/// unknown.
+std::vector<Range> box_of(const std::vector<Access>& accesses, const std::vector<Expr>& fixed,
+                          const Facts& facts);
+
+}  // namespace tenon

@@ -1,0 +1,31 @@
+#include <algorithm>
+#include <string>
+
+#include "tenon/schedule/primitive.h"
+#include "tenon/support/error.h"
+
+namespace tenon {
+
+extern const Primitive kCacheWrite, kDecomposeReduction, kFuse, kParallel, kReorder,
+    kReverseComputeAt, kSplit, kTile, kUnroll, kVectorize;
+
+const std::vector<const Primitive*>& primitives() {
+  static const std::vector<const Primitive*> all = {
+      &kCacheWrite, &kDecomposeReduction, &kFuse,  &kParallel,
+      &kReorder,    &kReverseComputeAt,   &kSplit, &kTile,
+      &kUnroll,     &kVectorize,
+  };
+  return all;
+}
+
+const Primitive& find_primitive(std::string_view name) {
+  std::string names;
+  for (const Primitive* p : primitives()) {
+    if (p->name == name) return *p;
+    names += (names.empty() ? "" : ", ") + std::string(p->name);
+  }
+  detail::raise<ScheduleError>(
+      "E0243", detail::concat("unknown primitive '", name, "'\n  hint: one of ", names));
+}
+
+}  // namespace tenon

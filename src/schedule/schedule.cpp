@@ -1,0 +1,203 @@
+#include "tenon/schedule/schedule.h"
+
+#include <algorithm>
+
+#include "schedule/step.h"
+
+namespace tenon {
+
+Schedule::Schedule(Function f) : state_(std::make_unique<ScheduleState>()) {
+  TENON_CHECK(f && f->level == Level::kBlock, "a schedule needs a function at block level");
+  state_->function = std::move(f);
+}
+Schedule::Schedule(const Schedule& other)
+    : state_(std::make_unique<ScheduleState>(*other.state_)) {}
+Schedule::Schedule(Schedule&&) noexcept = default;
+Schedule& Schedule::operator=(Schedule other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+Schedule::~Schedule() = default;
+
+const Function& Schedule::function() const { return state_->function; }
+
+namespace {
+
+const Primitive kLoops = {"loops",
+                          "Looks up the loops around a block.",
+                          {{"block", ParameterKind::kBlock}},
+                          {},
+                          ResultKind::kLoops,
+                          nullptr};
+const Primitive kBlock = {"block", "Looks up a block.", {{"name", ParameterKind::kBlock}},
+                          {},      ResultKind::kBlock,  nullptr};
+
+/// The value, converted where Python's and C++'s spellings differ: a block may be given by name,
+/// factors as integers.
+ScheduleValue converted(const Parameter& parameter, const ScheduleValue& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  if (parameter.kind == ParameterKind::kBlock && text != nullptr) return BlockRef{*text};
+  const auto* loop = std::get_if<LoopRef>(&value);
+  if (parameter.kind == ParameterKind::kLoops && loop != nullptr)
+    return std::vector<LoopRef>{*loop};
+  return value;
+}
+
+bool fits(ParameterKind kind, const ScheduleValue& v) {
+  const auto is = [&]<typename T>(const T*) { return std::holds_alternative<T>(v); };
+  const LoopRef* loop = nullptr;
+  const BlockRef* block = nullptr;
+  const std::int64_t* integer = nullptr;
+  const std::string* text = nullptr;
+  const double* number = nullptr;
+  switch (kind) {
+    case ParameterKind::kLoop:
+      return is(loop);
+    case ParameterKind::kLoops:
+      return is(static_cast<const std::vector<LoopRef>*>(nullptr));
+    case ParameterKind::kBlock:
+      return is(block);
+    case ParameterKind::kTarget:
+      return is(loop) || is(block);
+    case ParameterKind::kFactors:
+      return is(static_cast<const Factors*>(nullptr));
+    case ParameterKind::kInteger:
+      return is(integer);
+    case ParameterKind::kText:
+      return is(text);
+    case ParameterKind::kValue:
+      return is(integer) || is(text) || is(number);
+    case ParameterKind::kIndexMap:
+      return is(static_cast<const IndexMap*>(nullptr));
+  }
+  return false;
+}
+
+const char* description(ParameterKind kind) {
+  switch (kind) {
+    case ParameterKind::kLoop:
+      return "a loop";
+    case ParameterKind::kLoops:
+      return "loops";
+    case ParameterKind::kBlock:
+      return "a block or its name";
+    case ParameterKind::kTarget:
+      return "a loop or a block";
+    case ParameterKind::kFactors:
+      return "a list of integers and None";
+    case ParameterKind::kInteger:
+      return "an integer";
+    case ParameterKind::kText:
+      return "a text";
+    case ParameterKind::kValue:
+      return "an integer, float or text";
+    case ParameterKind::kIndexMap:
+      return "a function of indices";
+  }
+  return "";
+}
+
+ScheduleValue default_value(const Parameter& parameter) {
+  const std::string text = parameter.default_text;
+  if (parameter.kind == ParameterKind::kInteger) return static_cast<std::int64_t>(std::stoll(text));
+  return text.substr(1, text.size() - 2);  // without the quotes
+}
+
+Arguments bind_arguments(const Primitive& primitive, const NamedArguments& named) {
+  Arguments bound;
+  for (const Parameter& p : primitive.parameters) {
+    const auto given =
+        std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.first == p.name; });
+    TENON_USER_CHECK(given != named.end() || p.default_text != nullptr, ScheduleError, "E0240",
+                     primitive.name, ": the argument '", p.name, "' is missing");
+    bound.push_back(given != named.end() ? converted(p, given->second) : default_value(p));
+    TENON_USER_CHECK(fits(p.kind, bound.back()), ScheduleError, "E0241", primitive.name,
+                     ": the argument '", p.name, "' should be ", description(p.kind));
+  }
+  for (const auto& [name, value] : named) {
+    const bool known = std::any_of(primitive.parameters.begin(), primitive.parameters.end(),
+                                   [&, key = name](const Parameter& p) { return key == p.name; });
+    TENON_USER_CHECK(known, ScheduleError, "E0242", primitive.name, ": there is no argument '",
+                     name, "'");
+  }
+  return bound;
+}
+
+}  // namespace
+
+std::vector<LoopRef> Schedule::loops(const std::string& block, Span span) const {
+  Step step(kLoops, {BlockRef{block}}, *state_, std::move(span));
+  std::vector<LoopRef> out;
+  for (const ForNode* f : loops_on(step.path_to(BlockRef{block}))) out.push_back({f->var});
+  return out;
+}
+
+BlockRef Schedule::block(const std::string& name, Span span) const {
+  Step step(kBlock, {BlockRef{name}}, *state_, std::move(span));
+  step.path_to(BlockRef{name});
+  return {name};
+}
+
+std::vector<BlockRef> Schedule::blocks() const {
+  std::vector<BlockRef> out;
+  for (const BlockNode* b : blocks_under(function()->body)) out.push_back({b->name});
+  return out;
+}
+
+ScheduleValue Schedule::apply(const std::string& name, const NamedArguments& arguments, Span span) {
+  const Primitive& primitive = find_primitive(name);
+  Step step(primitive, bind_arguments(primitive, arguments), *state_, std::move(span));
+  ScheduleValue result = primitive.apply(step);
+  *state_ = step.take_state();
+  return result;
+}
+
+// --- typed forms
+// -------------------------------------------------------------------------------------------------------
+
+std::vector<LoopRef> Schedule::split(const LoopRef& loop, const Factors& factors,
+                                     const std::string& tail, Span span) {
+  return std::get<std::vector<LoopRef>>(
+      apply("split", {{"loop", loop}, {"factors", factors}, {"tail", tail}}, std::move(span)));
+}
+
+LoopRef Schedule::fuse(const std::vector<LoopRef>& loops, Span span) {
+  return std::get<LoopRef>(apply("fuse", {{"loops", loops}}, std::move(span)));
+}
+
+void Schedule::reorder(const std::vector<LoopRef>& loops, Span span) {
+  apply("reorder", {{"loops", loops}}, std::move(span));
+}
+
+std::vector<LoopRef> Schedule::tile(const LoopRef& i, const LoopRef& j, std::int64_t i_factor,
+                                    std::int64_t j_factor, const std::string& tail, Span span) {
+  return std::get<std::vector<LoopRef>>(apply(
+      "tile", {{"i", i}, {"j", j}, {"i_factor", i_factor}, {"j_factor", j_factor}, {"tail", tail}},
+      std::move(span)));
+}
+
+void Schedule::vectorize(const LoopRef& loop, Span span) {
+  apply("vectorize", {{"loop", loop}}, std::move(span));
+}
+void Schedule::unroll(const LoopRef& loop, Span span) {
+  apply("unroll", {{"loop", loop}}, std::move(span));
+}
+void Schedule::parallel(const LoopRef& loop, Span span) {
+  apply("parallel", {{"loop", loop}}, std::move(span));
+}
+
+void Schedule::reverse_compute_at(const BlockRef& block, const LoopRef& loop, Span span) {
+  apply("reverse_compute_at", {{"block", block}, {"loop", loop}}, std::move(span));
+}
+
+BlockRef Schedule::cache_write(const BlockRef& block, const std::string& scope, Span span) {
+  return std::get<BlockRef>(
+      apply("cache_write", {{"block", block}, {"scope", scope}}, std::move(span)));
+}
+
+BlockRef Schedule::decompose_reduction(const BlockRef& block, const LoopRef& loop, Span span) {
+  return std::get<BlockRef>(
+      apply("decompose_reduction", {{"block", block}, {"loop", loop}}, std::move(span)));
+}
+
+}  // namespace tenon
