@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 
+#include "tenon/ir/structural.h"
 #include "tenon/ir/visit.h"
 #include "tenon/support/stack.h"
 
@@ -354,15 +355,37 @@ void ExprPrinter::node(const CallNode& n) {
   *out_ += ')';
 }
 
+namespace {
+
+bool is_zero(const Expr& e) {
+  const auto* i = e.as<IntImmNode>();
+  return i != nullptr && i->value == 0;
+}
+
+/// The bound `hi` if the extent is `hi - min`, written so that the parser makes just that of it; else null.
+Expr difference_bound(const Range& range) {
+  const auto* sub = range.extent.as<BinaryNode>();
+  if (sub == nullptr || sub->op != BinaryOp::kSub || !structural_equal(sub->b, range.min)) return nullptr;
+  if (literal(range.min) && literal(sub->a)) return nullptr;
+  const auto* sum = sub->a.as<BinaryNode>();
+  const bool is_sum_from_min = sum != nullptr && sum->op == BinaryOp::kAdd && structural_equal(sum->a, range.min);
+  return is_sum_from_min ? nullptr : sub->a;
+}
+
+}  // namespace
+
 void ExprPrinter::range(const Range& range) {
   constexpr int kRepeatableDepth = 4;
   const auto lo = literal(range.min);
   const auto extent = literal(range.extent);
   std::int64_t hi = 0;
   part(range.min, kOrLevel);
-  if (lo == 0) {
+  if (is_zero(range.min)) {
     *out_ += "..";
     part(range.extent, kOrLevel);
+  } else if (const Expr bound = difference_bound(range)) {
+    *out_ += "..";
+    part(bound, kOrLevel);
   } else if (lo && extent && !__builtin_add_overflow(*lo, *extent, &hi)) {
     *out_ += ".." + std::to_string(hi);
   } else if (range.min->depth <= kRepeatableDepth && range.min->dtype == range.extent->dtype &&
