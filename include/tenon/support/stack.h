@@ -2,8 +2,9 @@
 
 /// Recursion that may be deeper than the thread's stack.
 ///
-/// Walks over the IR recurse up to its depth limits (10,000 for expressions). A thread with a small stack (1 MiB in many libraries)
-/// would overflow there, so each recursive step goes through `with_stack`, which costs a comparison as long as the stack suffices.
+/// Walks over the IR recurse up to its depth limits (10,000 for expressions). A thread with a small
+/// stack (1 MiB in many libraries) would overflow there, so each recursive step goes through
+/// `with_stack`, which costs a comparison as long as the stack suffices.
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -28,7 +29,8 @@ namespace detail {
 inline thread_local std::uintptr_t stack_bottom = 0;
 
 inline constexpr std::size_t kStackReserve = std::size_t{192} << 10;
-inline constexpr std::size_t kBigStack = std::size_t{512} << 20;  // address space; pages are committed when touched
+inline constexpr std::size_t kBigStack = std::size_t{512}
+                                         << 20;  // address space; pages are committed when touched
 
 inline std::uintptr_t thread_stack_bottom() {
   pthread_attr_t attr;
@@ -40,7 +42,8 @@ inline std::uintptr_t thread_stack_bottom() {
   return reinterpret_cast<std::uintptr_t>(base);
 }
 
-/// One call moved to a fresh stack of the same thread (thread-local state stays visible, exceptions come through).
+/// One call moved to a fresh stack of the same thread (thread-local state stays visible, exceptions
+/// come through).
 struct StackSwitch {
   void (*run)(void*);
   void* argument;
@@ -71,7 +74,8 @@ struct StackSwitch {
     void* memory = mmap(nullptr, kBigStack, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
-    const std::uintptr_t previous = std::exchange(stack_bottom, reinterpret_cast<std::uintptr_t>(memory));
+    const std::uintptr_t previous =
+        std::exchange(stack_bottom, reinterpret_cast<std::uintptr_t>(memory));
     getcontext(&callee);
     callee.uc_stack.ss_sp = memory;
     callee.uc_stack.ss_size = kBigStack;
@@ -102,19 +106,22 @@ void call_on_big_stack(F& f) {
 
 }  // namespace detail
 
-/// Whether the current stack is nearly used up, so that a recursive step should go through a new one.
+/// Whether the current stack is nearly used up, so that a recursive step should go through a new
+/// one.
 inline bool stack_is_short() {
   if (detail::stack_bottom == 0) detail::stack_bottom = detail::thread_stack_bottom();
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   return here < detail::stack_bottom + detail::kStackReserve;
 }
 
-/// The result of `f()`, run on a large fresh stack if the current one is nearly used up. Call it at each recursive step. Thread-local
-/// state is the caller's; exceptions pass through. Throws std::bad_alloc when there is no address space for a stack.
+/// The result of `f()`, run on a large fresh stack if the current one is nearly used up. Call it at
+/// each recursive step. Thread-local state is the caller's; exceptions pass through. Throws
+/// std::bad_alloc when there is no address space for a stack.
 template <typename F>
 auto with_stack(F&& f) -> std::invoke_result_t<F> {
   using Result = std::invoke_result_t<F>;
-  if (!stack_is_short()) [[likely]] return f();
+  if (!stack_is_short()) [[likely]]
+    return f();
   if constexpr (std::is_void_v<Result>) {
     detail::call_on_big_stack(f);
   } else {

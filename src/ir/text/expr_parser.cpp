@@ -14,7 +14,8 @@ namespace tenon::text {
 namespace {
 
 constexpr std::size_t kMaxText = std::size_t{64} << 20;
-constexpr int kMaxNesting = 4 * kMaxExprDepth;  // brackets and operators; make() limits the expression itself
+constexpr int kMaxNesting =
+    4 * kMaxExprDepth;  // brackets and operators; make() limits the expression itself
 
 constexpr BinaryOp kLastBinaryOp = BinaryOp::kOr;
 constexpr UnaryOp kLastUnaryOp = UnaryOp::kRound;
@@ -45,9 +46,18 @@ std::optional<DType> dtype_named(std::string_view name) {
 /// The dtype of a literal's suffix: "f64", "u8"; a bare literal is int64 or float32.
 std::optional<DType> suffix_dtype(std::string_view suffix) {
   constexpr std::array<std::pair<std::string_view, DType>, 12> kSuffixes = {{
-      {"f64", kFloat64}, {"f32", kFloat32}, {"f16", DType::float_(16)}, {"bf16", DType::bfloat16()},
-      {"i8", DType::int_(8)}, {"i16", DType::int_(16)}, {"i32", kInt32}, {"i64", kInt64},
-      {"u8", DType::uint(8)}, {"u16", DType::uint(16)}, {"u32", DType::uint(32)}, {"u64", DType::uint(64)},
+      {"f64", kFloat64},
+      {"f32", kFloat32},
+      {"f16", DType::float_(16)},
+      {"bf16", DType::bfloat16()},
+      {"i8", DType::int_(8)},
+      {"i16", DType::int_(16)},
+      {"i32", kInt32},
+      {"i64", kInt64},
+      {"u8", DType::uint(8)},
+      {"u16", DType::uint(16)},
+      {"u32", DType::uint(32)},
+      {"u64", DType::uint(64)},
   }};
   for (const auto& [name, dtype] : kSuffixes) {
     if (name == suffix) return dtype;
@@ -75,7 +85,8 @@ bool is_zero(const Expr& e) {
 
 }  // namespace
 
-// --- names -----------------------------------------------------------------------------------------------------------
+// --- names
+// -----------------------------------------------------------------------------------------------------------
 
 void Scopes::define(const std::string& name, Meaning meaning) {
   meanings_[name].push_back(std::move(meaning));
@@ -94,10 +105,11 @@ void Scopes::leave(std::size_t state) {
   }
 }
 
-// --- tokens ----------------------------------------------------------------------------------------------------------
+// --- tokens
+// ----------------------------------------------------------------------------------------------------------
 
 ExprParser::ExprParser(std::string_view text) : lexer_(text) {
-  TENON_USER_CHECK(text.size() <= kMaxText, ExpressionError, "E0113", "a text of ", text.size(),
+  TENON_USER_CHECK(text.size() <= kMaxText, ExpressionError, "E0123", "a text of ", text.size(),
                    " bytes is longer than ", kMaxText);
   current_ = lexer_.next();
 }
@@ -115,7 +127,7 @@ bool ExprParser::accept(std::string_view symbol_or_word) {
 }
 
 void ExprParser::expected(const std::string& what) const {
-  fail(current_, "E0110", "expected " + what + ", got " + describe(current_));
+  fail(current_, "E0120", "expected " + what + ", got " + describe(current_));
 }
 
 Token ExprParser::expect(std::string_view symbol_or_word, const char* where) {
@@ -138,10 +150,11 @@ void ExprParser::expect_end() {
   if (current_.kind != Kind::kEnd) expected("the end of the text");
 }
 
-// --- operators -------------------------------------------------------------------------------------------------------
+// --- operators
+// -------------------------------------------------------------------------------------------------------
 
 Expr ExprParser::expr(int level) {
-  if (++nesting_ > kMaxNesting) fail(current_, "E0113", "an expression is nested too deeply");
+  if (++nesting_ > kMaxNesting) fail(current_, "E0123", "an expression is nested too deeply");
   Expr out = with_stack([&] { return infix(operand(level), level); });
   --nesting_;
   return out;
@@ -158,7 +171,7 @@ Expr ExprParser::infix(Expr left, int level) {
     left = build<BinaryNode>(at, what, *op, std::move(left), std::move(right));
     const auto next = current_.kind == Kind::kSymbol ? binary_op(current_.text) : std::nullopt;
     if (is_comparison(*op) && next && is_comparison(*next)) {
-      fail(current_, "E0110", "comparisons do not chain: put one in brackets");
+      fail(current_, "E0120", "comparisons do not chain: put one in brackets");
     }
   }
 }
@@ -166,7 +179,8 @@ Expr ExprParser::infix(Expr left, int level) {
 Expr ExprParser::operand(int level) {
   const Token& t = current_;
   if (t.is("let") || t.is("share")) {
-    if (level > kLetLevel) fail(t, "E0110", "put '" + t.text + "' in brackets when it is an operand");
+    if (level > kLetLevel)
+      fail(t, "E0120", "put '" + t.text + "' in brackets when it is an operand");
     return t.is("let") ? let() : shared();
   }
   if (t.kind == Kind::kNumber) return number(take(), false);
@@ -190,8 +204,10 @@ Expr ExprParser::sign() {
   if (current_.kind == Kind::kNumber) return number(take(), true);
   if (current_.is("inf") || (current_.kind == Kind::kName && current_.text.starts_with("inf_"))) {
     const Token word = take();
-    const auto t = word.text == "inf" ? kFloat32 : suffix_dtype(std::string_view(word.text).substr(4));
-    if (!t || !t->is_float()) fail(word, "E0110", "an infinity is inf, inf_f64, inf_f16 or inf_bf16");
+    const auto t =
+        word.text == "inf" ? kFloat32 : suffix_dtype(std::string_view(word.text).substr(4));
+    if (!t || !t->is_float())
+      fail(word, "E0120", "an infinity is inf, inf_f64, inf_f16 or inf_bf16");
     return make<FloatImmNode>(*t, -std::numeric_limits<double>::infinity());
   }
   return make<UnaryNode>(UnaryOp::kNeg, expr(kSignLevel));
@@ -225,7 +241,8 @@ Expr ExprParser::shared() {
   return body;
 }
 
-// --- literals --------------------------------------------------------------------------------------------------------
+// --- literals
+// --------------------------------------------------------------------------------------------------------
 
 Expr ExprParser::number(const Token& token, bool negative) {
   const std::string_view text = token.text;
@@ -238,26 +255,34 @@ Expr ExprParser::number(const Token& token, bool negative) {
     if (end == std::string_view::npos) end = text.size();
   }
   const std::string_view suffix = text.substr(end);
-  const auto t = suffix.empty() ? std::optional(is_float ? kFloat32 : kInt64) : suffix_dtype(suffix);
-  if (!t) fail(token, "E0110", "'" + std::string(suffix) + "' is no suffix of a number (such as f64, i32, u8)");
+  const auto t =
+      suffix.empty() ? std::optional(is_float ? kFloat32 : kInt64) : suffix_dtype(suffix);
+  if (!t)
+    fail(token, "E0120",
+         "'" + std::string(suffix) + "' is no suffix of a number (such as f64, i32, u8)");
   if (t->is_float()) return float_literal(token, negative, text.substr(0, end), *t);
-  if (is_float) fail(token, "E0110", "a number with a fraction should be a float, got '" + token.text + "'");
+  if (is_float)
+    fail(token, "E0120", "a number with a fraction should be a float, got '" + token.text + "'");
   return int_literal(token, negative, text.substr(0, end), suffix.empty() ? "i64" : suffix);
 }
 
-Expr ExprParser::int_literal(const Token& token, bool negative, std::string_view digits, std::string_view suffix) {
+Expr ExprParser::int_literal(const Token& token, bool negative, std::string_view digits,
+                             std::string_view suffix) {
   const DType t = *suffix_dtype(suffix);
   std::uint64_t magnitude = 0;
   const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), magnitude);
-  const std::uint64_t most = t.is_signed_int() ? static_cast<std::uint64_t>(max_int(t)) + (negative ? 1 : 0)
-                                               : (negative ? 0 : static_cast<std::uint64_t>(max_int(t)));
+  const std::uint64_t most = t.is_signed_int()
+                                 ? static_cast<std::uint64_t>(max_int(t)) + (negative ? 1 : 0)
+                                 : (negative ? 0 : static_cast<std::uint64_t>(max_int(t)));
   if (parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size() || magnitude > most) {
-    fail(token, "E0112", std::string(negative ? "-" : "") + token.text + " does not fit " + to_string(t));
+    fail(token, "E0122",
+         std::string(negative ? "-" : "") + token.text + " does not fit " + to_string(t));
   }
   return make<IntImmNode>(t, static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude));
 }
 
-Expr ExprParser::float_literal(const Token& token, bool negative, std::string_view digits, DType t) {
+Expr ExprParser::float_literal(const Token& token, bool negative, std::string_view digits,
+                               DType t) {
   double value = 0;
   std::errc error{};
   const char* end = nullptr;
@@ -273,7 +298,7 @@ Expr ExprParser::float_literal(const Token& token, bool negative, std::string_vi
     value = round_to(t, static_cast<double>(narrow));
   }
   if (error != std::errc() || end != digits.data() + digits.size()) {
-    fail(token, "E0112", "'" + token.text + "' is no number that " + to_string(t) + " can hold");
+    fail(token, "E0122", "'" + token.text + "' is no number that " + to_string(t) + " can hold");
   }
   return make<FloatImmNode>(t, negative ? -value : value);
 }
@@ -285,45 +310,53 @@ Expr ExprParser::nan_bits(const Token& at) {
   std::uint64_t value = 0;
   const std::string_view text = bits.text;
   const bool is_hex = text.starts_with("0x");
-  const auto parsed = std::from_chars(text.data() + (is_hex ? 2 : 0), text.data() + text.size(), value, 16);
+  const auto parsed =
+      std::from_chars(text.data() + (is_hex ? 2 : 0), text.data() + text.size(), value, 16);
   const bool whole = is_hex && parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
   const auto number = std::bit_cast<double>(value);
   if (!whole || number == number || !t.is_float() || !t.is_scalar()) {
-    fail(at, "E0112", "nan_bits takes a float dtype and the float64 bits of a NaN, such as 0x7ff8000000000000");
+    fail(at, "E0122",
+         "nan_bits takes a float dtype and the float64 bits of a NaN, such as 0x7ff8000000000000");
   }
   return make<FloatImmNode>(t, number);
 }
 
-// --- names and calls -------------------------------------------------------------------------------------------------
+// --- names and calls
+// -------------------------------------------------------------------------------------------------
 
 Expr ExprParser::named(const Token& name) {
-  if (name.text == "true" || name.text == "false") return make<IntImmNode>(kBoolType, name.text == "true" ? 1 : 0);
+  if (name.text == "true" || name.text == "false")
+    return make<IntImmNode>(kBoolType, name.text == "true" ? 1 : 0);
   if (name.text == "not") {
     Expr a = expr(kNotLevel);
     const std::string what = "no 'not' of " + to_string(a->dtype);
     return build<UnaryNode>(name, what, UnaryOp::kNot, std::move(a));
   }
   const bool is_inf = name.text.starts_with("inf");
-  if (name.text == "inf" || name.text == "nan" || name.text.starts_with("inf_") || name.text.starts_with("nan_")) {
+  if (name.text == "inf" || name.text == "nan" || name.text.starts_with("inf_") ||
+      name.text.starts_with("nan_")) {
     if (name.text == "nan_bits" && current_.is("(")) return function_call(name);
-    const auto t = name.text.size() == 3 ? kFloat32 : suffix_dtype(std::string_view(name.text).substr(4));
-    if (!t || !t->is_float()) fail(name, "E0110", "'" + name.text + "' should end in _f64, _f32, _f16 or _bf16");
+    const auto t =
+        name.text.size() == 3 ? kFloat32 : suffix_dtype(std::string_view(name.text).substr(4));
+    if (!t || !t->is_float())
+      fail(name, "E0120", "'" + name.text + "' should end in _f64, _f32, _f16 or _bf16");
     using Limits = std::numeric_limits<double>;
     return make<FloatImmNode>(*t, is_inf ? Limits::infinity() : Limits::quiet_NaN());
   }
-  if (is_keyword(name.text)) fail(name, "E0110", "expected an expression, got '" + name.text + "'");
+  if (is_keyword(name.text)) fail(name, "E0120", "expected an expression, got '" + name.text + "'");
   if (current_.is("(")) return function_call(name);
   if (current_.is("[")) return load(name);
   const Scopes::Meaning* meaning = scopes_.find(name.text);
-  if (meaning == nullptr) fail(name, "E0111", "no variable '" + name.text + "' is defined here");
-  if (!meaning->expr) fail(name, "E0111", "'" + name.text + "' is a buffer: write " + name.text + "[...]");
+  if (meaning == nullptr) fail(name, "E0121", "no variable '" + name.text + "' is defined here");
+  if (!meaning->expr)
+    fail(name, "E0121", "'" + name.text + "' is a buffer: write " + name.text + "[...]");
   return meaning->expr;
 }
 
 Buffer ExprParser::known_buffer(const Token& name) const {
   const Scopes::Meaning* meaning = scopes_.find(name.text);
-  if (meaning == nullptr) fail(name, "E0111", "no buffer '" + name.text + "' is defined here");
-  if (!meaning->buffer) fail(name, "E0111", "'" + name.text + "' is no buffer");
+  if (meaning == nullptr) fail(name, "E0121", "no buffer '" + name.text + "' is defined here");
+  if (!meaning->buffer) fail(name, "E0121", "'" + name.text + "' is no buffer");
   return meaning->buffer;
 }
 
@@ -338,7 +371,8 @@ Expr ExprParser::load(const Token& name) {
   }
   if (accept("where")) predicate = expr();
   expect("]", "after the indices");
-  const std::string what = "indices should be integers and the predicate a bool, got " + dtypes_of(indices) +
+  const std::string what = "indices should be integers and the predicate a bool, got " +
+                           dtypes_of(indices) +
                            (predicate ? " where " + to_string(predicate->dtype) : "");
   return build<LoadNode>(name, what, std::move(buffer), std::move(indices), std::move(predicate));
 }
@@ -358,7 +392,9 @@ Expr ExprParser::function_call(const Token& name) {
   expect("(", "after the function");
   if (is_builtin_function(name.text)) return builtin(name);
   std::vector<Expr> args = exprs_until(")");
-  if (args.empty()) fail(name, "E0110", "'" + name.text + "' needs an operand; write call(\"name\", dtype) for one without");
+  if (args.empty())
+    fail(name, "E0120",
+         "'" + name.text + "' needs an operand; write call(\"name\", dtype) for one without");
   const DType t = args[0]->dtype;
   return make<CallNode>(t, name.text, std::move(args));
 }
@@ -366,7 +402,7 @@ Expr ExprParser::function_call(const Token& name) {
 DType ExprParser::dtype() {
   const Token name = expect_kind(Kind::kName, "a dtype");
   const auto t = dtype_named(name.text);
-  if (!t) fail(name, "E0110", "expected a dtype such as float32, got '" + name.text + "'");
+  if (!t) fail(name, "E0120", "expected a dtype such as float32, got '" + name.text + "'");
   return *t;
 }
 
@@ -376,8 +412,9 @@ std::int64_t ExprParser::integer(std::int64_t least, std::int64_t most, const ch
   const Token digits = expect_kind(Kind::kNumber, what);
   const auto value = literal(number(digits, negative));
   if (!value || *value < least || *value > most) {
-    fail(at, "E0112", detail::concat(what, " should be an integer from ", least, " to ", most, ", got ", negative ? "-" : "",
-                                     digits.text));
+    fail(at, "E0122",
+         detail::concat(what, " should be an integer from ", least, " to ", most, ", got ",
+                        negative ? "-" : "", digits.text));
   }
   return *value;
 }
@@ -400,7 +437,9 @@ Expr ExprParser::builtin(const Token& name) {
     expect(",", "after the dtype");
   }
   std::vector<Expr> args;
-  const std::size_t arity = f == "fma" || f == "select" ? 3 : f == "min" || f == "max" || f == "ramp" ? 2 : 1;
+  const std::size_t arity = f == "fma" || f == "select"               ? 3
+                            : f == "min" || f == "max" || f == "ramp" ? 2
+                                                                      : 1;
   for (std::size_t i = 0; i < arity; ++i) {
     if (i > 0) expect(",", "between operands");
     args.push_back(expr());
@@ -417,10 +456,11 @@ Expr ExprParser::builtin(const Token& name) {
   if (f == "ramp") return build<RampNode>(name, what, args[0], args[1], static_cast<int>(lanes));
   if (f == "broadcast") return build<BroadcastNode>(name, what, args[0], static_cast<int>(lanes));
   if (f == "reinterpret") return build<ReinterpretNode>(name, what, *type, args[0]);
-  if (f == "min" || f == "max") return build<BinaryNode>(name, what, *binary_op(f), args[0], args[1]);
+  if (f == "min" || f == "max")
+    return build<BinaryNode>(name, what, *binary_op(f), args[0], args[1]);
   if (const auto op = unary_function(f)) return build<UnaryNode>(name, what, *op, args[0]);
   type = dtype_named(f);
-  if (!type) fail(name, "E0110", "no function or dtype is called '" + f + "'");
+  if (!type) fail(name, "E0120", "no function or dtype is called '" + f + "'");
   return build<CastNode>(name, what, *type, args[0]);
 }
 
@@ -445,7 +485,8 @@ Expr ExprParser::shuffle(const Token& at) {
   std::int64_t num_lanes = 0;
   for (const Expr& v : vectors) {
     num_lanes += v->dtype.lanes;
-    if (v->dtype.element() != vectors[0]->dtype.element()) fail(at, "E0112", "no shuffle of " + dtypes_of(vectors));
+    if (v->dtype.element() != vectors[0]->dtype.element())
+      fail(at, "E0122", "no shuffle of " + dtypes_of(vectors));
   }
   std::vector<std::int64_t> lanes;
   while (!current_.is("]")) {
@@ -455,7 +496,7 @@ Expr ExprParser::shuffle(const Token& at) {
   expect("]", "after the lanes");
   expect(")", "after the lanes");
   if (vectors.empty() || lanes.empty() || lanes.size() > kMaxLanes) {
-    fail(at, "E0112", "a shuffle needs vectors and 1 to 65535 lanes of them");
+    fail(at, "E0122", "a shuffle needs vectors and 1 to 65535 lanes of them");
   }
   return build<ShuffleNode>(at, "no shuffle of " + dtypes_of(vectors), vectors, std::move(lanes));
 }
@@ -463,7 +504,7 @@ Expr ExprParser::shuffle(const Token& at) {
 Expr ExprParser::vector_reduce(const Token& at) {
   const Token name = expect_kind(Kind::kString, "an operator in quotes");
   const auto op = binary_op(name.text);
-  if (!op) fail(name, "E0110", "'" + name.text + "' is no operator that joins lanes");
+  if (!op) fail(name, "E0120", "'" + name.text + "' is no operator that joins lanes");
   expect(",", "after the operator");
   Expr value = expr();
   expect(")", "after the vector");
@@ -474,10 +515,11 @@ Expr ExprParser::vector_reduce(const Token& at) {
 Expr ExprParser::reduce(const Token& at) {
   const Token name = expect_kind(Kind::kName, "sum, prod, min or max");
   std::optional<ReduceOp> op;
-  for (const ReduceOp candidate : {ReduceOp::kSum, ReduceOp::kProd, ReduceOp::kMin, ReduceOp::kMax}) {
+  for (const ReduceOp candidate :
+       {ReduceOp::kSum, ReduceOp::kProd, ReduceOp::kMin, ReduceOp::kMax}) {
     if (name.text == to_string(candidate)) op = candidate;
   }
-  if (!op) fail(name, "E0110", "expected sum, prod, min or max, got '" + name.text + "'");
+  if (!op) fail(name, "E0120", "expected sum, prod, min or max, got '" + name.text + "'");
   expect(",", "after the operator");
   expect("[", "before the axes");
   std::vector<IterVar> axes;
@@ -505,10 +547,12 @@ Expr ExprParser::reduce(const Token& at) {
   Expr condition = accept("where") ? expr() : nullptr;
   scopes_.leave(before);
   expect(")", "after the reduction");
-  return build<ReduceNode>(at, "no such reduction", *op, std::move(axes), std::move(source), std::move(condition));
+  return build<ReduceNode>(at, "no such reduction", *op, std::move(axes), std::move(source),
+                           std::move(condition));
 }
 
-// --- ranges, regions, buffers, attributes ----------------------------------------------------------------------------
+// --- ranges, regions, buffers, attributes
+// ----------------------------------------------------------------------------
 
 Range ExprParser::range() {
   Expr lo = expr(kOrLevel);
@@ -516,7 +560,8 @@ Range ExprParser::range() {
   return upper_bound(std::move(lo), current_);
 }
 
-/// `lo..lo + extent` and `lo..+extent` keep the extent as it is written; other bounds are subtracted.
+/// `lo..lo + extent` and `lo..+extent` keep the extent as it is written; other bounds are
+/// subtracted.
 Range ExprParser::upper_bound(Expr lo, const Token& at) {
   const Token dots = at;
   if (accept("..+")) return {std::move(lo), expr(kPrimaryLevel)};
@@ -526,9 +571,11 @@ Range ExprParser::upper_bound(Expr lo, const Token& at) {
   const auto last = literal(hi);
   if (is_zero(lo)) return {std::move(lo), std::move(hi)};
   std::int64_t extent = 0;
-  if (first && last && !__builtin_sub_overflow(*last, *first, &extent)) return {std::move(lo), make<IntImmNode>(kInt64, extent)};
+  if (first && last && !__builtin_sub_overflow(*last, *first, &extent))
+    return {std::move(lo), make<IntImmNode>(kInt64, extent)};
   const auto* sum = hi.as<BinaryNode>();
-  if (sum != nullptr && sum->op == BinaryOp::kAdd && structural_equal(sum->a, lo)) return {std::move(lo), sum->b};
+  if (sum != nullptr && sum->op == BinaryOp::kAdd && structural_equal(sum->a, lo))
+    return {std::move(lo), sum->b};
   const std::string what = "a range from " + to_string(lo->dtype) + " to " + to_string(hi->dtype);
   return {lo, build<BinaryNode>(dots, what, BinaryOp::kSub, hi, lo)};
 }
@@ -558,7 +605,8 @@ Buffer ExprParser::buffer_after(const Token& name) {
   node->name = name.text;
   node->span = SpanScope::current();
   node->dtype = dtype();
-  if (!node->dtype.is_scalar()) fail(name, "E0112", "a buffer's elements should be scalars, got " + to_string(node->dtype));
+  if (!node->dtype.is_scalar())
+    fail(name, "E0122", "a buffer's elements should be scalars, got " + to_string(node->dtype));
   expect("[", "before the shape");
   node->shape = exprs_until("]");
   for (;;) {
@@ -574,7 +622,10 @@ Buffer ExprParser::buffer_after(const Token& name) {
       try {
         node->scope = parse_scope(scope.text);
       } catch (const ScheduleError&) {
-        fail(scope, "E0110", "expected a scope (global, local, register, shared, fragment), strides or align, got '" + scope.text + "'");
+        fail(scope, "E0120",
+             "expected a scope (global, local, register, shared, fragment), strides or align, got "
+             "'" +
+                 scope.text + "'");
       }
     } else {
       return buffer;
@@ -589,7 +640,8 @@ Attr ExprParser::attr() {
   if (accept("inf")) return sign * std::numeric_limits<double>::infinity();
   if (accept("nan")) return std::numeric_limits<double>::quiet_NaN();
   const Token token = expect_kind(Kind::kNumber, "a number or a string");
-  if (token.text.find_first_of(".e") == std::string::npos) return *literal(int_literal(token, negative, token.text, "i64"));
+  if (token.text.find_first_of(".e") == std::string::npos)
+    return *literal(int_literal(token, negative, token.text, "i64"));
   return float_literal(token, negative, token.text, kFloat64).as<FloatImmNode>()->value;
 }
 
@@ -597,9 +649,11 @@ Attrs ExprParser::attrs() {
   Attrs out;
   if (!accept("{")) return out;
   while (!current_.is("}")) {
-    const Token key = current_.kind == Kind::kString ? take() : new_name("the name of an attribute");
+    const Token key =
+        current_.kind == Kind::kString ? take() : new_name("the name of an attribute");
     expect("=", "after the attribute's name");
-    if (!out.emplace(key.text, attr()).second) fail(key, "E0112", "the attribute '" + key.text + "' is given twice");
+    if (!out.emplace(key.text, attr()).second)
+      fail(key, "E0122", "the attribute '" + key.text + "' is given twice");
     if (!accept(",")) break;
   }
   expect("}", "after the attributes");

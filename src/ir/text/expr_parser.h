@@ -38,7 +38,9 @@ class ExprParser {
 
   /// An expression that binds at least as tightly as `level`.
   Expr expr(int level = kLetLevel);
-  void define(const std::string& name, Scopes::Meaning meaning) { scopes_.define(name, std::move(meaning)); }
+  void define(const std::string& name, Scopes::Meaning meaning) {
+    scopes_.define(name, std::move(meaning));
+  }
   /// Raises unless the text ends here.
   void expect_end();
 
@@ -53,7 +55,9 @@ class ExprParser {
   Token expect_kind(Kind kind, const char* what);
   /// A name that the text defines: an identifier that is no keyword.
   Token new_name(const char* what);
-  [[noreturn]] void fail(const Token& at, const char* code, const std::string& message) const { lexer_.fail(at, code, message); }
+  [[noreturn]] void fail(const Token& at, const char* code, const std::string& message) const {
+    lexer_.fail(at, code, message);
+  }
   [[noreturn]] void expected(const std::string& what) const;
 
   // --- pieces that statements share ---
@@ -67,13 +71,13 @@ class ExprParser {
   std::vector<Expr> exprs_until(std::string_view closing);
   Attrs attrs();
 
-  /// `make<N>(args...)`, an ExpressionError [E0112] at `at` if the operands do not fit.
+  /// `make<N>(args...)`, an ExpressionError [E0122] at `at` if the operands do not fit.
   template <typename N, typename... Args>
   auto build(const Token& at, const std::string& what, Args&&... args) {
     try {
       return make<N>(std::forward<Args>(args)...);
     } catch (const InternalError&) {
-      fail(at, "E0112", what);
+      fail(at, "E0122", what);
     }
   }
 
@@ -86,7 +90,8 @@ class ExprParser {
   Expr shared();
   Expr sign();
   Expr number(const Token& token, bool negative);
-  Expr int_literal(const Token& token, bool negative, std::string_view digits, std::string_view suffix);
+  Expr int_literal(const Token& token, bool negative, std::string_view digits,
+                   std::string_view suffix);
   Expr float_literal(const Token& token, bool negative, std::string_view digits, DType t);
   Expr named(const Token& name);
   Expr function_call(const Token& name);

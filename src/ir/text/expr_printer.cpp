@@ -16,25 +16,46 @@ namespace tenon::text {
 
 Precedence precedence_of(BinaryOp op) {
   switch (op) {
-    case BinaryOp::kAdd: case BinaryOp::kSub: return kAddLevel;
-    case BinaryOp::kMul: case BinaryOp::kDiv: case BinaryOp::kFloorDiv: case BinaryOp::kFloorMod: return kMulLevel;
-    case BinaryOp::kMin: case BinaryOp::kMax: return kPrimaryLevel;
-    case BinaryOp::kBitAnd: return kBitAndLevel;
-    case BinaryOp::kBitOr: return kBitOrLevel;
-    case BinaryOp::kBitXor: return kBitXorLevel;
-    case BinaryOp::kShl: case BinaryOp::kShr: return kShiftLevel;
-    case BinaryOp::kEq: case BinaryOp::kNe: case BinaryOp::kLt: case BinaryOp::kLe: case BinaryOp::kGt:
-    case BinaryOp::kGe: return kCompareLevel;
-    case BinaryOp::kAnd: return kAndLevel;
-    case BinaryOp::kOr: return kOrLevel;
+    case BinaryOp::kAdd:
+    case BinaryOp::kSub:
+      return kAddLevel;
+    case BinaryOp::kMul:
+    case BinaryOp::kDiv:
+    case BinaryOp::kFloorDiv:
+    case BinaryOp::kFloorMod:
+      return kMulLevel;
+    case BinaryOp::kMin:
+    case BinaryOp::kMax:
+      return kPrimaryLevel;
+    case BinaryOp::kBitAnd:
+      return kBitAndLevel;
+    case BinaryOp::kBitOr:
+      return kBitOrLevel;
+    case BinaryOp::kBitXor:
+      return kBitXorLevel;
+    case BinaryOp::kShl:
+    case BinaryOp::kShr:
+      return kShiftLevel;
+    case BinaryOp::kEq:
+    case BinaryOp::kNe:
+    case BinaryOp::kLt:
+    case BinaryOp::kLe:
+    case BinaryOp::kGt:
+    case BinaryOp::kGe:
+      return kCompareLevel;
+    case BinaryOp::kAnd:
+      return kAndLevel;
+    case BinaryOp::kOr:
+      return kOrLevel;
   }
   return kPrimaryLevel;
 }
 
 bool is_builtin_function(std::string_view name) {
   constexpr std::array<std::string_view, 18> kNames = {
-      "min", "max", "abs", "sqrt", "floor", "ceil", "trunc", "round", "fma",
-      "select", "reinterpret", "ramp", "broadcast", "shuffle", "vector_reduce", "reduce", "call", "nan_bits"};
+      "min",       "max",     "abs",           "sqrt",   "floor",       "ceil",
+      "trunc",     "round",   "fma",           "select", "reinterpret", "ramp",
+      "broadcast", "shuffle", "vector_reduce", "reduce", "call",        "nan_bits"};
   if (std::find(kNames.begin(), kNames.end(), name) != kNames.end()) return true;
   return name.starts_with("int") || name.starts_with("uint") || name.starts_with("float") ||
          name.starts_with("bfloat") || name.starts_with("bool");  // casts
@@ -83,7 +104,8 @@ std::string shortest(T v) {
 
 std::string hex(std::uint64_t v) {
   std::array<char, 20> buffer;
-  return "0x" + std::string(buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), v, 16).ptr);
+  return "0x" + std::string(buffer.data(),
+                            std::to_chars(buffer.data(), buffer.data() + buffer.size(), v, 16).ptr);
 }
 
 std::string print_attr(const Attr& a) {
@@ -109,7 +131,8 @@ std::string print_float(DType t, double v) {
   if (std::isinf(v)) return (v < 0 ? "-inf" : "inf") + named;
   if (std::isnan(v)) {
     const auto bits = std::bit_cast<std::uint64_t>(v);
-    if (bits == std::bit_cast<std::uint64_t>(std::numeric_limits<double>::quiet_NaN())) return "nan" + named;
+    if (bits == std::bit_cast<std::uint64_t>(std::numeric_limits<double>::quiet_NaN()))
+      return "nan" + named;
     return "nan_bits(" + to_string(t) + ", " + hex(bits) + ")";
   }
   return (t.bits == 64 ? shortest(v) : shortest(static_cast<float>(v))) + suffix;
@@ -125,7 +148,8 @@ std::string print_attrs(const Attrs& attrs) {
   return out + "}";
 }
 
-// --- groups ----------------------------------------------------------------------------------------------------------
+// --- groups
+// ----------------------------------------------------------------------------------------------------------
 
 std::vector<std::string> ExprPrinter::begin_group(const std::vector<Expr>& group) {
   plan_ = plan_sharing(group);
@@ -170,7 +194,8 @@ void ExprPrinter::whole(const Expr& e, int level) {
   end_group();
 }
 
-// --- parts of a group ------------------------------------------------------------------------------------------------
+// --- parts of a group
+// ------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -231,12 +256,14 @@ void ExprPrinter::node(const ReinterpretNode& n) {
 
 void ExprPrinter::node(const UnaryNode& n) {
   switch (n.op) {
-    case UnaryOp::kNeg: case UnaryOp::kBitNot: {
+    case UnaryOp::kNeg:
+    case UnaryOp::kBitNot: {
       *out_ += to_string(n.op);
       const std::size_t before = out_->size();
       part(n.a, kSignLevel);
       const char first = (*out_)[before];  // -(1) is the negation of a literal, -1 a literal
-      if (n.op == UnaryOp::kNeg && ((first >= '0' && first <= '9') || first == '-' || out_->compare(before, 3, "inf") == 0)) {
+      if (n.op == UnaryOp::kNeg && ((first >= '0' && first <= '9') || first == '-' ||
+                                    out_->compare(before, 3, "inf") == 0)) {
         out_->insert(before, 1, '(');
         *out_ += ')';
       }
@@ -246,7 +273,11 @@ void ExprPrinter::node(const UnaryNode& n) {
       *out_ += "not ";
       part(n.a, kNotLevel);
       return;
-    case UnaryOp::kAbs: case UnaryOp::kSqrt: case UnaryOp::kFloor: case UnaryOp::kCeil: case UnaryOp::kTrunc:
+    case UnaryOp::kAbs:
+    case UnaryOp::kSqrt:
+    case UnaryOp::kFloor:
+    case UnaryOp::kCeil:
+    case UnaryOp::kTrunc:
     case UnaryOp::kRound:
       call(to_string(n.op), {n.a});
       return;
@@ -329,8 +360,10 @@ void ExprPrinter::node(const ReduceNode& n) {
   const std::size_t before = names_->enter();
   for (std::size_t i = 0; i < n.axes.size(); ++i) {
     if (i > 0) *out_ += ", ";
-    if (n.axes[i].kind != IterKind::kReduction) *out_ += std::string(to_string(n.axes[i].kind)) + " ";
-    *out_ += names_->define(n.axes[i].var.get(), n.axes[i].var.as<VarNode>()->name) + " in " + domains[i];
+    if (n.axes[i].kind != IterKind::kReduction)
+      *out_ += std::string(to_string(n.axes[i].kind)) + " ";
+    *out_ += names_->define(n.axes[i].var.get(), n.axes[i].var.as<VarNode>()->name) + " in " +
+             domains[i];
   }
   *out_ += "], ";
   shared_prefix(&n);
@@ -344,7 +377,8 @@ void ExprPrinter::node(const ReduceNode& n) {
 }
 
 void ExprPrinter::node(const CallNode& n) {
-  const bool plain = !n.args.empty() && n.args[0]->dtype == n.dtype && is_identifier(n.name) && !is_builtin_function(n.name);
+  const bool plain = !n.args.empty() && n.args[0]->dtype == n.dtype && is_identifier(n.name) &&
+                     !is_builtin_function(n.name);
   if (plain) {
     call(n.name, n.args);
     return;
@@ -362,13 +396,16 @@ bool is_zero(const Expr& e) {
   return i != nullptr && i->value == 0;
 }
 
-/// The bound `hi` if the extent is `hi - min`, written so that the parser makes just that of it; else null.
+/// The bound `hi` if the extent is `hi - min`, written so that the parser makes just that of it;
+/// else null.
 Expr difference_bound(const Range& range) {
   const auto* sub = range.extent.as<BinaryNode>();
-  if (sub == nullptr || sub->op != BinaryOp::kSub || !structural_equal(sub->b, range.min)) return nullptr;
+  if (sub == nullptr || sub->op != BinaryOp::kSub || !structural_equal(sub->b, range.min))
+    return nullptr;
   if (literal(range.min) && literal(sub->a)) return nullptr;
   const auto* sum = sub->a.as<BinaryNode>();
-  const bool is_sum_from_min = sum != nullptr && sum->op == BinaryOp::kAdd && structural_equal(sum->a, range.min);
+  const bool is_sum_from_min =
+      sum != nullptr && sum->op == BinaryOp::kAdd && structural_equal(sum->a, range.min);
   return is_sum_from_min ? nullptr : sub->a;
 }
 

@@ -45,8 +45,8 @@ class ExprPrinter {
 
   /// One expression, with what it shares in front of it (`share t0 = ... in`).
   void whole(const Expr& e, int level);
-  /// Starts a group of expressions: returns the definitions ("share t0 = ...") to be written, a line each, before it. The group ends
-  /// with `end_group`.
+  /// Starts a group of expressions: returns the definitions ("share t0 = ...") to be written, a
+  /// line each, before it. The group ends with `end_group`.
   std::vector<std::string> begin_group(const std::vector<Expr>& group);
   void end_group();
   /// A part of the current group, in brackets if it binds less tightly than `level`.
@@ -56,8 +56,12 @@ class ExprPrinter {
   void region(const BufferRegion& region);
   /// "A: float32[4, 8] register". Each dimension is whole.
   void buffer(const Buffer& buffer);
-  const std::string& name_of(const Expr& var) { return names_->of(var.get(), var.as<VarNode>()->name); }
-  const std::string& name_of(const Buffer& buffer) { return names_->of(buffer.get(), buffer->name); }
+  const std::string& name_of(const Expr& var) {
+    return names_->of(var.get(), var.as<VarNode>()->name);
+  }
+  const std::string& name_of(const Buffer& buffer) {
+    return names_->of(buffer.get(), buffer->name);
+  }
 
  private:
   void node(const IntImmNode& n);

@@ -18,27 +18,36 @@ int hex_digit(char c) {
 }
 
 /// Longest first.
-constexpr std::array<std::string_view, 31> kSymbols = {"..+", "->", "..", "//", "<<", ">>", "==", "!=", "<=", ">=", "+",
-                                                       "-",   "*",  "/",  "%",  "&",  "|",  "^",  "~",  "<",  ">",  "=",
-                                                       "(",   ")",  "[",  "]",  "{",  "}",  ",",  ":",  "."};
+constexpr std::array<std::string_view, 31> kSymbols = {
+    "..+", "->", "..", "//", "<<", ">>", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "&",
+    "|",   "^",  "~",  "<",  ">",  "=",  "(",  ")",  "[",  "]",  "{", "}", ",", ":", "."};
 
 }  // namespace
 
 std::string describe(const Token& token) {
   switch (token.kind) {
-    case Token::Kind::kName: case Token::Kind::kNumber: case Token::Kind::kSymbol: return "'" + token.text + "'";
-    case Token::Kind::kString: return "a string";
-    case Token::Kind::kNewline: return "the end of the line";
-    case Token::Kind::kIndent: return "a deeper indented line";
-    case Token::Kind::kDedent: return "the end of the body";
-    case Token::Kind::kEnd: break;
+    case Token::Kind::kName:
+    case Token::Kind::kNumber:
+    case Token::Kind::kSymbol:
+      return "'" + token.text + "'";
+    case Token::Kind::kString:
+      return "a string";
+    case Token::Kind::kNewline:
+      return "the end of the line";
+    case Token::Kind::kIndent:
+      return "a deeper indented line";
+    case Token::Kind::kDedent:
+      return "the end of the body";
+    case Token::Kind::kEnd:
+      break;
   }
   return "the end of the text";
 }
 
 void Lexer::fail(const Token& at, const char* code, const std::string& message) const {
   std::size_t begin = 0;
-  for (int line = 1; line < at.line && begin != std::string_view::npos; ++line) begin = text_.find('\n', begin) + 1;
+  for (int line = 1; line < at.line && begin != std::string_view::npos; ++line)
+    begin = text_.find('\n', begin) + 1;
   std::string shown(text_.substr(begin, text_.find('\n', begin) - begin));
   auto caret = static_cast<std::size_t>(at.column - 1);
   constexpr std::size_t kShown = 120;
@@ -50,8 +59,9 @@ void Lexer::fail(const Token& at, const char* code, const std::string& message) 
   for (char& c : shown) {
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
   }
-  detail::raise<ExpressionError>(code, detail::concat("line ", at.line, ", column ", at.column, ": ", message, "\n  ",
-                                                      shown, "\n  ", std::string(caret, ' '), "^"));
+  detail::raise<ExpressionError>(
+      code, detail::concat("line ", at.line, ", column ", at.column, ": ", message, "\n  ", shown,
+                           "\n  ", std::string(caret, ' '), "^"));
 }
 
 Token Lexer::at_here(Token::Kind kind) const {
@@ -102,7 +112,7 @@ bool Lexer::start_line(Token* token) {
     ++pending_dedents_;
   }
   if (!at_end && column != indents_.back()) {
-    fail(*token, "E0110", "this indentation fits none of the lines above");
+    fail(*token, "E0120", "this indentation fits none of the lines above");
   }
   return false;
 }
@@ -116,7 +126,7 @@ Token Lexer::next() {
   }
   skip_blanks();
   if (pos_ >= text_.size()) {
-    if (!brackets_.empty()) fail(brackets_.back(), "E0110", "this bracket is never closed");
+    if (!brackets_.empty()) fail(brackets_.back(), "E0120", "this bracket is never closed");
     if (finished_) return at_here(Token::Kind::kEnd);
     at_line_start_ = true;  // the last line lacks its newline
     return at_here(Token::Kind::kNewline);
@@ -138,7 +148,8 @@ Token Lexer::next() {
 
 Token Lexer::word() {
   Token t = at_here(Token::Kind::kName);
-  while (is_letter(peek()) || is_digit(peek()) || (peek() == '.' && (is_letter(peek(1)) || is_digit(peek(1))))) {
+  while (is_letter(peek()) || is_digit(peek()) ||
+         (peek() == '.' && (is_letter(peek(1)) || is_digit(peek(1))))) {
     t.text += text_[pos_++];
   }
   return t;
@@ -154,7 +165,8 @@ Token Lexer::number() {
     t.text += text_[pos_++];
     digits();
   }
-  if (peek() == 'e' && (is_digit(peek(1)) || ((peek(1) == '+' || peek(1) == '-') && is_digit(peek(2))))) {
+  if (peek() == 'e' &&
+      (is_digit(peek(1)) || ((peek(1) == '+' || peek(1) == '-') && is_digit(peek(2))))) {
     t.text += text_[pos_++];
     t.text += text_[pos_++];
     digits();
@@ -168,7 +180,7 @@ Token Lexer::string() {
   ++pos_;
   for (;;) {
     const char c = peek();
-    if (pos_ >= text_.size() || c == '\n') fail(t, "E0110", "a string should end on its line");
+    if (pos_ >= text_.size() || c == '\n') fail(t, "E0120", "a string should end on its line");
     ++pos_;
     if (c == '"') return t;
     if (c != '\\') {
@@ -185,7 +197,8 @@ Token Lexer::string() {
       t.text += static_cast<char>(hex_digit(peek()) * 16 + hex_digit(peek(1)));
       pos_ += 2;
     } else {
-      fail(t, "E0110", "a string has only the escapes \\n, \\\", \\\\ and \\x with two hexadecimal digits");
+      fail(t, "E0120",
+           "a string has only the escapes \\n, \\\", \\\\ and \\x with two hexadecimal digits");
     }
   }
 }
@@ -200,7 +213,7 @@ Token Lexer::symbol() {
     if ((s == ")" || s == "]" || s == "}") && !brackets_.empty()) brackets_.pop_back();
     return t;
   }
-  fail(t, "E0110", "this character begins no word, number or operator");
+  fail(t, "E0120", "this character begins no word, number or operator");
 }
 
 }  // namespace tenon::text

@@ -32,12 +32,13 @@ struct Token {
 /// The token in words, for messages: "'for'", "the end of the line".
 std::string describe(const Token& token);
 
-/// Cuts a text into tokens, one at a time. Lines end statements except inside brackets; indentation opens and closes bodies. Comments
-/// (from `#`) and the mark `<--- here` are skipped.
+/// Cuts a text into tokens, one at a time. Lines end statements except inside brackets; indentation
+/// opens and closes bodies. Comments (from `#`) and the mark `<--- here` are skipped.
 class Lexer {
  public:
   explicit Lexer(std::string_view text) : text_(text) {}
-  /// Raises ExpressionError [E0110] for what is no token and for indentation that fits no enclosing line.
+  /// Raises ExpressionError [E0120] for what is no token and for indentation that fits no enclosing
+  /// line.
   Token next();
   /// Raises `ExpressionError` with the position of `at` and the line of the text that it stands in.
   [[noreturn]] void fail(const Token& at, const char* code, const std::string& message) const;
@@ -49,7 +50,9 @@ class Lexer {
   Token number();
   Token string();
   Token symbol();
-  char peek(std::size_t ahead = 0) const { return pos_ + ahead < text_.size() ? text_[pos_ + ahead] : '\0'; }
+  char peek(std::size_t ahead = 0) const {
+    return pos_ + ahead < text_.size() ? text_[pos_ + ahead] : '\0';
+  }
   Token at_here(Token::Kind kind) const;
 
   std::string_view text_;

@@ -7,16 +7,19 @@ namespace tenon::text {
 namespace {
 
 constexpr std::array<std::string_view, 38> kKeywords = {
-    "alloc",   "and",    "assert",   "block",    "do",       "device",   "else",  "evaluate", "false",     "for",
-    "function", "if",    "in",       "inf",      "init",     "let",      "loop",  "nan",      "not",       "on",
-    "or",      "ordered", "over",    "parallel", "pass",     "reads",    "reduction", "seq",  "share",     "spatial",
-    "thread",  "true",   "unrolled", "vectorized", "where",  "while",    "writes", "align"};
+    "alloc",    "and",        "assert",    "block", "do",     "device",  "else",   "evaluate",
+    "false",    "for",        "function",  "if",    "in",     "inf",     "init",   "let",
+    "loop",     "nan",        "not",       "on",    "or",     "ordered", "over",   "parallel",
+    "pass",     "reads",      "reduction", "seq",   "share",  "spatial", "thread", "true",
+    "unrolled", "vectorized", "where",     "while", "writes", "align"};
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// `inf_f64` and the like are literals.
-bool is_special_literal(std::string_view word) { return word.starts_with("inf_") || word.starts_with("nan_"); }
+bool is_special_literal(std::string_view word) {
+  return word.starts_with("inf_") || word.starts_with("nan_");
+}
 
 bool has_identifier_form(std::string_view name) {
   if (name.empty() || !is_letter(name[0])) return false;
@@ -30,7 +33,8 @@ bool has_identifier_form(std::string_view name) {
 }  // namespace
 
 bool is_keyword(std::string_view word) {
-  return std::find(kKeywords.begin(), kKeywords.end(), word) != kKeywords.end() || is_special_literal(word);
+  return std::find(kKeywords.begin(), kKeywords.end(), word) != kKeywords.end() ||
+         is_special_literal(word);
 }
 
 bool is_identifier(std::string_view name) { return has_identifier_form(name) && !is_keyword(name); }
@@ -55,7 +59,7 @@ const std::string& Names::define(const void* identity, const std::string& wanted
   for (int n = 1; taken_[name] > 0; ++n) name = base + "_" + std::to_string(n);
   ++taken_[name];
   std::string& current = name_of_[identity];
-  visible_.push_back({identity, name, current});
+  visible_.push_back({identity, name, current, false});
   current = name;
   return current;
 }
@@ -73,18 +77,22 @@ void Names::leave(std::size_t state) {
   }
 }
 
-std::vector<std::string> Names::hide_unused(const std::unordered_set<const void*>& used) {
-  std::vector<std::string> hidden;
-  for (const Visible& v : visible_) {
-    if (used.count(v.identity) != 0) continue;
-    --taken_[v.name];
-    hidden.push_back(v.name);
+std::vector<std::size_t> Names::hide_unused(const std::unordered_set<const void*>& used) {
+  std::vector<std::size_t> hidden;
+  for (std::size_t i = 0; i < visible_.size(); ++i) {
+    if (visible_[i].hidden || used.count(visible_[i].identity) != 0) continue;
+    --taken_[visible_[i].name];
+    visible_[i].hidden = true;
+    hidden.push_back(i);
   }
   return hidden;
 }
 
-void Names::unhide(const std::vector<std::string>& hidden) {
-  for (const std::string& name : hidden) ++taken_[name];
+void Names::unhide(const std::vector<std::size_t>& hidden) {
+  for (const std::size_t i : hidden) {
+    ++taken_[visible_[i].name];
+    visible_[i].hidden = false;
+  }
 }
 
 }  // namespace tenon::text

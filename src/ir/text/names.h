@@ -28,14 +28,15 @@ class Names {
   std::size_t enter() const { return visible_.size(); }
   void leave(std::size_t state);
   /// Frees the names of everything visible that is not in `used`, until `unhide` gets the result.
-  std::vector<std::string> hide_unused(const std::unordered_set<const void*>& used);
-  void unhide(const std::vector<std::string>& hidden);
+  std::vector<std::size_t> hide_unused(const std::unordered_set<const void*>& used);
+  void unhide(const std::vector<std::size_t>& hidden);
 
  private:
   struct Visible {
     const void* identity;
     std::string name;
     std::string shadowed;  ///< what `identity` was called before, or ""
+    bool hidden;
   };
   std::vector<Visible> visible_;
   std::unordered_map<const void*, std::string> name_of_;

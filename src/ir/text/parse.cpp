@@ -9,8 +9,8 @@ namespace tenon {
 namespace {
 
 using text::ExprParser;
-using text::Token;
 using text::kOrLevel;
+using text::Token;
 
 class Parser : public ExprParser {
  public:
@@ -32,8 +32,8 @@ class Parser : public ExprParser {
       Attrs a = attrs();
       Stmt s = body();
       expect_end();
-      return make_function(name, std::move(inputs), std::move(outputs), std::move(symbols), std::move(s), level,
-                           std::move(a));
+      return make_function(name, std::move(inputs), std::move(outputs), std::move(symbols),
+                           std::move(s), level, std::move(a));
     });
   }
 
@@ -64,7 +64,7 @@ class Parser : public ExprParser {
     } catch (const ExpressionError& e) {
       if (e.code() != "E0101") throw;
     }
-    fail(peek(), "E0113", "expressions are at most 10000 and statements 1000 levels deep");
+    fail(peek(), "E0123", "expressions are at most 10000 and statements 1000 levels deep");
   }
 
   Span here() const { return Span(file_, peek().line); }
@@ -101,7 +101,7 @@ class Parser : public ExprParser {
     } else if (name.text == "multiple_of") {
       symbol->multiple_of = integer(1, kMost, "multiple_of");
     } else {
-      fail(name, "E0110", "expected min, max or multiple_of, got '" + name.text + "'");
+      fail(name, "E0120", "expected min, max or multiple_of, got '" + name.text + "'");
     }
   }
 
@@ -123,7 +123,8 @@ class Parser : public ExprParser {
   }
 
   void define_new(const Token& name, text::Scopes::Meaning meaning) {
-    if (scopes_.find(name.text) != nullptr) fail(name, "E0111", "'" + name.text + "' is defined twice");
+    if (scopes_.find(name.text) != nullptr)
+      fail(name, "E0121", "'" + name.text + "' is defined twice");
     define(name.text, std::move(meaning));
   }
 
@@ -160,11 +161,13 @@ class Parser : public ExprParser {
       Opened last = std::move(opened.back());
       opened.pop_back();
       const SpanScope span(last.span);
-      std::vector<Stmt> held(items.begin() + static_cast<std::ptrdiff_t>(last.position), items.end());
+      std::vector<Stmt> held(items.begin() + static_cast<std::ptrdiff_t>(last.position),
+                             items.end());
       items.resize(last.position);
       Stmt inner = held.size() == 1 ? held[0] : make<SeqNode>(std::move(held));
       items.push_back(last.buffer ? make<AllocateNode>(std::move(last.buffer), std::move(inner))
-                                  : make<LetStmtNode>(std::move(last.value), std::move(last.var), std::move(inner)));
+                                  : make<LetStmtNode>(std::move(last.value), std::move(last.var),
+                                                      std::move(inner)));
     }
     return items;
   }
@@ -182,7 +185,8 @@ class Parser : public ExprParser {
         Buffer buffer = buffer_after(name);
         define(name.text, {nullptr, buffer});
         end_of_line();
-        opened->push_back({items.size(), std::move(buffer), nullptr, nullptr, SpanScope::current()});
+        opened->push_back(
+            {items.size(), std::move(buffer), nullptr, nullptr, SpanScope::current()});
       } else if (accept("let")) {
         const Token name = new_name("the name of a variable");
         expect("=", "after the name");
@@ -190,13 +194,15 @@ class Parser : public ExprParser {
         end_of_line();
         Expr var = make<VarNode>(value->dtype, name.text);
         define(name.text, {var, nullptr});
-        opened->push_back({items.size(), nullptr, std::move(var), std::move(value), SpanScope::current()});
+        opened->push_back(
+            {items.size(), nullptr, std::move(var), std::move(value), SpanScope::current()});
       } else {
         items.push_back(with_stack([&] { return statement(); }));
       }
       if (peek().kind == Kind::kDedent || peek().kind == Kind::kEnd) break;
     }
-    if (!opened->empty() && opened->back().position == items.size()) expected("a statement under the 'alloc' or 'let'");
+    if (!opened->empty() && opened->back().position == items.size())
+      expected("a statement under the 'alloc' or 'let'");
     if (items.empty()) expected("a statement");
     scopes_.leave(before);
     return items;
@@ -220,7 +226,8 @@ class Parser : public ExprParser {
     }
     if (accept("seq")) return sequence();
     if (accept("do")) return body();
-    if (first.is("for") || first.is("parallel") || first.is("vectorized") || first.is("unrolled") || first.is("thread")) {
+    if (first.is("for") || first.is("parallel") || first.is("vectorized") || first.is("unrolled") ||
+        first.is("thread")) {
       return loop();
     }
     if (accept("block")) return block();
@@ -255,9 +262,10 @@ class Parser : public ExprParser {
     Expr value = expr();
     Expr predicate = accept("where") ? expr() : nullptr;
     end_of_line();
-    const std::string what = "no store of " + to_string(value->dtype) + " to buffer '" + name.text + "' of " +
-                             to_string(buffer->dtype);
-    return build<StoreNode>(name, what, std::move(buffer), std::move(indices), std::move(value), std::move(predicate));
+    const std::string what = "no store of " + to_string(value->dtype) + " to buffer '" + name.text +
+                             "' of " + to_string(buffer->dtype);
+    return build<StoreNode>(name, what, std::move(buffer), std::move(indices), std::move(value),
+                            std::move(predicate));
   }
 
   /// One SeqNode of exactly the statements in the body.
@@ -271,7 +279,8 @@ class Parser : public ExprParser {
 
   Stmt loop() {
     ForAttrs a;
-    for (const ForKind kind : {ForKind::kParallel, ForKind::kVectorized, ForKind::kUnrolled, ForKind::kThread}) {
+    for (const ForKind kind :
+         {ForKind::kParallel, ForKind::kVectorized, ForKind::kUnrolled, ForKind::kThread}) {
       if (accept(to_string(kind))) {
         a.kind = kind;
         break;
@@ -288,7 +297,8 @@ class Parser : public ExprParser {
     define(name.text, {var, nullptr});
     Stmt inner = body();
     scopes_.leave(before);
-    return make<ForNode>(std::move(bounds.min), std::move(bounds.extent), std::move(var), std::move(a), std::move(inner));
+    return make<ForNode>(std::move(bounds.min), std::move(bounds.extent), std::move(var),
+                         std::move(a), std::move(inner));
   }
 
   Stmt branch() {
@@ -308,7 +318,8 @@ class Parser : public ExprParser {
     const std::size_t before = scopes_.enter();
     std::vector<IterVar> iters;
     std::vector<Expr> bindings;
-    while (peek().is("spatial") || peek().is("reduction") || peek().is("ordered")) iter(&iters, &bindings);
+    while (peek().is("spatial") || peek().is("reduction") || peek().is("ordered"))
+      iter(&iters, &bindings);
     Expr predicate;
     if (accept("where")) {
       predicate = expr();
@@ -321,8 +332,8 @@ class Parser : public ExprParser {
     Stmt inner = list();
     scopes_.leave(before);
     expect_kind(Kind::kDedent, "a statement, or the end of the block");
-    return make<BlockNode>(name, std::move(bindings), std::move(predicate), std::move(iters), reads, writes,
-                           std::move(init), std::move(inner), std::move(annotations));
+    return make<BlockNode>(name, std::move(bindings), std::move(predicate), std::move(iters), reads,
+                           writes, std::move(init), std::move(inner), std::move(annotations));
   }
 
   void iter(std::vector<IterVar>* iters, std::vector<Expr>* bindings) {
@@ -364,7 +375,9 @@ void define_all(Parser* parser, const ParseScope& scope) {
 
 }  // namespace
 
-Function parse_function(std::string_view text, const std::string& file) { return Parser(text, file).function(); }
+Function parse_function(std::string_view text, const std::string& file) {
+  return Parser(text, file).function();
+}
 
 Expr parse_expr(std::string_view text, const ParseScope& scope) {
   Parser parser(text, "<text>");

@@ -10,9 +10,9 @@ namespace tenon {
 namespace {
 
 using text::ExprPrinter;
-using text::Names;
 using text::kLetLevel;
 using text::kOrLevel;
+using text::Names;
 
 constexpr std::size_t kLineWidth = 100;
 
@@ -98,7 +98,8 @@ class Printer {
 
   /// Ends the first line of `n`.
   void end_line(const Node& n, const Node* identity = nullptr) {
-    const bool marked = options_.mark != nullptr && (options_.mark == &n || options_.mark == identity);
+    const bool marked =
+        options_.mark != nullptr && (options_.mark == &n || options_.mark == identity);
     if (options_.spans && n.span) out_ += "  # " + n.span.str();
     if (marked) out_ += "            <--- here";
     out_ += '\n';
@@ -110,7 +111,8 @@ class Printer {
     end_line();
   }
 
-  /// Begins the line of a statement that prints the expressions `group`; the definitions that they share come first.
+  /// Begins the line of a statement that prints the expressions `group`; the definitions that they
+  /// share come first.
   void begin_line(const std::vector<Expr>& group) {
     for (const std::string& definition : exprs_.begin_group(group)) line(definition);
     begin_line();
@@ -122,14 +124,16 @@ class Printer {
 
   // --- statement lists ---
 
-  /// The statements at the current indentation. A sequence is its items; `alloc` and `let` hold for the rest of the list.
+  /// The statements at the current indentation. A sequence is its items; `alloc` and `let` hold for
+  /// the rest of the list.
   void list(const Stmt& s) {
     const auto* seq = s.as<SeqNode>();
     if (seq == nullptr || seq->stmts.size() < 2) {
       item(s, true);
       return;
     }
-    for (std::size_t i = 0; i < seq->stmts.size(); ++i) item(seq->stmts[i], i + 1 == seq->stmts.size());
+    for (std::size_t i = 0; i < seq->stmts.size(); ++i)
+      item(seq->stmts[i], i + 1 == seq->stmts.size());
   }
 
   void item(const Stmt& s, bool is_last) {
@@ -273,10 +277,11 @@ class Printer {
     line_of_block(n);
     ++indent_levels_;
     const std::size_t before = names_.enter();
-    const std::vector<std::string> hidden = names_.hide_unused(used_inside(n));
+    const std::vector<std::size_t> hidden = names_.hide_unused(used_inside(n));
     for (std::size_t i = 0; i < n.iters.size(); ++i) {
       const IterVar& iter = n.iters[i];
-      line(std::string(to_string(iter.kind)) + " " + names_.define(iter.var.get(), iter.var.as<VarNode>()->name) +
+      line(std::string(to_string(iter.kind)) + " " +
+           names_.define(iter.var.get(), iter.var.as<VarNode>()->name) +
            (iter.var->dtype == kInt64 ? "" : ": " + to_string(iter.var->dtype)) + lines[i]);
     }
     if (n.predicate) line("where " + lines.back());
@@ -292,7 +297,8 @@ class Printer {
     --indent_levels_;
   }
 
-  /// " in 0..8 = i" for each iter, then the predicate: everything that speaks of the variables outside the block.
+  /// " in 0..8 = i" for each iter, then the predicate: everything that speaks of the variables
+  /// outside the block.
   std::vector<std::string> block_head(const BlockNode& n) {
     std::vector<Expr> group = n.bindings;
     for (const IterVar& iter : n.iters) {
@@ -373,13 +379,15 @@ class Printer {
     if (f.level != Level::kBlock) out_ += std::string(to_string(f.level)) + " ";
     out_ += "function " + (text::is_identifier(f.name) ? f.name : text::quote(f.name)) + symbols;
     const std::string tail = f.attrs.empty() ? "" : " " + text::print_attrs(f.attrs);
-    const std::string one_line = "(" + join(inputs, ", ") + ") -> (" + join(outputs, ", ") + ")" + tail;
+    const std::string one_line =
+        "(" + join(inputs, ", ") + ") -> (" + join(outputs, ", ") + ")" + tail;
     if (out_.size() + one_line.size() <= kLineWidth) {
       out_ += one_line;
     } else {
       out_ += "(" + wrapped(inputs) + ") -> (" + wrapped(outputs) + ")" + tail;
     }
-    if (options_.mark != nullptr && options_.mark == f.body.get() && f.body->kind == NodeKind::kSeq) {
+    if (options_.mark != nullptr && options_.mark == f.body.get() &&
+        f.body->kind == NodeKind::kSeq) {
       out_ += "            <--- here";
     }
     out_ += '\n';
@@ -435,9 +443,13 @@ class Printer {
 
 }  // namespace
 
-std::string print(const Function& f, const PrintOptions& options) { return Printer(options).function(*f); }
+std::string print(const Function& f, const PrintOptions& options) {
+  return Printer(options).function(*f);
+}
 
-std::string print(const Stmt& s, const PrintOptions& options) { return Printer(options).statement(s); }
+std::string print(const Stmt& s, const PrintOptions& options) {
+  return Printer(options).statement(s);
+}
 
 std::string print(const Expr& e) {
   std::string out;

@@ -9,8 +9,8 @@
 namespace tenon::text {
 namespace {
 
-constexpr int kSmallText = 80;       ///< nodes; a group of this size is written out
-constexpr int kSmallNode = 20;       ///< nodes; a smaller operand is repeated rather than named
+constexpr int kSmallText = 80;        ///< nodes; a group of this size is written out
+constexpr int kSmallNode = 20;        ///< nodes; a smaller operand is repeated rather than named
 constexpr std::size_t kMaxLive = 64;  ///< enclosing definitions that a named node may depend on
 
 /// The operands of a node in reading order, with the definitions that the node makes.
@@ -97,8 +97,9 @@ class Survey {
     int uses = 0;
     int size = 1;
     bool named = false;
-    bool placeable = true;                 ///< there is one place where all its uses see it
-    std::vector<const ExprNode*> live;     ///< enclosing let and reduce nodes that it depends on, outermost first
+    bool placeable = true;  ///< there is one place where all its uses see it
+    std::vector<const ExprNode*>
+        live;  ///< enclosing let and reduce nodes that it depends on, outermost first
     std::vector<const ExprNode*> operands;
   };
 
@@ -152,7 +153,8 @@ class Survey {
       const Node& operand = nodes_[x];
       n->placeable &= operand.placeable;
       for (const ExprNode* binder : operand.live) {
-        if (binder != e && std::find(n->live.begin(), n->live.end(), binder) == n->live.end()) n->live.push_back(binder);
+        if (binder != e && std::find(n->live.begin(), n->live.end(), binder) == n->live.end())
+          n->live.push_back(binder);
       }
     }
     std::sort(n->live.begin(), n->live.end(),
@@ -164,9 +166,10 @@ class Survey {
   }
 
   std::unordered_map<const ExprNode*, Node> nodes_;
-  std::unordered_map<const ExprNode*, const ExprNode*> binder_;  ///< variable -> the node that defines it
-  std::unordered_map<const ExprNode*, int> level_;               ///< of a binder: how many enclose it
-  std::vector<const ExprNode*> order_;                           ///< operands first
+  std::unordered_map<const ExprNode*, const ExprNode*>
+      binder_;                                      ///< variable -> the node that defines it
+  std::unordered_map<const ExprNode*, int> level_;  ///< of a binder: how many enclose it
+  std::vector<const ExprNode*> order_;              ///< operands first
   int depth_ = 0;
 };
 
