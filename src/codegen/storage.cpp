@@ -80,7 +80,8 @@ class StoragePlanner {
 
   Expr rounded_bytes(const BufferNode& buffer) {
     Expr elements = imm(1);
-    for (const Expr& extent : buffer.shape) elements = elements * max(bound(extent, buffer), imm(0));
+    for (const Expr& extent : buffer.shape)
+      elements = elements * max(bound(extent, buffer), imm(0));
     const std::int64_t width = buffer.dtype.bytes();
     return floordiv(elements * width + 63, imm(64)) * 64;
   }

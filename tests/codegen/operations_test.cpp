@@ -11,9 +11,9 @@
 namespace tenon::testing {
 namespace {
 
-const std::vector<DType> kInts = {DType::int_(8),  DType::int_(16),  DType::int_(32),
-                                  DType::int_(64), DType::uint(8),   DType::uint(16),
-                                  DType::uint(32), DType::uint(64),  DType::bool_()};
+const std::vector<DType> kInts = {DType::int_(8),  DType::int_(16), DType::int_(32),
+                                  DType::int_(64), DType::uint(8),  DType::uint(16),
+                                  DType::uint(32), DType::uint(64), DType::bool_()};
 const std::vector<DType> kFloats = {kFloat32, kFloat64, DType::float_(16), DType::bfloat16()};
 
 std::vector<std::int64_t> int_values(DType t) {
@@ -87,8 +87,8 @@ TEST_P(BinaryOps, agree_with_scalar_ops_on_all_pairs_of_edge_values) {
                         B::kNe,  B::kLt,  B::kLe,  B::kGt,  B::kGe};
   if (dtype.is_float()) ops.push_back(B::kDiv);
   if (dtype.is_int()) {
-    ops.insert(ops.end(), {B::kFloorDiv, B::kFloorMod, B::kBitAnd, B::kBitOr, B::kBitXor, B::kShl,
-                           B::kShr});
+    ops.insert(ops.end(),
+               {B::kFloorDiv, B::kFloorMod, B::kBitAnd, B::kBitOr, B::kBitXor, B::kShl, B::kShr});
   }
   if (dtype.is_bool()) ops = {B::kEq, B::kNe, B::kLt, B::kMin, B::kMax, B::kAnd, B::kOr};
   const std::vector<std::int64_t> ints = int_values(dtype.is_float() ? kInt32 : dtype);
@@ -145,7 +145,7 @@ class UnaryOps : public ::testing::TestWithParam<Case> {};
 
 TEST_P(UnaryOps, agree_with_scalar_ops) {
   const auto [dtype, lanes] = GetParam();
-  std::vector<UnaryOp> ops = {UnaryOp::kNeg,   UnaryOp::kAbs,  UnaryOp::kSqrt, UnaryOp::kFloor,
+  std::vector<UnaryOp> ops = {UnaryOp::kNeg,  UnaryOp::kAbs,   UnaryOp::kSqrt, UnaryOp::kFloor,
                               UnaryOp::kCeil, UnaryOp::kTrunc, UnaryOp::kRound};
   std::vector<double> values = float_values(dtype);
   while (values.size() < 64) values.push_back(round_to(dtype, values.size() * 0.25 - 8.0));
@@ -157,8 +157,8 @@ TEST_P(UnaryOps, agree_with_scalar_ops) {
     body.push_back(store_lanes(out, i * lanes + static_cast<std::int64_t>(k) * 64,
                                unary(ops[k], load_lanes(x, i * lanes, lanes))));
   }
-  const Function f = loop_function("unary", {x}, {out},
-                                   make_for(i, imm(0), imm(64 / lanes), make_seq(body)));
+  const Function f =
+      loop_function("unary", {x}, {out}, make_for(i, imm(0), imm(64 / lanes), make_seq(body)));
   for (const Target& target : runnable_targets()) {
     Cells input(dtype, 64), output(dtype, 64 * 7);
     for (std::int64_t j = 0; j < 64; ++j) input.set_float(j, values[static_cast<std::size_t>(j)]);
@@ -177,8 +177,8 @@ INSTANTIATE_TEST_SUITE_P(floats, UnaryOps, ::testing::ValuesIn(cases(kFloats)), 
 
 /// What `cast` means, by the scalar operations.
 void expect_cast(DType from, DType to, const Cells& in, const Cells& out, std::int64_t i) {
-  const std::string what = "cast of element " + std::to_string(i) + " from " + to_string(from) +
-                           " to " + to_string(to);
+  const std::string what =
+      "cast of element " + std::to_string(i) + " from " + to_string(from) + " to " + to_string(to);
   if (from.is_float() && to.is_float()) {
     ASSERT_TRUE(same_float(out.float_at(i), round_to(to, in.float_at(i))))
         << what << ": " << in.float_at(i) << " gave " << out.float_at(i);
@@ -208,8 +208,8 @@ TEST_P(Casts, agree_with_scalar_ops) {
     const Expr value = make<CastNode>(to.with_lanes(lanes), load_lanes(x, i * lanes, lanes));
     body.push_back(store_lanes(outs.back(), i * lanes, value));
   }
-  const Function f = loop_function("casts", {x}, outs,
-                                   make_for(i, imm(0), imm(kSize / lanes), make_seq(body)));
+  const Function f =
+      loop_function("casts", {x}, outs, make_for(i, imm(0), imm(kSize / lanes), make_seq(body)));
   Cells input(from, kSize);
   const std::vector<double> floats = float_values(from.is_float() ? from : kFloat64);
   const std::vector<std::int64_t> ints = int_values(from.is_float() ? kInt32 : from);

@@ -11,9 +11,9 @@ namespace tenon {
 /// the most vector instructions).
 struct KernelStats {
   int num_instructions = 0;
-  int num_vector = 0;           ///< instructions on vector registers
-  int num_fma = 0;              ///< of these, packed fused multiply-adds
-  int num_vector_spills = 0;    ///< of these, with an operand on the stack
+  int num_vector = 0;              ///< instructions on vector registers
+  int num_fma = 0;                 ///< of these, packed fused multiply-adds
+  int num_vector_spills = 0;       ///< of these, with an operand on the stack
   int function_vector_spills = 0;  ///< the same in the whole text
   bool has_loop = false;
   /// num_fma / num_instructions.

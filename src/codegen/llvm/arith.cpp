@@ -7,8 +7,8 @@
 
 namespace tenon::codegen {
 
-using llvm::Intrinsic::ID;
 using llvm::Value;
+using llvm::Intrinsic::ID;
 
 Value* splat(Builder& b, Value* value, int lanes) {
   return lanes == 1 ? value : b.CreateVectorSplat(static_cast<unsigned>(lanes), value);
@@ -47,8 +47,8 @@ const llvm::ConstantInt* int_constant(Value* v) {
   return llvm::dyn_cast_or_null<llvm::ConstantInt>(constant);
 }
 
-/// min or max with a constant: the x86 instruction `c OP x ? c : x` gives x for a NaN or two zeros, so
-/// one compare does unless the result must be the constant's zero.
+/// min or max with a constant: the x86 instruction `c OP x ? c : x` gives x for a NaN or two zeros,
+/// so one compare does unless the result must be the constant's zero.
 Value* emit_float_min_max_constant(Builder& b, bool is_min, Value* c, Value* x,
                                    const llvm::APFloat& value) {
   Value* takes_constant = is_min ? b.CreateFCmpOLT(c, x) : b.CreateFCmpOGT(c, x);
@@ -205,18 +205,25 @@ Value* emit_unary(Builder& b, UnaryOp op, DType dtype, Value* x) {
   const bool is_float = dtype.is_float();
   const auto intrinsic = [&](ID id) { return b.CreateUnaryIntrinsic(id, x); };
   switch (op) {
-    case UnaryOp::kNeg: return is_float ? b.CreateFNeg(x) : b.CreateNeg(x);
+    case UnaryOp::kNeg:
+      return is_float ? b.CreateFNeg(x) : b.CreateNeg(x);
     case UnaryOp::kNot:
-    case UnaryOp::kBitNot: return b.CreateNot(x);
+    case UnaryOp::kBitNot:
+      return b.CreateNot(x);
     case UnaryOp::kAbs:
       if (is_float) return intrinsic(llvm::Intrinsic::fabs);
       if (!dtype.is_signed_int()) return x;
       return b.CreateBinaryIntrinsic(llvm::Intrinsic::abs, x, b.getFalse());
-    case UnaryOp::kSqrt: return round_to_storage(b, dtype, intrinsic(llvm::Intrinsic::sqrt));
-    case UnaryOp::kFloor: return intrinsic(llvm::Intrinsic::floor);
-    case UnaryOp::kCeil: return intrinsic(llvm::Intrinsic::ceil);
-    case UnaryOp::kTrunc: return intrinsic(llvm::Intrinsic::trunc);
-    case UnaryOp::kRound: return intrinsic(llvm::Intrinsic::roundeven);
+    case UnaryOp::kSqrt:
+      return round_to_storage(b, dtype, intrinsic(llvm::Intrinsic::sqrt));
+    case UnaryOp::kFloor:
+      return intrinsic(llvm::Intrinsic::floor);
+    case UnaryOp::kCeil:
+      return intrinsic(llvm::Intrinsic::ceil);
+    case UnaryOp::kTrunc:
+      return intrinsic(llvm::Intrinsic::trunc);
+    case UnaryOp::kRound:
+      return intrinsic(llvm::Intrinsic::roundeven);
   }
   TENON_CHECK(false, "an unknown unary operation");
   return nullptr;
@@ -226,27 +233,38 @@ Value* emit_binary(Builder& b, BinaryOp op, DType dtype, Value* x, Value* y) {
   if (is_comparison(op)) return emit_compare(b, op, dtype, x, y);
   if (dtype.is_float()) return emit_float_binary(b, op, dtype, x, y);
   switch (op) {
-    case BinaryOp::kAdd: return b.CreateAdd(x, y);
-    case BinaryOp::kSub: return b.CreateSub(x, y);
-    case BinaryOp::kMul: return b.CreateMul(x, y);
-    case BinaryOp::kFloorDiv: return emit_divide(b, false, dtype.is_signed_int(), x, y);
-    case BinaryOp::kFloorMod: return emit_divide(b, true, dtype.is_signed_int(), x, y);
+    case BinaryOp::kAdd:
+      return b.CreateAdd(x, y);
+    case BinaryOp::kSub:
+      return b.CreateSub(x, y);
+    case BinaryOp::kMul:
+      return b.CreateMul(x, y);
+    case BinaryOp::kFloorDiv:
+      return emit_divide(b, false, dtype.is_signed_int(), x, y);
+    case BinaryOp::kFloorMod:
+      return emit_divide(b, true, dtype.is_signed_int(), x, y);
     case BinaryOp::kMin:
-    case BinaryOp::kMax: return emit_int_min_max(b, op, dtype, x, y);
+    case BinaryOp::kMax:
+      return emit_int_min_max(b, op, dtype, x, y);
     case BinaryOp::kBitAnd:
-    case BinaryOp::kAnd: return b.CreateAnd(x, y);
+    case BinaryOp::kAnd:
+      return b.CreateAnd(x, y);
     case BinaryOp::kBitOr:
-    case BinaryOp::kOr: return b.CreateOr(x, y);
-    case BinaryOp::kBitXor: return b.CreateXor(x, y);
+    case BinaryOp::kOr:
+      return b.CreateOr(x, y);
+    case BinaryOp::kBitXor:
+      return b.CreateXor(x, y);
     case BinaryOp::kShl:
-    case BinaryOp::kShr: return emit_shift(b, op, dtype, x, y);
+    case BinaryOp::kShr:
+      return emit_shift(b, op, dtype, x, y);
     case BinaryOp::kDiv:
     case BinaryOp::kEq:
     case BinaryOp::kNe:
     case BinaryOp::kLt:
     case BinaryOp::kLe:
     case BinaryOp::kGt:
-    case BinaryOp::kGe: break;
+    case BinaryOp::kGe:
+      break;
   }
   TENON_CHECK(false, to_string(op), " of ", to_string(dtype));
   return nullptr;

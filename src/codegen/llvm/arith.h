@@ -2,9 +2,9 @@
 
 /// The meaning of scalar operations (ir/expr.h) as LLVM instructions; vectors lane by lane.
 ///
-/// **Values.** bool is i1, integers iN, float32 float, float64 double. float16 and bfloat16 are held as
-/// a float that the type can represent: each operation computes in float32 and rounds. In memory
-/// bool is i8 (0 or 1), float16 half, bfloat16 i16.
+/// **Values.** bool is i1, integers iN, float32 float, float64 double. float16 and bfloat16 are
+/// held as a float that the type can represent: each operation computes in float32 and rounds. In
+/// memory bool is i8 (0 or 1), float16 half, bfloat16 i16.
 
 #include <llvm/IR/IRBuilder.h>
 

@@ -50,8 +50,7 @@ CodegenOptions with_names(CodegenOptions options) {
 ObjectCode compile_to_object(std::span<const Function> functions, const Target& target,
                              const CodegenOptions& options) {
   Compilation compilation(functions, target, options);
-  const auto bytes =
-      codegen::emit_code(compilation.module.get(), compilation.machine.get(), false);
+  const auto bytes = codegen::emit_code(compilation.module.get(), compilation.machine.get(), false);
   return {std::vector<std::uint8_t>(bytes.begin(), bytes.end()), std::move(compilation.symbols)};
 }
 

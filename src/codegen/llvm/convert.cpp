@@ -21,7 +21,8 @@ Value* zero_of(Value* like) { return llvm::Constant::getNullValue(like->getType(
 Value* round_to_bfloat16(Builder& b, DType dtype, Value* x) {
   llvm::Type* int_type = value_type(b.getContext(), DType::uint(32, dtype.lanes));
   Value* bits = b.CreateBitCast(x, int_type);
-  Value* kept_lsb = b.CreateAnd(b.CreateLShr(bits, constant_like(bits, 16)), constant_like(bits, 1));
+  Value* kept_lsb =
+      b.CreateAnd(b.CreateLShr(bits, constant_like(bits, 16)), constant_like(bits, 1));
   Value* rounded = b.CreateAdd(bits, b.CreateAdd(kept_lsb, constant_like(bits, 0x7fff)));
   Value* quiet = b.CreateOr(bits, constant_like(bits, 0x400000));
   Value* chosen = b.CreateSelect(b.CreateFCmpUNO(x, x), quiet, rounded);
@@ -29,8 +30,8 @@ Value* round_to_bfloat16(Builder& b, DType dtype, Value* x) {
   return b.CreateBitCast(chosen, x->getType());
 }
 
-/// float64 to float32 with the last bit set when inexact: rounding the result to 16 bits then rounds
-/// once.
+/// float64 to float32 with the last bit set when inexact: rounding the result to 16 bits then
+/// rounds once.
 Value* narrow_to_odd(Builder& b, DType dtype, Value* x) {
   llvm::LLVMContext& context = b.getContext();
   llvm::Type* float_type = value_type(context, DType::float_(32, dtype.lanes));
@@ -44,7 +45,8 @@ Value* narrow_to_odd(Builder& b, DType dtype, Value* x) {
   Value* magnitude = b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
   Value* rounded_up =
       b.CreateFCmpOGT(b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, back), magnitude);
-  Value* step = b.CreateSelect(rounded_up, constant_like(bits, 0xffffffffu), constant_like(bits, 1));
+  Value* step =
+      b.CreateSelect(rounded_up, constant_like(bits, 0xffffffffu), constant_like(bits, 1));
   Value* odd = b.CreateAdd(bits, b.CreateSelect(adjusts, step, zero_of(bits)));
   return b.CreateBitCast(odd, float_type);
 }
@@ -60,8 +62,7 @@ Value* float_to_float(Builder& b, DType from, DType to, Value* x) {
 Value* float_to_int(Builder& b, DType to, Value* x) {
   if (to.is_bool()) return b.CreateFCmpONE(x, zero_of(x));
   llvm::Type* type = value_type(b.getContext(), to);
-  const auto id =
-      to.is_signed_int() ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat;
+  const auto id = to.is_signed_int() ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat;
   return b.CreateIntrinsic(id, {type, x->getType()}, {x});
 }
 

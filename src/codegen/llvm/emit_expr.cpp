@@ -222,7 +222,8 @@ Value* Emitter::emit_shuffle(const ShuffleNode& n) {
   return result;
 }
 
-// --- laziness --------------------------------------------------------------------------------------
+// --- laziness
+// --------------------------------------------------------------------------------------
 
 Value* Emitter::emit_branches(Value* condition, const std::function<Value*()>& then_value,
                               const std::function<Value*()>& else_value) {
@@ -293,7 +294,8 @@ Value* Emitter::emit_lazy_logic(const BinaryNode& n) {
   return is_and ? b_.CreateAnd(a, b) : b_.CreateOr(a, b);
 }
 
-// --- calls -----------------------------------------------------------------------------------------
+// --- calls
+// -----------------------------------------------------------------------------------------
 
 Value* Emitter::emit_call(const CallNode& n) {
   TENON_CHECK(n.name == "checked_index", "intrinsic '", n.name, "' was not expanded");

@@ -130,8 +130,8 @@ void Emitter::finish_kernel() {
       b_.getInt32Ty(), context_field(offsetof(tenon_kernel_context, error_claimed), "claimed"),
       llvm::Align(4));
   Value* failed = b_.CreateICmpNE(claimed, b_.getInt32(0));
-  b_.CreateRet(b_.CreateSelect(failed, b_.getInt32(TENON_KERNEL_INDEX_ERROR),
-                               b_.getInt32(TENON_KERNEL_OK)));
+  b_.CreateRet(
+      b_.CreateSelect(failed, b_.getInt32(TENON_KERNEL_INDEX_ERROR), b_.getInt32(TENON_KERNEL_OK)));
 }
 
 Value* Emitter::context_field(std::size_t offset, const char* name) {
@@ -213,8 +213,8 @@ void Emitter::emit_parallel_for(const ForNode& n) {
   b_.CreateCondBr(b_.CreateICmpSGT(extent, b_.getInt64(0)), run, done);
   b_.SetInsertPoint(run);
   llvm::Type* pointer = b_.getPtrTy();
-  auto* type = llvm::FunctionType::get(b_.getInt32Ty(), {pointer, b_.getInt64Ty(), pointer, pointer},
-                                       false);
+  auto* type =
+      llvm::FunctionType::get(b_.getInt32Ty(), {pointer, b_.getInt64Ty(), pointer, pointer}, false);
   Value* parallel_for = b_.CreateLoad(
       pointer, context_field(offsetof(tenon_kernel_context, parallel_for), "parallel_for"));
   Value* status = b_.CreateCall(type, parallel_for, {frame_.context, extent, task, closure});
@@ -261,8 +261,8 @@ Value* Emitter::load_captures(const Captures& captures, Value* closure, Frame* f
   unsigned index = 0;
   const auto take = [&](const std::string& name) -> Value* {
     llvm::Type* field = captures.type->getElementType(index);
-    llvm::LoadInst* value = b_.CreateLoad(
-        field, b_.CreateStructGEP(captures.type, closure, index++), name);
+    llvm::LoadInst* value =
+        b_.CreateLoad(field, b_.CreateStructGEP(captures.type, closure, index++), name);
     value->setMetadata(llvm::LLVMContext::MD_invariant_load, llvm::MDNode::get(context_, {}));
     return value;
   };

@@ -30,7 +30,9 @@ class BufferCollector : public Walker {
   std::unordered_set<const BufferNode*> seen_;
 };
 
-llvm::Align element_align(DType dtype) { return llvm::Align(static_cast<std::uint64_t>(dtype.bytes())); }
+llvm::Align element_align(DType dtype) {
+  return llvm::Align(static_cast<std::uint64_t>(dtype.bytes()));
+}
 
 std::vector<int> reversed_lanes(int lanes) {
   std::vector<int> order(static_cast<std::size_t>(lanes));
@@ -110,7 +112,8 @@ Value* Emitter::lane_addresses(const Buffer& buffer, const Expr& index,
   return b_.CreateInBoundsGEP(memory_type(context_, buffer->dtype), base, offsets);
 }
 
-// --- loads -----------------------------------------------------------------------------------------
+// --- loads
+// -----------------------------------------------------------------------------------------
 
 Value* Emitter::emit_load(const LoadNode& n) {
   TENON_CHECK(n.indices.size() == 1, "a load of '", n.buffer->name, "' with ", n.indices.size(),
@@ -124,8 +127,7 @@ Value* Emitter::emit_scalar_load(const LoadNode& n, Value* predicate) {
   const auto read = [&]() -> Value* {
     Value* address = element_address(n.buffer, emit(n.indices[0]));
     llvm::Type* type = memory_type(context_, n.dtype);
-    Value* value =
-        annotate(b_.CreateAlignedLoad(type, address, element_align(n.dtype)), n.buffer);
+    Value* value = annotate(b_.CreateAlignedLoad(type, address, element_align(n.dtype)), n.buffer);
     return from_memory(b_, n.dtype, value);
   };
   if (predicate == nullptr) return read();
@@ -183,7 +185,8 @@ Value* Emitter::emit_vector_load(const LoadNode& n, Value* predicate) {
   return from_memory(b_, n.dtype, value);
 }
 
-// --- stores ----------------------------------------------------------------------------------------
+// --- stores
+// ----------------------------------------------------------------------------------------
 
 void Emitter::emit_store(const StoreNode& n) {
   TENON_CHECK(n.indices.size() == 1, "a store to '", n.buffer->name, "' with ", n.indices.size(),

@@ -11,26 +11,25 @@ using llvm::Value;
 
 void Emitter::emit(const Stmt& s) {
   if (!s) return;
-  visit_stmt(*s, Overloaded{
-                     [&](const StoreNode& n) { emit_store(n); },
-                     [&](const ForNode& n) { emit_for(n); },
-                     [&](const WhileNode& n) { emit_while(n); },
-                     [&](const BlockNode& n) {
-                       TENON_CHECK(false, "block '", n.name, "' in loop IR");
-                     },
-                     [&](const IfNode& n) { emit_if(n); },
-                     [&](const LetStmtNode& n) {
-                       Value* value = in_scope([&] { return emit(n.value); });
-                       frame_.vars[n.var.get()] = value;
-                       emit(n.body);
-                     },
-                     [&](const AllocateNode& n) { emit_allocate(n); },
-                     [&](const SeqNode& n) {
-                       for (const Stmt& child : n.stmts) emit(child);
-                     },
-                     [&](const EvaluateNode& n) { in_scope([&] { return emit(n.value); }); },
-                     [&](const AssertNode& n) { emit_assert(n); },
-                 });
+  visit_stmt(*s,
+             Overloaded{
+                 [&](const StoreNode& n) { emit_store(n); },
+                 [&](const ForNode& n) { emit_for(n); },
+                 [&](const WhileNode& n) { emit_while(n); },
+                 [&](const BlockNode& n) { TENON_CHECK(false, "block '", n.name, "' in loop IR"); },
+                 [&](const IfNode& n) { emit_if(n); },
+                 [&](const LetStmtNode& n) {
+                   Value* value = in_scope([&] { return emit(n.value); });
+                   frame_.vars[n.var.get()] = value;
+                   emit(n.body);
+                 },
+                 [&](const AllocateNode& n) { emit_allocate(n); },
+                 [&](const SeqNode& n) {
+                   for (const Stmt& child : n.stmts) emit(child);
+                 },
+                 [&](const EvaluateNode& n) { in_scope([&] { return emit(n.value); }); },
+                 [&](const AssertNode& n) { emit_assert(n); },
+             });
 }
 
 void Emitter::emit_for(const ForNode& n) {
@@ -57,8 +56,8 @@ void Emitter::emit_unrolled(const ForNode& n, std::int64_t extent) {
   }
 }
 
-/// if (min < end) do { body; } while (++var != end): a rotated loop, whose guard goes where the extent
-/// is a positive constant.
+/// if (min < end) do { body; } while (++var != end): a rotated loop, whose guard goes where the
+/// extent is a positive constant.
 void Emitter::emit_loop(const ForNode& n) {
   Value* minimum = in_scope([&] { return emit(n.min); });
   Value* extent = in_scope([&] { return emit(n.extent); });

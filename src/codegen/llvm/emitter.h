@@ -93,7 +93,8 @@ class Emitter {
   llvm::Value* find(const ExprNode* n) const;
   llvm::Value* in_scope(const std::function<llvm::Value*()>& f);
   /// `then_value()` where the scalar `condition` holds, else `else_value()`; only one is run.
-  llvm::Value* emit_branches(llvm::Value* condition, const std::function<llvm::Value*()>& then_value,
+  llvm::Value* emit_branches(llvm::Value* condition,
+                             const std::function<llvm::Value*()>& then_value,
                              const std::function<llvm::Value*()>& else_value);
   /// `f()` evaluated for the lanes in `mask` only.
   llvm::Value* under_mask(llvm::Value* mask, const std::function<llvm::Value*()>& f);

@@ -4,6 +4,7 @@
 #include <llvm/ExecutionEngine/JITLink/JITLink.h>
 #include <llvm/ExecutionEngine/JITLink/JITLinkMemoryManager.h>
 #include <llvm/Support/Process.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,8 +12,6 @@
 #include <future>
 #include <map>
 #include <mutex>
-
-#include <unistd.h>
 
 #include "tenon/codegen/jit.h"
 #include "tenon/support/error.h"

@@ -46,8 +46,8 @@ std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target) {
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   options.UnsafeFPMath = false;
   std::unique_ptr<llvm::TargetMachine> machine(x86_target()->createTargetMachine(
-      kTriple, target.mcpu, target.attributes(), options, llvm::Reloc::PIC_,
-      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+      kTriple, target.mcpu, target.attributes(), options, llvm::Reloc::PIC_, llvm::CodeModel::Small,
+      llvm::CodeGenOptLevel::Default));
   TENON_CHECK(machine != nullptr, "LLVM made no machine for ", target.mcpu);
   TENON_USER_CHECK(machine->getMCSubtargetInfo()->isCPUStringValid(target.mcpu), TargetError,
                    "E0902", "unknown CPU '", target.mcpu, "'");
@@ -71,8 +71,8 @@ void optimise(llvm::Module* module, llvm::TargetMachine* machine) {
   passes.addPass(llvm::EarlyCSEPass(true));
   passes.addPass(llvm::InstCombinePass());
   passes.addPass(llvm::SimplifyCFGPass());
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(
-      llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
+  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()),
+                                                       /*UseMemorySSA=*/true));
   passes.addPass(llvm::EarlyCSEPass(true));
   passes.addPass(llvm::InstCombinePass());
   passes.addPass(llvm::SimplifyCFGPass());
@@ -93,8 +93,8 @@ llvm::SmallVector<char, 0> emit_code(llvm::Module* module, llvm::TargetMachine* 
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream out(bytes);
   llvm::legacy::PassManager passes;
-  const auto type = as_assembly ? llvm::CodeGenFileType::AssemblyFile
-                                : llvm::CodeGenFileType::ObjectFile;
+  const auto type =
+      as_assembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
   const bool unsupported = machine->addPassesToEmitFile(passes, out, nullptr, type,
                                                         /*DisableVerify=*/true);
   TENON_CHECK(!unsupported, "LLVM cannot write this kind of file");
