@@ -60,11 +60,18 @@ Expr Rewriter::by_rules(Expr e) {
   Expr better;
   apply_rules(e, &knowledge_, [&](const Rewrite& r) {
     if (std::any_of(pending_.begin(), pending_.end(), [&](const Expr& p) { return same_expr(p, r.result); })) return false;
-    pending_.push_back(r.result);
-    Expr out = (*this)(r.result);
+    Expr result = r.result;
+    if (r.rule->if_shorter) {
+      if (trial_) return false;
+      Rewriter trial(&knowledge_, nesting_);
+      trial.trial_ = true;
+      trial.rule_depth_ = rule_depth_;
+      result = trial(result);
+      if (tree_size(result) >= size) return false;
+    }
+    pending_.push_back(result);
+    better = (*this)(result);
     pending_.pop_back();
-    if (r.rule->if_shorter && tree_size(out) >= size) return false;
-    better = std::move(out);
     return true;
   });
   --rule_depth_;

@@ -36,6 +36,7 @@ class Rewriter : public Mutator {
   Knowledge& knowledge_;
   int nesting_;
   int rule_depth_ = 0;
+  bool trial_ = false;  ///< trying out a rule that must shorten: no further such trials within
   std::uint64_t version_ = 0;
   std::vector<Expr> pending_;  ///< results being tried, so that two rules cannot chase each other
 };
