@@ -49,8 +49,11 @@ struct alignas(64) ChunkRange {
   }
 };
 
-/// The loop that runs now. Written while the gate is closed and nobody is inside, except `status`.
-struct Job {
+/// The loop that runs now, in one cache line with the words that workers watch: who sees a new loop
+/// has it. All but the atomics is written while the gate is closed and nobody is inside.
+struct alignas(64) Job {
+  std::atomic<std::uint32_t> epoch{0};  ///< counts loops; workers wait for a change (futex)
+  std::atomic<std::uint32_t> gate{0};
   tenon_kernel_context* ctx = nullptr;
   tenon_task_fn task = nullptr;
   void* closure = nullptr;
@@ -59,20 +62,18 @@ struct Job {
   std::int32_t num_workers = 0;
   std::atomic<std::int32_t> status{0};
 };
+static_assert(sizeof(Job) == 64);
 
 struct Pool {
-  alignas(64) std::atomic<std::uint32_t> epoch{
-      0};  ///< counts loops; workers wait for a change (futex)
-  std::atomic<std::uint32_t> sleepers{0};
-  alignas(64) std::atomic<std::uint32_t> gate{0};
-  alignas(64) std::atomic<std::uint32_t> busy{
+  Job job;
+  alignas(64) std::atomic<std::uint32_t> sleepers{0};
+  std::atomic<std::uint32_t> busy{
       0};  ///< held by the thread whose loop runs, or who changes the pool
   std::atomic<std::int32_t> wanted{0};  ///< set number of threads; 0: the default
   std::atomic<std::uint32_t> stopping{0};
   std::int32_t num_started = 0;  ///< guarded by busy, as are the next two
-  pthread_t handles[kMaxThreads] = {};
   std::uint32_t start_epoch = 0;
-  Job job;
+  pthread_t handles[kMaxThreads] = {};
   ChunkRange ranges[kMaxThreads];
 };
 
@@ -145,13 +146,13 @@ void take_part(Job& job, std::int32_t worker) {
 
 /// Joins the running loop, if there is one.
 void try_job(std::int32_t worker) {
-  std::uint32_t gate = pool.gate.load(std::memory_order_relaxed);
+  std::uint32_t gate = pool.job.gate.load(std::memory_order_relaxed);
   do {
     if ((gate & kGateOpen) == 0) return;
-  } while (!pool.gate.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire,
-                                            std::memory_order_relaxed));
+  } while (!pool.job.gate.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire,
+                                                std::memory_order_relaxed));
   if (worker < pool.job.num_workers) take_part(pool.job, worker);
-  pool.gate.fetch_sub(1, std::memory_order_release);
+  pool.job.gate.fetch_sub(1, std::memory_order_release);
 }
 
 /// Waits until the epoch is not `seen`: spins first, then sleeps.
@@ -159,25 +160,25 @@ std::uint32_t wait_for_epoch(std::uint32_t seen, bool may_spin) {
   const std::int64_t deadline = may_spin ? now_nanoseconds() + kSpinNanoseconds : 0;
   while (may_spin) {
     for (int i = 0; i < 32; ++i) {
-      const std::uint32_t epoch = pool.epoch.load(std::memory_order_acquire);
+      const std::uint32_t epoch = pool.job.epoch.load(std::memory_order_acquire);
       if (epoch != seen) return epoch;
       relax();
     }
     may_spin = now_nanoseconds() < deadline;
   }
   pool.sleepers.fetch_add(1, std::memory_order_seq_cst);
-  std::uint32_t epoch = pool.epoch.load(std::memory_order_seq_cst);
+  std::uint32_t epoch = pool.job.epoch.load(std::memory_order_seq_cst);
   while (epoch == seen) {
-    futex_wait(pool.epoch, seen);
-    epoch = pool.epoch.load(std::memory_order_seq_cst);
+    futex_wait(pool.job.epoch, seen);
+    epoch = pool.job.epoch.load(std::memory_order_seq_cst);
   }
   pool.sleepers.fetch_sub(1, std::memory_order_seq_cst);
   return epoch;
 }
 
 void announce() {
-  pool.epoch.fetch_add(1, std::memory_order_seq_cst);
-  if (pool.sleepers.load(std::memory_order_seq_cst) != 0) futex_wake_all(pool.epoch);
+  pool.job.epoch.fetch_add(1, std::memory_order_seq_cst);
+  if (pool.sleepers.load(std::memory_order_seq_cst) != 0) futex_wake_all(pool.job.epoch);
 }
 
 void* worker_main(void* argument) {
@@ -201,7 +202,7 @@ void start_workers(std::int32_t num_threads) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // signals go to the application's threads
-  if (pool.num_started == 0) pool.start_epoch = pool.epoch.load(std::memory_order_relaxed);
+  if (pool.num_started == 0) pool.start_epoch = pool.job.epoch.load(std::memory_order_relaxed);
   while (pool.num_started + 1 < num_threads) {
     void* argument = reinterpret_cast<void*>(static_cast<std::intptr_t>(pool.num_started + 1));
     if (pthread_create(&pool.handles[pool.num_started], nullptr, worker_main, argument) != 0) break;
@@ -287,14 +288,14 @@ std::int32_t run_wrapped(tenon_kernel_context* ctx, void* closure, std::int64_t 
 
 /// Closes the gate and waits for those inside.
 void drain() {
-  std::uint32_t gate = pool.gate.fetch_and(~kGateOpen, std::memory_order_acquire) & ~kGateOpen;
+  std::uint32_t gate = pool.job.gate.fetch_and(~kGateOpen, std::memory_order_acquire) & ~kGateOpen;
   for (int spins = 0; gate != 0; ++spins) {
     if (spins < 4096) {
       relax();
     } else {
       sched_yield();  // more threads than processors
     }
-    gate = pool.gate.load(std::memory_order_acquire);
+    gate = pool.job.gate.load(std::memory_order_acquire);
   }
 }
 
@@ -302,7 +303,7 @@ void drain() {
 
 void reset_thread_pool_after_fork() {
   pool.num_started = 0;
-  pool.gate.store(0);
+  pool.job.gate.store(0);
   pool.sleepers.store(0);
   pool.stopping.store(0);
   pool.busy.store(0);
@@ -335,7 +336,7 @@ int32_t tenon_parallel_for(tenon_kernel_context* ctx, int64_t num_iterations, te
     if (num_workers > pool.num_started + 1) num_workers = pool.num_started + 1;
   }
   prepare(ctx, num_iterations, task, closure, num_workers);
-  pool.gate.store(kGateOpen, std::memory_order_release);
+  pool.job.gate.store(kGateOpen, std::memory_order_release);
   announce();
   take_part(pool.job, 0);
   drain();
