@@ -49,7 +49,7 @@ constexpr std::array kCpus = {
 
 struct NamedFeature {
   std::string_view name;  ///< LLVM's
-  bool CpuFeatures::*field;
+  bool CpuFeatures::* field;
 };
 
 constexpr std::array kFeatures = {

@@ -101,10 +101,9 @@ TEST(ExecutableTest, wrong_arguments_are_named) {
             "vector_add: symbol 'n' is 0 in argument 'X' (axis 0), expected at least 1 [E0453]");
   EXPECT_EQ(call_message(f, {four, filled({2, 2}, 0)}),
             "vector_add: argument 'Y' has rank 2, expected 1 [E0455]");
-  EXPECT_EQ(message_of<DTypeError>([&] {
-              f.call(std::vector<Array>{four, Array::zeros({4}, kInt64)});
-            }),
-            "vector_add: argument 'Y' has dtype int64, expected float32 [E0553]");
+  EXPECT_EQ(
+      message_of<DTypeError>([&] { f.call(std::vector<Array>{four, Array::zeros({4}, kInt64)}); }),
+      "vector_add: argument 'Y' has dtype int64, expected float32 [E0553]");
   EXPECT_EQ(f.call(std::vector<Array>{four, four})[0].data<float>()[3], 6);  // still usable
 }
 
@@ -284,15 +283,13 @@ TEST(ExecutableTest, index_errors_name_buffer_axis_and_line) {
     return read ? TENON_KERNEL_INDEX_ERROR : TENON_KERNEL_ASSERT_FAILED;
   };
   const Executable f({.plan = plan, .kernels = {failing}, .constants = {}});
-  EXPECT_EQ(message_of<IndexError>([&] {
-              f.call(std::vector<Array>{filled({1}, 0), filled({1}, 0)});
-            }),
-            "vector_add: index 7 is out of range for axis 0 of size 5 when reading 'table' at "
-            "model.py:14 [E0651]");
-  EXPECT_EQ(message_of<IndexError>([&] {
-              f.call(std::vector<Array>{filled({2}, 0), filled({2}, 0)});
-            }),
-            "vector_add: assertion failed: n is even [E0652]");
+  EXPECT_EQ(
+      message_of<IndexError>([&] { f.call(std::vector<Array>{filled({1}, 0), filled({1}, 0)}); }),
+      "vector_add: index 7 is out of range for axis 0 of size 5 when reading 'table' at "
+      "model.py:14 [E0651]");
+  EXPECT_EQ(
+      message_of<IndexError>([&] { f.call(std::vector<Array>{filled({2}, 0), filled({2}, 0)}); }),
+      "vector_add: assertion failed: n is even [E0652]");
 }
 
 TEST(ExecutableTest, ctrl_c_stops_a_running_call_and_not_a_later_one) {

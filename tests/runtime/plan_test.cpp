@@ -119,10 +119,7 @@ TEST(PlanTest, every_damaged_table_is_refused_by_name) {
        "argument 0: rank above 64"},
       {"dims", [](Bytes& b) { record<std::uint32_t>(b, K::kIndices) = 77; },
        "argument 0: dims or strides"},
-      {"strides",
-       [](Bytes& b) {
-         record<format::Argument>(b, K::kArguments).strides = {0, 2};
-       },
+      {"strides", [](Bytes& b) { record<format::Argument>(b, K::kArguments).strides = {0, 2}; },
        "argument 0: not one stride"},
       {"in place", [](Bytes& b) { record<format::Argument>(b, K::kArguments, 2).in_place_of = 2; },
        "argument 2: in place of"},
@@ -264,6 +261,22 @@ TEST(PlanTest, random_damage_never_crashes) {
     if (round % 16 == 0) bytes.resize(random() % bytes.size());
     load_and_bind(bytes);
   }
+}
+
+TEST(PlanTest, the_text_shows_sizes_as_expressions) {
+  Plan plan = rich_plan();
+  plan.arena_bytes = plan.program.round_up(plan.program.mul(0, plan.program.constant(4)), 64);
+  EXPECT_EQ(to_string(plan),
+            "plan vector_add\n"
+            "  input X: float32[n]\n"
+            "  input Y: float32[n]\n"
+            "  result Z: float32[n]\n"
+            "  symbol n = X.shape[0], min 1\n"
+            "  check n == n  # n\n"
+            "  constant W: float32, 4 bytes\n"
+            "  arena (((n * 4) + 63) // 64) * 64 bytes\n"
+            "  vector_add(X, Y, Z) sizes [n]\n"
+            "  copy(arena, W)\n");
 }
 
 TEST(PlanTest, the_program_shares_and_folds) {

@@ -145,6 +145,9 @@ struct Plan {
   PlanBufferId add_workspace_buffer(PlanRegister offset_bytes, PlanRegister bytes);
 };
 
+/// One line for each argument, symbol, check, constant and step, for people: sizes as expressions.
+std::string to_string(const Plan& plan);
+
 /// The plan in the format of plan_format.h. Equal plans give equal bytes.
 std::vector<std::uint8_t> serialize(const Plan& plan);
 
