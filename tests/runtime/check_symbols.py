@@ -1,20 +1,22 @@
-"""Checks the object that goes into artefacts: usage check_symbols.py OBJECT.
+"""Checks what the runtime needs: usage check_symbols.py OBJECT ARCHIVE.
 
-It may need symbols of libc and libm only, and has no code that runs at load or unload.
+OBJECT, which goes into artefacts, may need symbols of libc and libm only and has no code that runs
+at load or unload. ARCHIVE, the compiler's side of the runtime, knows neither LLVM nor the IR.
 """
 
 import ctypes
+import re
 import subprocess
 import sys
 
 
 def undefined_symbols(path: str) -> list[str]:
     lines = subprocess.run(["nm", "-u", path], check=True, capture_output=True, text=True).stdout
-    return [line.split()[-1] for line in lines.splitlines()]
+    return [line.split()[-1] for line in lines.splitlines() if " U " in line]
 
 
 def main() -> int:
-    path = sys.argv[1]
+    path, archive = sys.argv[1:]
     libraries = [ctypes.CDLL("libc.so.6"), ctypes.CDLL("libm.so.6")]
     linker_made = {"_GLOBAL_OFFSET_TABLE_"}
     bad = [
@@ -28,8 +30,13 @@ def main() -> int:
         for name in (".init_array", ".fini_array", ".ctors", ".dtors")
         if name in sections.stdout
     ]
-    for line in bad:
-        print(f"{path}: {line}")
+    bad = [f"{path}: {line}" for line in bad]
+    bad += [
+        f"{archive}: needs {symbol}, which is above the runtime"
+        for symbol in undefined_symbols(archive)
+        if "llvm" in symbol.lower() or re.match(r"_ZN?K?5tenon.*(Expr|Stmt)Node", symbol)
+    ]
+    print("\n".join(bad))
     return bool(bad)
 
 

@@ -184,6 +184,25 @@ TEST(ExecutableTest, a_second_run_of_the_same_shapes_binds_and_allocates_nothing
   tenon_context_destroy(context);
 }
 
+/// A context that its own kernel tries to run again.
+tenon_context* reentered = nullptr;
+
+TEST(ExecutableTest, a_context_serves_one_call_at_a_time) {
+  const auto reenter = [](tenon_kernel_context*, void* const*,
+                          const std::int64_t*) -> std::int32_t {
+    return tenon_context_run(reentered, nullptr, 0, nullptr, 0) == TENON_ERROR_USAGE ? 0 : 1;
+  };
+  const Executable f({.plan = vector_add_plan(), .kernels = {reenter}, .constants = {}});
+  ASSERT_EQ(tenon_context_create(f.model(), &reentered), TENON_OK);
+  const Array x = filled({4}, 0);
+  const Array z = filled({4}, 0);
+  const DLTensor inputs[2] = {x.tensor(), x.tensor()};
+  EXPECT_EQ(tenon_context_run(reentered, inputs, 2, &z.tensor(), 1), TENON_OK);
+  EXPECT_NE(std::string(tenon_last_error()).find("the context is in use by another call [E1005]"),
+            std::string::npos);
+  tenon_context_destroy(reentered);
+}
+
 TEST(ExecutableTest, several_threads_call_one_executable) {
   const Executable f = vector_add();
   std::atomic<int> wrong{0};

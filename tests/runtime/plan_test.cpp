@@ -111,6 +111,14 @@ TEST(PlanTest, every_damaged_table_is_refused_by_name) {
       {"argument",
        [](Bytes& b) { record<format::Argument>(b, K::kArguments).name.length = 1u << 31; },
        "argument 0: name"},
+      {"long names",
+       [](Bytes& b) {
+         const auto strings = static_cast<std::uint32_t>(section(b, K::kStrings).bytes);
+         for (std::size_t i = 0; i < 3; ++i) {
+           record<format::Argument>(b, K::kArguments, i).name = {0, strings};
+         }
+       },
+       "its argument names take"},
       {"dtype", [](Bytes& b) { record<format::Argument>(b, K::kArguments, 1).bits = 7; },
        "argument 1: unknown dtype"},
       {"alignment", [](Bytes& b) { record<format::Argument>(b, K::kArguments).alignment = 3; },
@@ -215,6 +223,8 @@ TEST(PlanTest, bad_calls_of_the_loader_are_usage_errors) {
   EXPECT_EQ(tenon_model_load("/nonexistent/model.so", "m", &model), TENON_ERROR_RESOURCE);
   EXPECT_NE(std::string(tenon_last_error()).find("cannot open '/nonexistent/model.so'"),
             std::string::npos);
+  EXPECT_EQ(tenon_model_load("/tmp", "m", &model), TENON_ERROR_RESOURCE);
+  EXPECT_STREQ(tenon_last_error(), "cannot open '/tmp': not a regular file [E1003]");
 }
 
 /// Loads damaged bytes and, where they load, binds them: nothing may crash, hang or allocate

@@ -122,8 +122,8 @@ struct PlanStep {
   std::vector<PlanBufferId> buffers =
       {};                                 ///< kernel: in parameter order; copy: destination, source
   std::vector<PlanRegister> sizes = {};   ///< values of Function.symbols in order
-  PlanRegister shared_bytes = kPlanNone;  ///< workspace of the call; kPlanNone: 0
-  PlanRegister worker_bytes = kPlanNone;  ///< workspace of each worker; kPlanNone: 0
+  PlanRegister shared_bytes = kPlanNone;  ///< scratch of the call, a multiple of 64; kPlanNone: 0
+  PlanRegister worker_bytes = kPlanNone;  ///< scratch of each worker, likewise
 };
 
 struct Plan {

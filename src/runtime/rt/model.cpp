@@ -1,8 +1,10 @@
 #include "runtime/rt/model.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "runtime/rt/crc32.h"
 #include "runtime/rt/message.h"
@@ -99,9 +101,8 @@ tenon_status connect_constants(const PlanData& data, const tenon_load_options& o
 tenon_status copy_names(tenon_model& model) {
   std::uint64_t bytes = 0;
   for (const Argument& a : model.arguments) bytes += std::uint64_t{a.name.length} + 1;
-  // Records may share one string; names that together dwarf the strings are not a plan that a
-  // compiler wrote.
-  if (bytes > 64 * (model.strings.size() + model.arguments.size() + 1)) {
+  // Names do not share bytes, so that this table is never larger than the plan.
+  if (bytes > model.strings.size() + model.arguments.size()) {
     return fail(TENON_ERROR_MODEL, "E0907",
                 "the plan is damaged or not a plan: its argument names take %llu bytes",
                 0ull + bytes);
@@ -123,6 +124,27 @@ void destroy_model(tenon_model* model) {
   void* library = model->library;
   free_object(model);
   if (library != nullptr) dlclose(library);
+}
+
+/// Opening a FIFO would wait for ever; a folder or device is no library.
+tenon_status check_regular_file(const char* path) {
+  struct stat file;
+  if (stat(path, &file) != 0) {
+    return fail(TENON_ERROR_RESOURCE, "E1003", "cannot open '%s': %s", path, strerror(errno));
+  }
+  if (!S_ISREG(file.st_mode)) {
+    return fail(TENON_ERROR_RESOURCE, "E1003", "cannot open '%s': not a regular file", path);
+  }
+  return TENON_OK;
+}
+
+/// Opens exactly this file: a name without a slash is one of the working folder, not of the search
+/// path.
+void* open_library(const char* path) {
+  char here[4096];
+  if (strchr(path, '/') != nullptr) return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  snprintf(here, sizeof(here), "./%s", path);
+  return dlopen(here, RTLD_NOW | RTLD_LOCAL);
 }
 
 /// Loads model `name` from an open library.
@@ -190,7 +212,9 @@ tenon_status tenon_model_load(const char* path, const char* name, tenon_model** 
   if (path == nullptr || name == nullptr || out == nullptr) {
     return fail(TENON_ERROR_USAGE, "E1006", "tenon_model_load: path, name or out is null");
   }
-  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  const tenon_status file = check_regular_file(path);
+  if (file != TENON_OK) return file;
+  void* library = open_library(path);
   if (library == nullptr) {
     const char* reason = dlerror();
     return fail(TENON_ERROR_RESOURCE, "E1003", "cannot open '%s': %s", path,
