@@ -320,7 +320,7 @@ Value* Emitter::emit_checked_index(const CallNode& n) {
   Value* failed = b_.CreateNot(fits);
   if (Value* mask = current_mask(lanes)) failed = b_.CreateAnd(failed, mask);
   emit_index_report(failed, wide_index, wide_extent, n.args[2]);
-  return b_.CreateSelect(fits, index, llvm::Constant::getNullValue(index->getType()));
+  return b_.CreateSelect(fits, index, llvm::Constant::getAllOnesValue(index->getType()));
 }
 
 void Emitter::emit_index_report(Value* failed, Value* index, Value* extent, Expr site) {
