@@ -79,9 +79,8 @@ typedef struct tenon_model_descriptor {
   const tenon_kernel_fn* kernels;
 } tenon_model_descriptor;
 
-/// Loads a plan. With `copy_plan` semantics: the plan's tables are copied; embedded constants are
-/// used in place when 64-byte aligned relative to their alignment (then `plan` must outlive the
-/// model), otherwise copied.
+/// Loads a plan. Its tables are copied. Embedded constants are used in place where `plan` has their
+/// alignment (4096 bytes always do; then `plan` must outlive the model) and copied otherwise.
 TENON_API tenon_status tenon_model_load_memory(const void* plan, uint64_t plan_bytes,
                                                const tenon_load_options* options,
                                                tenon_model** out);
