@@ -188,7 +188,7 @@ class IntervalFinder {
 
 }  // namespace
 
-Bounds interval_of(const Expr& e, const LoopRanges& free) { return IntervalFinder(free).find(e); }
+Bounds bounds_of(const Expr& e, const LoopRanges& free) { return IntervalFinder(free).find(e); }
 
 // --- proofs
 // ----------------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ class Prover {
         out.add(linear_of(c > 0 ? b->a - (*divisor - 1) : b->a), c / *divisor);
         return prove(out, loops);
       }
-      const Bounds range = interval_of(b->a, loops);
+      const Bounds range = bounds_of(b->a, loops);
       const Expr end = c > 0 ? range.min : range.max;
       const auto value = end ? as_int(normalise(end)) : std::nullopt;
       if (value) return prove(replaced(form, atom, c, imm(eval_floor(*value, *divisor))), loops);

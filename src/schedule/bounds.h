@@ -43,7 +43,7 @@ struct Bounds {
   bool known() const { return min && max; }
 };
 /// The interval of `e` while the variables of `free` run; every other variable stays in the result.
-Bounds interval_of(const Expr& e, const LoopRanges& free);
+Bounds bounds_of(const Expr& e, const LoopRanges& free);
 
 /// What is known about variables when something is to be proved.
 struct Facts {

@@ -70,7 +70,7 @@ std::vector<Bounds> intervals(const Access& access, const std::vector<Expr>& fix
   }
   std::vector<Bounds> out;
   for (const Range& r : join_fused(access.ranges)) {
-    const Bounds low = interval_of(r.min, free), high = interval_of(r.min + r.extent - 1, free);
+    const Bounds low = bounds_of(r.min, free), high = bounds_of(r.min + r.extent - 1, free);
     out.push_back({low.min, high.max});
   }
   return out;
@@ -177,36 +177,104 @@ bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& a
   return false;
 }
 
+std::vector<Expr> vars_of(const std::vector<const ForNode*>& loops) {
+  std::vector<Expr> vars;
+  for (const ForNode* f : loops) vars.push_back(f->var);
+  return vars;
+}
+
+namespace {
+
+/// A product: its constant part and the other factors.
+struct Product {
+  std::int64_t constant = 1;
+  std::vector<Expr> factors;
+
+  void multiply(const Expr& e) {
+    if (const auto value = as_int(e)) {
+      constant *= *value;
+    } else {
+      factors.push_back(e);
+    }
+  }
+  bool equals(Product other) const {
+    if (constant != other.constant || factors.size() != other.factors.size()) return false;
+    for (const Expr& f : factors) {
+      const auto found = std::find_if(other.factors.begin(), other.factors.end(),
+                                      [&](const Expr& o) { return structural_equal(f, o); });
+      if (found == other.factors.end()) return false;
+      other.factors.erase(found);
+    }
+    return true;
+  }
+};
+
+bool uses_loop(const Access& access, const Expr& v) {
+  return std::any_of(access.ranges.begin(), access.ranges.end(), [&](const Range& r) {
+    return uses_var(r.min, [&](const VarNode& x) { return &x == v.get(); });
+  });
+}
+
+}  // namespace
+
+bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
+                   const std::vector<Symbol>& symbols) {
+  Product iterations, box;
+  std::vector<const ForNode*> open;
+  for (const ForNode* f : access.loops) {
+    if (contains(fixed, f->var) || !uses_loop(access, f->var)) continue;
+    iterations.multiply(normalise(f->extent));
+    open.push_back(f);
+  }
+  for (const Bounds& b : intervals(access, fixed)) {
+    if (!b.known()) return false;
+    box.multiply(normalise(b.max - b.min + 1));
+  }
+  if (!iterations.equals(box)) return false;
+  std::vector<Expr> done =
+      fixed;  // as many iterations as elements: dense if no two iterations meet
+  for (bool progress = true; progress && !open.empty();) {
+    progress = false;
+    for (std::size_t i = open.size(); i-- > 0;) {
+      if (!is_int(open[i]->extent, 1) &&
+          !touches_distinct_elements(*open[i], {access}, done, symbols))
+        continue;
+      done.push_back(open[i]->var);
+      open.erase(open.begin() + static_cast<std::ptrdiff_t>(i));
+      progress = true;
+    }
+  }
+  return open.empty();
+}
+
 bool is_private(const Buffer& buffer, const Stmt& root, const Path& loop_path,
                 const std::vector<Symbol>& symbols) {
   const std::vector<const ForNode*> outer = loops_on(loop_path);
-  std::vector<Expr> fixed;
-  for (const ForNode* f : outer) fixed.push_back(f->var);
+  const std::vector<Expr> fixed = vars_of(outer);
   const std::vector<const ForNode*> around(outer.begin(), outer.end() - 1);
   const std::vector<Access> here = accesses_of(accesses_under(loop_path.back(), around), buffer);
   if (here.size() != accesses_of(accesses_under(root), buffer).size()) return false;
   const auto covers = [&](const Access& w, const Access& r) {
-    if (!w.is_write || w.block->predicate || w.block == r.block) return false;
+    if (!w.is_write || w.block == r.block || !fills_its_box(w, fixed, symbols)) return false;
     const std::vector<Bounds> written = intervals(w, fixed), read = intervals(r, fixed);
     if (written.size() != read.size()) return false;
+    const Facts facts = facts_about(r, symbols);
     for (std::size_t d = 0; d < read.size(); ++d) {
       if (!written[d].known() || !read[d].known()) return false;
-      const Facts facts = facts_about(r, symbols);
       if (!prove_not_negative(read[d].min - written[d].min, facts)) return false;
       if (!prove_not_negative(written[d].max - read[d].max, facts)) return false;
     }
     return true;
   };
-  for (const Access& r : here) {
-    if (r.is_write) continue;
-    const bool is_accumulator = std::any_of(here.begin(), here.end(), [&](const Access& w) {
+  return std::all_of(here.begin(), here.end(), [&](const Access& r) {
+    if (r.is_write) return true;
+    // A reduction's reads of its own accumulator are not reads of something made before.
+    const bool accumulates = std::any_of(here.begin(), here.end(), [&](const Access& w) {
       return w.is_write && w.block == r.block;
     });
-    if (is_accumulator) continue;
-    if (std::none_of(here.begin(), here.end(), [&](const Access& w) { return covers(w, r); }))
-      return false;
-  }
-  return true;
+    return accumulates ||
+           std::any_of(here.begin(), here.end(), [&](const Access& w) { return covers(w, r); });
+  });
 }
 
 }  // namespace tenon

@@ -45,9 +45,15 @@ bool has_kind(const BlockNode& block, IterKind kind);
 /// while the loops of `fixed` stand still and all others run. False means "not proved".
 bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& accesses,
                                const std::vector<Expr>& fixed, const std::vector<Symbol>& symbols);
-/// Whether each iteration of the last of `outer` writes all that its reads of `buffer` need, and
-/// nothing else uses `buffer`.
+/// Whether the access reaches every element of its bounding box while the `fixed` loops stand still
+/// (conditions of the block aside). False means "not proved".
+bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
+                   const std::vector<Symbol>& symbols);
+/// Whether each iteration of the loop at the end of `loop_path` writes all that its reads of
+/// `buffer` need, and nothing else uses `buffer`.
 bool is_private(const Buffer& buffer, const Stmt& root, const Path& loop_path,
                 const std::vector<Symbol>& symbols);
+/// The variables of loops.
+std::vector<Expr> vars_of(const std::vector<const ForNode*>& loops);
 
 }  // namespace tenon

@@ -57,7 +57,7 @@ std::vector<Bounds> region_of(const Access& access, const std::vector<Expr>& fix
   }
   std::vector<Bounds> out;
   for (const Range& r : access.ranges) {
-    out.push_back({interval_of(r.min, free).min, interval_of(r.min + r.extent - 1, free).max});
+    out.push_back({bounds_of(r.min, free).min, bounds_of(r.min + r.extent - 1, free).max});
   }
   return out;
 }
@@ -96,6 +96,46 @@ std::vector<Range> box_of(const std::vector<Access>& accesses, const std::vector
     }
   }
   return ranges;
+}
+
+std::vector<Range> domain_box(const BlockNode& block, const BufferRegion& region) {
+  LoopRanges iters;
+  for (const IterVar& i : block.iters) iters.push_back({i.var, i.domain.min, i.domain.extent});
+  std::vector<Range> box;
+  for (std::size_t d = 0; d < region.ranges.size(); ++d) {
+    const Range& r = region.ranges[d];
+    const Bounds low = bounds_of(r.min, iters), high = bounds_of(r.min + r.extent - 1, iters);
+    const bool known = low.known() && high.known();
+    box.push_back(known ? Range{normalise(low.min), normalise(high.max - low.min + 1)}
+                        : Range{imm(0), region.buffer->shape[d]});
+  }
+  return box;
+}
+
+Stmt copy_nest(const std::string& name, const Buffer& from, const Buffer& to,
+               const BlockNode& block, const BufferRegion& region) {
+  const std::vector<Range> box = domain_box(block, region);
+  std::vector<IterVar> iters;
+  std::vector<Expr> indices;
+  for (std::size_t d = 0; d < box.size(); ++d) {
+    const auto index = iter_of_index(block, region.ranges[d]);
+    const std::string iter_name =
+        index ? block.iters[index->iter].var.as<VarNode>()->name : "ax" + std::to_string(d);
+    // A read may ask for more than there is where a condition guards it.
+    const Expr low = tenon::max(box[d].min, imm(0));
+    const Expr end = tenon::min(box[d].min + box[d].extent, to->shape[d]);
+    const bool inside = prove_not_negative(box[d].min, {}) &&
+                        prove_not_negative(to->shape[d] - box[d].min - box[d].extent, {});
+    const Range domain = inside ? box[d] : Range{normalise(low), normalise(end - low)};
+    iters.push_back({var(iter_name), domain, IterKind::kSpatial});
+    indices.push_back(iters.back().var);
+  }
+  std::vector<Range> ranges;
+  for (const IterVar& i : iters) ranges.push_back(i.domain);
+  const SpanScope scope(block.span);
+  const Stmt copy =
+      make_block(name, iters, indices, nullptr, nullptr, store(to, indices, load(from, indices)));
+  return nest_over(*copy.as<BlockNode>(), ranges, {});
 }
 
 }  // namespace tenon

@@ -21,6 +21,15 @@ std::optional<IterIndex> iter_of_index(const BlockNode& block, const Range& inde
 /// inside, with a condition where a range is not proved to stay inside the iter's domain.
 Stmt nest_over(const BlockNode& block, const std::vector<Range>& ranges, const Facts& facts);
 
+/// The box that the region covers while the iters of the block run over their domains; whole
+/// dimensions where unknown.
+std::vector<Range> domain_box(const BlockNode& block, const BufferRegion& region);
+
+/// A loop nest around a block `name` that copies, element by element, the part of `from` that
+/// `block` touches in `region` to `to`. Iters run over the part only.
+Stmt copy_nest(const std::string& name, const Buffer& from, const Buffer& to,
+               const BlockNode& block, const BufferRegion& region);
+
 /// The smallest box that the accesses touch while `fixed` loops stand still; a null extent where
 /// unknown.
 std::vector<Range> box_of(const std::vector<Access>& accesses, const std::vector<Expr>& fixed,

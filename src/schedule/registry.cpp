@@ -6,15 +6,30 @@
 
 namespace tenon {
 
-extern const Primitive kCacheWrite, kDecomposeReduction, kFuse, kParallel, kReorder,
-    kReverseComputeAt, kSplit, kTile, kUnroll, kVectorize;
+extern const Primitive kAddUnitLoop, kAnnotate, kCacheRead, kCacheWrite, kComputeAt, kComputeInline,
+    kDecomposeReduction, kFuse, kParallel, kReorder, kReverseComputeAt, kReverseComputeInline,
+    kRfactor, kSetScope, kSplit, kTile, kTransformLayout, kUnroll, kVectorize;
 
 const std::vector<const Primitive*>& primitives() {
-  static const std::vector<const Primitive*> all = {
-      &kCacheWrite, &kDecomposeReduction, &kFuse,  &kParallel,
-      &kReorder,    &kReverseComputeAt,   &kSplit, &kTile,
-      &kUnroll,     &kVectorize,
-  };
+  static const std::vector<const Primitive*> all = {&kAddUnitLoop,
+                                                    &kAnnotate,
+                                                    &kCacheRead,
+                                                    &kCacheWrite,
+                                                    &kComputeAt,
+                                                    &kComputeInline,
+                                                    &kDecomposeReduction,
+                                                    &kFuse,
+                                                    &kParallel,
+                                                    &kReorder,
+                                                    &kReverseComputeAt,
+                                                    &kReverseComputeInline,
+                                                    &kRfactor,
+                                                    &kSetScope,
+                                                    &kSplit,
+                                                    &kTile,
+                                                    &kTransformLayout,
+                                                    &kUnroll,
+                                                    &kVectorize};
   return all;
 }
 

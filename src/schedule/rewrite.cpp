@@ -78,4 +78,55 @@ std::optional<std::int64_t> unit_extent(const ForNode& loop) {
   return std::nullopt;
 }
 
+Buffer only_written_buffer(Step& step, const BlockNode& block, int requirement) {
+  std::vector<Buffer> buffers;
+  for (const BufferRegion& w : block.writes) {
+    if (std::none_of(buffers.begin(), buffers.end(),
+                     [&](const Buffer& b) { return b.same_as(w.buffer); })) {
+      buffers.push_back(w.buffer);
+    }
+  }
+  TENON_REQUIRE(step, buffers.size() == 1, requirement, ScheduleError, "E0226", "block '",
+                block.name, "' writes ", buffers.size(), " buffers and should write exactly one");
+  return buffers[0];
+}
+
+Buffer accessed_buffer(Step& step, const BlockNode& block, const std::string& name,
+                       int requirement) {
+  std::string names;
+  for (const auto* regions : {&block.reads, &block.writes}) {
+    for (const BufferRegion& r : *regions) {
+      if (r.buffer->name == name) return r.buffer;
+      if (names.find(r.buffer->name) == std::string::npos)
+        names += (names.empty() ? "" : ", ") + r.buffer->name;
+    }
+  }
+  step.suggest("the block uses " + names);
+  step.fail(requirement, "E0232",
+            detail::concat("block '", block.name, "' does not use a buffer '", name, "'"));
+}
+
+std::size_t top_level_position(const Path& path) {
+  std::size_t top = 0;
+  while (path[top].as<AllocateNode>() != nullptr) ++top;
+  return path[top].as<SeqNode>() != nullptr ? top + 1 : top;
+}
+
+Path path_up_to(const Path& path, std::size_t last) {
+  return {path.begin(), path.begin() + static_cast<std::ptrdiff_t>(last) + 1};
+}
+
+void consume_loops_around(Step& step, const Path& path, const std::string& why) {
+  for (const ForNode* f : loops_on(path)) {
+    if (blocks_under(f->body).size() == 1) step.consume({f->var}, why);
+  }
+}
+
+void remove_allocation(Step& step, const Buffer& buffer) {
+  RootBody parts = split_root(step.root());
+  std::erase_if(parts.allocations,
+                [&](const Stmt& a) { return a.as<AllocateNode>()->buffer.same_as(buffer); });
+  step.set_root(join_root(parts));
+}
+
 }  // namespace tenon

@@ -38,6 +38,20 @@ void set_loop_kind(Step& step, const Path& path, ForKind kind);
 /// `min(a, rest)`).
 std::optional<std::int64_t> unit_extent(const ForNode& loop);
 
+/// The only buffer that the block writes; raises E0226 when there are several.
+Buffer only_written_buffer(Step& step, const BlockNode& block, int requirement);
+/// The buffer of that name which the block reads or writes; raises E0232 when there is none.
+Buffer accessed_buffer(Step& step, const BlockNode& block, const std::string& name,
+                       int requirement);
+/// The position on the path of the statement of the root's sequence.
+std::size_t top_level_position(const Path& path);
+/// The part of a path up to position `last`, included.
+Path path_up_to(const Path& path, std::size_t last);
+/// Marks the loops that only the block at the end of the path used as gone.
+void consume_loops_around(Step& step, const Path& path, const std::string& why);
+/// The function without the allocation of a buffer.
+void remove_allocation(Step& step, const Buffer& buffer);
+
 /// split and reorder as other primitives use them.
 std::vector<LoopRef> split_loop(Step& step, const LoopRef& loop, const Factors& factors,
                                 const std::string& tail);

@@ -36,7 +36,9 @@ const Primitive kBlock = {"block", "Looks up a block.", {{"name", ParameterKind:
 /// factors as integers.
 ScheduleValue converted(const Parameter& parameter, const ScheduleValue& value) {
   const auto* text = std::get_if<std::string>(&value);
-  if (parameter.kind == ParameterKind::kBlock && text != nullptr) return BlockRef{*text};
+  const bool takes_block =
+      parameter.kind == ParameterKind::kBlock || parameter.kind == ParameterKind::kTarget;
+  if (takes_block && text != nullptr) return BlockRef{*text};
   const auto* loop = std::get_if<LoopRef>(&value);
   if (parameter.kind == ParameterKind::kLoops && loop != nullptr)
     return std::vector<LoopRef>{*loop};
@@ -184,6 +186,47 @@ void Schedule::unroll(const LoopRef& loop, Span span) {
 }
 void Schedule::parallel(const LoopRef& loop, Span span) {
   apply("parallel", {{"loop", loop}}, std::move(span));
+}
+
+void Schedule::annotate(const ScheduleValue& target, const std::string& key,
+                        const ScheduleValue& value, Span span) {
+  apply("annotate", {{"target", target}, {"key", key}, {"value", value}}, std::move(span));
+}
+
+LoopRef Schedule::add_unit_loop(const ScheduleValue& target, Span span) {
+  return std::get<LoopRef>(apply("add_unit_loop", {{"target", target}}, std::move(span)));
+}
+
+void Schedule::compute_at(const BlockRef& block, const LoopRef& loop, Span span) {
+  apply("compute_at", {{"block", block}, {"loop", loop}}, std::move(span));
+}
+
+void Schedule::compute_inline(const BlockRef& block, Span span) {
+  apply("compute_inline", {{"block", block}}, std::move(span));
+}
+
+void Schedule::reverse_compute_inline(const BlockRef& block, Span span) {
+  apply("reverse_compute_inline", {{"block", block}}, std::move(span));
+}
+
+BlockRef Schedule::cache_read(const BlockRef& block, const std::string& buffer,
+                              const std::string& scope, Span span) {
+  return std::get<BlockRef>(apply(
+      "cache_read", {{"block", block}, {"buffer", buffer}, {"scope", scope}}, std::move(span)));
+}
+
+void Schedule::set_scope(const BlockRef& block, const std::string& scope, Span span) {
+  apply("set_scope", {{"block", block}, {"scope", scope}}, std::move(span));
+}
+
+void Schedule::transform_layout(const BlockRef& block, const std::string& buffer,
+                                const IndexMap& index_map, Span span) {
+  apply("transform_layout", {{"block", block}, {"buffer", buffer}, {"index_map", index_map}},
+        std::move(span));
+}
+
+BlockRef Schedule::rfactor(const LoopRef& loop, std::int64_t axis, Span span) {
+  return std::get<BlockRef>(apply("rfactor", {{"loop", loop}, {"axis", axis}}, std::move(span)));
 }
 
 void Schedule::reverse_compute_at(const BlockRef& block, const LoopRef& loop, Span span) {

@@ -54,8 +54,7 @@ class Schedule {
   ScheduleValue apply(const std::string& primitive, const NamedArguments& arguments,
                       Span span = {});
 
-  // --- loops
-  // ---------------------------------------------------------------------------------------------------------
+  // --- loops ---
 
   /// Replaces a loop by a nest of loops that run over the same iterations in the same order. One
   /// factor may be absent and is then computed. Returns the new loops, outermost first; consumes
@@ -87,8 +86,10 @@ class Schedule {
                             std::int64_t j_factor, const std::string& tail = "mask",
                             Span span = {});
 
-  // --- execution
-  // -----------------------------------------------------------------------------------------------------
+  /// Puts a loop of one iteration around a loop (LoopRef) or a block (BlockRef or its name).
+  LoopRef add_unit_loop(const ScheduleValue& target, Span span = {});
+
+  // --- execution ---
 
   /// Runs all iterations of a loop as one vector operation. Over the reduction of a float sum or
   /// product it reassociates.
@@ -106,8 +107,12 @@ class Schedule {
   /// iterations touch distinct elements, and no reduction or ordered iter uses the loop.
   void parallel(const LoopRef& loop, Span span = {});
 
-  // --- placement
-  // -----------------------------------------------------------------------------------------------------
+  /// Attaches a value (integer, float or text) to a loop or a block. Requires: (1) the key is not
+  /// empty.
+  void annotate(const ScheduleValue& target, const std::string& key, const ScheduleValue& value,
+                Span span = {});
+
+  // --- placement ---
 
   /// Moves a block under a loop, after the blocks there that make what it reads, with fresh serial
   /// loops (one per iter) over the part made there. The block's old loops die.
@@ -117,8 +122,29 @@ class Schedule {
   /// plus a constant, the same in all reads, and a reduction gets all its terms.
   void reverse_compute_at(const BlockRef& block, const LoopRef& loop, Span span = {});
 
-  // --- storage
-  // -------------------------------------------------------------------------------------------------------
+  /// Moves a block under a loop, before the blocks there that read what it makes, with fresh serial
+  /// loops (one per iter) over the part that they need. The block's old loops die.
+  ///
+  /// Requires: (1) the block writes one buffer, which no other block writes; (2) that is no output;
+  /// (3) every block that reads it is under the loop, and there is one; (4) no other block is in
+  /// the block's outermost loop.
+  void compute_at(const BlockRef& block, const LoopRef& loop, Span span = {});
+  /// Replaces every read of what the block makes by the block's expression; removes block and
+  /// buffer.
+  ///
+  /// Requires: (1) a body of one store, no reduction; (2) its buffer is no output and nobody else
+  /// writes it; (3) each index of the store is an iter of its own, and the value uses no other
+  /// iter.
+  void compute_inline(const BlockRef& block, Span span = {});
+  /// Computes an element-wise block where its operand is made. The producer's loops stay; the
+  /// merged block has the name of `block`.
+  ///
+  /// Requires: (1) bodies of one store, no reduction, in both; (2) the block reads one buffer that
+  /// a block makes, which nobody else reads or writes and which is no output; (3) one element of
+  /// it, each dimension by an iter of its own over all of it.
+  void reverse_compute_inline(const BlockRef& block, Span span = {});
+
+  // --- storage ---
 
   /// Lets `block` write a new buffer `<buffer>_<scope>` and returns the new block `<block>_<scope>`
   /// that copies it to the old one, after the block's outermost loop. `block` keeps its name and
@@ -128,8 +154,26 @@ class Schedule {
   /// reads it inside the block's loops.
   BlockRef cache_write(const BlockRef& block, const std::string& scope, Span span = {});
 
-  // --- reductions
-  // ----------------------------------------------------------------------------------------------------
+  /// Lets `block` read a new buffer `<buffer>_<scope>`; returns the new block of that name that
+  /// copies to it what the block needs, before the block's outermost loop.
+  ///
+  /// Requires: (1) the block reads the buffer and does not write it; (2) no block inside its
+  /// outermost loop writes it.
+  BlockRef cache_read(const BlockRef& block, const std::string& buffer, const std::string& scope,
+                      Span span = {});
+  /// Changes the scope of the buffer that the block writes. Requires: (1) it writes one; (2) that
+  /// is no parameter.
+  void set_scope(const BlockRef& block, const std::string& scope, Span span = {});
+  /// Stores an intermediate buffer in another order: element `vars` goes to `results`, which are
+  /// quotients and remainders of the variables by constants (`v`, `v // a`, `v % b`, `v // a % b`).
+  /// Loops do not change.
+  ///
+  /// Requires: (1) the block uses the buffer; (2) it is no parameter; (3) one variable for each
+  /// dimension, results of the forms above; (4) the results determine every variable.
+  void transform_layout(const BlockRef& block, const std::string& buffer, const IndexMap& index_map,
+                        Span span = {});
+
+  // --- reductions ---
 
   /// Moves the init of a reduction into a new block `<block>_init` before `loop`, whose copied
   /// loops keep kind and annotations.
@@ -138,6 +182,16 @@ class Schedule {
   /// its reduction; (4) each loop inside, and each condition, is either spatial or of the
   /// reduction.
   BlockRef decompose_reduction(const BlockRef& block, const LoopRef& loop, Span span = {});
+  /// Divides a reduction over one of its loops: a new block `<block>_rf` keeps all the loops, of
+  /// which `loop` is spatial now, and fills buffer `<buffer>_rf`, which has one dimension more at
+  /// `axis`; `block` then joins it over that dimension in fresh loops after it. Reassociates for
+  /// float sums and products. Returns the new block.
+  ///
+  /// Requires: (1) one block with init under the loop, a sum, product, min or max; (2) the loop
+  /// runs over its reduction only; (3) the extents of its reduction loops change with no other
+  /// loop, and its reduction iters use reduction loops only; (4) the axis is one of the new
+  /// buffer's; (5) the block is the only one that writes its buffer.
+  BlockRef rfactor(const LoopRef& loop, std::int64_t axis = 0, Span span = {});
 
  private:
   std::unique_ptr<ScheduleState> state_;

@@ -1,0 +1,144 @@
+#include <gtest/gtest.h>
+
+#include "schedule/excerpt.h"
+#include "schedule/loop_tree.h"
+#include "schedule/workloads.h"
+#include "tenon/ir/builder.h"
+#include "tenon/schedule/schedule.h"
+
+namespace tenon {
+namespace {
+
+std::string text(const Schedule& s) {
+  return "\n" + loop_text(split_root(s.function()->body).body) + "\n";
+}
+
+TEST(ComputeAt, makes_what_the_window_needs) {
+  Schedule s(testing::window_sum(32));
+  const auto i = s.split(s.loops("C")[0], {std::nullopt, 8});
+  s.compute_at({"T"}, i[0]);
+  s.parallel(i[0]);
+  EXPECT_EQ(text(s), R"(
+    parallel for io in 0..4
+      for x in 0..10
+        T[(io * 8) + x] = A[(io * 8) + x] * A[(io * 8) + x]
+      for ii in 0..8
+        for w in 0..3
+          C[(io * 8) + ii] = C[(io * 8) + ii] + T[((io * 8) + ii) + w]
+)");
+}
+
+TEST(ComputeAt, masked) {
+  Schedule s(testing::window_sum(30));
+  const auto i = s.split(s.loops("C")[0], {std::nullopt, 8});
+  s.compute_at({"T"}, i[0]);
+  EXPECT_EQ(text(s), R"(
+    for io in 0..4
+      for x in 0..10
+        if ((io * 8) + x) < 32: T[(io * 8) + x] = A[(io * 8) + x] * A[(io * 8) + x]
+      for ii in 0..8
+        for w in 0..3
+          if ((io * 8) + ii) < 30: C[(io * 8) + ii] = C[(io * 8) + ii] + T[((io * 8) + ii) + w]
+)");
+}
+
+TEST(ComputeInline, all) {
+  Schedule s(testing::padded_select(30));
+  s.compute_inline({"P"});
+  EXPECT_EQ(text(s), R"(
+    for i in 0..31
+      C[i] = select((i >= 1) and (i < 31), A[i - 1], 0) + select(((i + 1) >= 1) and ((i + 1) < 31), A[(i + 1) - 1], 0)
+)");
+}
+
+TEST(ReverseComputeInline, all) {
+  Schedule s(testing::elementwise_chain(30));
+  s.reverse_compute_inline({"C"});
+  EXPECT_EQ(text(s), R"(
+    for i in 0..30
+      C[i] = (A[i] * 2) + 1
+)");
+}
+
+TEST(Softmax, rows) {
+  Schedule s(testing::softmax_chain(4, 30));
+  const auto i = s.loops("C")[0];
+  s.compute_at({"S"}, i);
+  s.compute_at({"E"}, i);
+  s.compute_at({"M"}, i);
+  s.parallel(i);
+  s.set_scope({"E"}, "local");
+  EXPECT_EQ(text(s), R"(
+    parallel for i in 0..4
+      for i in 0..1
+        for j in 0..30
+          M[i + i] = max(M[i + i], A[i + i, j])
+      for i in 0..1
+        for j in 0..30
+          E[i + i, j] = A[i + i, j] - M[i + i]
+      for i in 0..1
+        for j in 0..30
+          S[i + i] = S[i + i] + E[i + i, j]
+      for j in 0..30
+        C[i, j] = E[i, j] / S[i]
+)");
+}
+TEST(Softmax, reverse) {
+  Schedule s(testing::softmax_chain(4, 30));
+  const auto i = s.loops("M")[0];
+  s.reverse_compute_at({"E"}, i);
+  s.reverse_compute_at({"S"}, i);
+  s.reverse_compute_at({"C"}, i);
+  s.parallel(i);
+  EXPECT_EQ(text(s), R"(
+    parallel for i in 0..4
+      for j in 0..30
+        M[i] = max(M[i], A[i, j])
+      for i in 0..1
+        for j in 0..30
+          E[i + i, j] = A[i + i, j] - M[i + i]
+      for i in 0..1
+        for j in 0..30
+          S[i + i] = S[i + i] + E[i + i, j]
+      for i in 0..1
+        for j in 0..30
+          C[i + i, j] = E[i + i, j] / S[i + i]
+)");
+}
+TEST(Rfactor, all) {
+  Schedule s(testing::column_sum(30, 5));
+  const auto i = s.loops("C")[1];
+  const auto io = s.split(i, {std::nullopt, 8});
+  s.rfactor(io[0]);
+  EXPECT_EQ(text(s), R"(
+    for j in 0..5
+      for io in 0..4
+        for ii in 0..8
+          C_rf[io, j] = select(((io * 8) + ii) < 30, C_rf[io, j] + A[(io * 8) + ii, j], C_rf[io, j])
+    for j in 0..5
+      for io in 0..4
+        C[j] = C[j] + C_rf[io, j]
+)");
+}
+TEST(CacheRead, all) {
+  Schedule s(testing::matmul(16, 16, 30));
+  const auto b = s.cache_read({"C"}, "B", "local");
+  const auto l = s.loops("C");
+  const auto k = s.split(l[2], {std::nullopt, 8}, "partition");
+  s.compute_at(b, k[0]);
+  const Expr i = var("i"), j = var("j");
+  s.transform_layout({"C"}, "B_local", {{i, j}, {i, floordiv(j, imm(4)), floormod(j, imm(4))}});
+  EXPECT_EQ(text(s), R"(
+    for i in 0..16
+      for j in 0..16
+        for ko in 0..4
+          for k in 0..min(8, 30 - (ko * 8))
+            for j in 0..1
+              B_local[(ko * 8) + k, (j + j) // 4, (j + j) % 4] = B[(ko * 8) + k, j + j]
+          for ki in 0..min(8, 30 - (ko * 8))
+            C[i, j] = fma(A[i, (ko * 8) + ki], B_local[(ko * 8) + ki, j // 4, j % 4], C[i, j])
+)");
+}
+
+}  // namespace
+}  // namespace tenon
