@@ -13,7 +13,7 @@ std::string text(const Schedule& s) {
   return "\n" + loop_text(split_root(s.function()->body).body) + "\n";
 }
 
-TEST(ComputeAt, makes_what_the_window_needs) {
+TEST(ComputeAt, makes_what_the_reader_needs_of_each_tile) {
   Schedule s(testing::window_sum(32));
   const auto i = s.split(s.loops("C")[0], {std::nullopt, 8});
   s.compute_at({"T"}, i[0]);
@@ -28,7 +28,7 @@ TEST(ComputeAt, makes_what_the_window_needs) {
 )");
 }
 
-TEST(ComputeAt, masked) {
+TEST(ComputeAt, masks_what_lies_outside_the_domain) {
   Schedule s(testing::window_sum(30));
   const auto i = s.split(s.loops("C")[0], {std::nullopt, 8});
   s.compute_at({"T"}, i[0]);
@@ -42,7 +42,7 @@ TEST(ComputeAt, masked) {
 )");
 }
 
-TEST(ComputeInline, all) {
+TEST(ComputeInline, puts_the_expression_where_it_is_read) {
   Schedule s(testing::padded_select(30));
   s.compute_inline({"P"});
   EXPECT_EQ(text(s), R"(
@@ -51,7 +51,7 @@ TEST(ComputeInline, all) {
 )");
 }
 
-TEST(ReverseComputeInline, all) {
+TEST(ReverseComputeInline, computes_the_reader_where_its_operand_is_made) {
   Schedule s(testing::elementwise_chain(30));
   s.reverse_compute_inline({"C"});
   EXPECT_EQ(text(s), R"(
@@ -60,7 +60,7 @@ TEST(ReverseComputeInline, all) {
 )");
 }
 
-TEST(Softmax, rows) {
+TEST(ComputeAt, keeps_a_chain_of_producers_in_one_row) {
   Schedule s(testing::softmax_chain(4, 30));
   const auto i = s.loops("C")[0];
   s.compute_at({"S"}, i);
@@ -83,7 +83,7 @@ TEST(Softmax, rows) {
         C[i, j] = E[i, j] / S[i]
 )");
 }
-TEST(Softmax, reverse) {
+TEST(ReverseComputeAt, keeps_a_chain_of_consumers_in_one_row) {
   Schedule s(testing::softmax_chain(4, 30));
   const auto i = s.loops("M")[0];
   s.reverse_compute_at({"E"}, i);
@@ -105,7 +105,7 @@ TEST(Softmax, reverse) {
           C[i + i, j] = E[i + i, j] / S[i + i]
 )");
 }
-TEST(Rfactor, all) {
+TEST(Rfactor, moves_the_condition_of_a_masked_term_into_the_body) {
   Schedule s(testing::column_sum(30, 5));
   const auto i = s.loops("C")[1];
   const auto io = s.split(i, {std::nullopt, 8});
@@ -120,7 +120,7 @@ TEST(Rfactor, all) {
         C[j] = C[j] + C_rf[io, j]
 )");
 }
-TEST(CacheRead, all) {
+TEST(TransformLayout, follows_a_cache_that_was_moved) {
   Schedule s(testing::matmul(16, 16, 30));
   const auto b = s.cache_read({"C"}, "B", "local");
   const auto l = s.loops("C");
