@@ -121,7 +121,8 @@ TEST_F(Simplify, data_is_not_assumed_to_be_in_range) {
   EXPECT_EQ(text(floordiv(x * 4, imm(4))), "B[i] * 4 // 4");
   EXPECT_EQ(text(x * 4 - x * 3), "B[i]");
   const Expr index = call(kInt64, "checked_index", {x, imm(100), imm(0)});
-  EXPECT_EQ(text(floordiv(index, imm(100))), "0");
+  EXPECT_EQ(text(floordiv(index + 1, imm(101))), "0");
+  EXPECT_FALSE(an.can_prove(ge(index, imm(0))));  // -1 where out of range
 }
 
 TEST_F(Simplify, floats_are_left_alone) {

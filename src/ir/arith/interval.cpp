@@ -118,9 +118,9 @@ ConstRange Knowledge::interval(const Expr& e) {
 }
 
 ConstRange Knowledge::compute_interval(const Expr& e) {
-  if (e.as<VarNode>() != nullptr) {
-    const Binding* b = find(e);
-    return b != nullptr ? b->constants : ConstRange{};
+  if (const auto* v = e.as<VarNode>()) {
+    if (const Binding* b = find(e)) return b->constants;
+    return v->symbol != nullptr ? ConstRange{v->symbol->min, v->symbol->max} : ConstRange{};
   }
   if (const auto* b = e.as<BinaryNode>()) return interval_of_binary(*b, e);
   if (const auto* c = e.as<CastNode>()) return within(interval(c->value), e->dtype);
@@ -131,8 +131,8 @@ ConstRange Knowledge::compute_interval(const Expr& e) {
   }
   if (const auto* c = e.as<CallNode>(); c != nullptr && c->name == "checked_index" && c->args.size() > 1) {
     const ConstRange extent = interval(c->args[1]);
-    ConstRange out{0, std::nullopt};
-    if (extent.upper) out.upper = std::max<std::int64_t>(*extent.upper - 1, 0);
+    ConstRange out{-1, std::nullopt};  // -1 where the index is out of range
+    if (extent.upper) out.upper = std::max<std::int64_t>(*extent.upper - 1, -1);
     return out;
   }
   return {};
@@ -207,9 +207,9 @@ Modular product(const Modular& a, const Modular& b) {
 Modular Knowledge::modular(const Expr& e) {
   if (const auto* i = e.as<IntImmNode>()) return {0, i->value};
   if (e->dtype != kInt64 || has_data(e)) return {};
-  if (e.as<VarNode>() != nullptr) {
-    const Binding* b = find(e);
-    return b != nullptr ? b->modular : Modular{};
+  if (const auto* v = e.as<VarNode>()) {
+    if (const Binding* b = find(e)) return b->modular;
+    return v->symbol != nullptr && v->symbol->multiple_of > 0 ? Modular{v->symbol->multiple_of, 0} : Modular{};
   }
   if (const auto* s = e.as<SelectNode>()) {
     const Modular x = modular(s->true_value), y = modular(s->false_value);

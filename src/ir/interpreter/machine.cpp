@@ -1,0 +1,207 @@
+#include "ir/interpreter/machine.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "tenon/ir/scalar_ops.h"
+#include "tenon/runtime/float_convert.h"
+
+namespace tenon::interpreter {
+namespace {
+
+template <typename T>
+T read_as(const char* p) {
+  T v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <typename T>
+void write_as(char* p, T v) {
+  std::memcpy(p, &v, sizeof v);
+}
+
+}  // namespace
+
+// --- memory ----------------------------------------------------------------------------------------------------------
+
+void Memory::reset(std::vector<std::int64_t> new_shape, std::vector<std::int64_t> new_strides) {
+  shape = std::move(new_shape);
+  strides = std::move(new_strides);
+  if (strides.empty()) {
+    strides.resize(shape.size());
+    std::int64_t stride = 1;
+    for (std::size_t d = shape.size(); d-- > 0;) {
+      strides[d] = stride;
+      stride *= std::max<std::int64_t>(shape[d], 0);
+    }
+  }
+  count = 1;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] <= 0) {
+      count = 0;
+      break;
+    }
+    count += (shape[d] - 1) * strides[d];
+  }
+  shadow.assign(static_cast<std::size_t>(count), Shadow{});
+}
+
+void Memory::allocate() {
+  if (capacity < count) {
+    own = std::make_unique<char[]>(static_cast<std::size_t>(count) * static_cast<std::size_t>(dtype.bytes()));
+    capacity = count;
+  }
+  data = own.get();
+}
+
+std::int64_t Memory::integer_at(std::int64_t offset) const {
+  const char* p = data + offset * dtype.bytes();
+  switch (dtype.bits) {
+    case 8: {
+      const auto v = read_as<std::uint8_t>(p);
+      if (dtype.is_bool()) return v != 0;
+      return dtype.is_signed_int() ? static_cast<std::int8_t>(v) : static_cast<std::int64_t>(v);
+    }
+    case 16: return dtype.is_signed_int() ? read_as<std::int16_t>(p) : static_cast<std::int64_t>(read_as<std::uint16_t>(p));
+    case 32: return dtype.is_signed_int() ? read_as<std::int32_t>(p) : static_cast<std::int64_t>(read_as<std::uint32_t>(p));
+    default: return read_as<std::int64_t>(p);
+  }
+}
+
+void Memory::set_integer(std::int64_t offset, std::int64_t v) {
+  char* p = data + offset * dtype.bytes();
+  switch (dtype.bits) {
+    case 8: return write_as(p, static_cast<std::uint8_t>(v));
+    case 16: return write_as(p, static_cast<std::uint16_t>(v));
+    case 32: return write_as(p, static_cast<std::uint32_t>(v));
+    default: return write_as(p, v);
+  }
+}
+
+double Memory::real_at(std::int64_t offset) const {
+  const char* p = data + offset * dtype.bytes();
+  if (dtype.bits == 64) return read_as<double>(p);
+  if (dtype.bits == 32) return static_cast<double>(read_as<float>(p));
+  const auto bits = read_as<std::uint16_t>(p);
+  return static_cast<double>(dtype.code == DTypeCode::kBFloat ? bfloat16_to_float(bits) : float16_to_float(bits));
+}
+
+void Memory::set_real(std::int64_t offset, double v) {
+  char* p = data + offset * dtype.bytes();
+  if (dtype.bits == 64) return write_as(p, v);
+  const auto narrow = static_cast<float>(v);
+  if (dtype.bits == 32) return write_as(p, narrow);
+  write_as(p, dtype.code == DTypeCode::kBFloat ? float_to_bfloat16(narrow) : float_to_float16(narrow));
+}
+
+// --- parallel iterations ---------------------------------------------------------------------------------------------
+
+std::uint32_t Iterations::enter(std::uint32_t parent, std::uint32_t loop) {
+  all_.push_back({parent, loop, all_[parent].depth + 1});
+  return static_cast<std::uint32_t>(all_.size() - 1);
+}
+
+std::uint32_t Iterations::ancestor(std::uint32_t i, int depth) const {
+  while (all_[i].depth > depth) i = all_[i].parent;
+  return i;
+}
+
+bool Iterations::parallel(std::uint32_t a, std::uint32_t b) const {
+  if (a <= 1 || b <= 1 || a == b) return false;
+  const int depth = std::min(all_[a].depth, all_[b].depth);
+  a = ancestor(a, depth);
+  b = ancestor(b, depth);
+  if (a == b) return false;
+  while (all_[a].parent != all_[b].parent) {
+    a = all_[a].parent;
+    b = all_[b].parent;
+  }
+  return all_[a].loop == all_[b].loop;
+}
+
+// --- findings --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::string describe(const Place& place, const Machine& m) {
+  std::string out;
+  if (!place.block.empty()) out += "block " + place.block;
+  for (const Place::Variable& v : place.variables) {
+    if (!out.empty()) out += ", ";
+    out += v.name + " = " + std::to_string(m.integers[static_cast<std::size_t>(v.slot)]);
+  }
+  return out.empty() ? out : " (" + out + ")";
+}
+
+std::string element(const Memory& memory, std::int64_t offset) {
+  std::string out = memory.buffer->name + "[";
+  for (std::size_t d = 0; d < memory.shape.size(); ++d) {
+    const std::int64_t stride = std::max<std::int64_t>(memory.strides[d], 1);
+    out += (d > 0 ? ", " : "") + std::to_string(offset / stride);
+    offset %= stride;
+  }
+  return out + "]";
+}
+
+}  // namespace
+
+void Machine::report(Finding::Kind kind, const std::string& what, const Place& place, const Span& span) {
+  std::string message = what + describe(place, *this);
+  if (span) message += " at " + span.str();
+  findings.push_back({kind, std::move(message), span});
+  if (static_cast<int>(findings.size()) >= options.max_findings) throw Stop{};
+}
+
+void Machine::out_of_bounds(const Access& access, bool write, const std::int64_t* indices, std::size_t dimension, std::int64_t extent) {
+  if (access.reported) return;
+  access.reported = true;
+  std::string where = access.memory->buffer->name + "[";
+  const std::size_t rank = std::max<std::size_t>(access.memory->shape.size(), 1);
+  for (std::size_t d = 0; d < rank; ++d) where += (d > 0 ? ", " : "") + std::to_string(indices[d]);
+  report(Finding::Kind::kOutOfBounds,
+         std::string(write ? "write to " : "read of ") + where + "] is out of bounds: index " + std::to_string(indices[dimension]) +
+             " of dimension " + std::to_string(dimension) + " is not in 0.." + std::to_string(extent),
+         *access.place, access.span);
+}
+
+void Machine::race(const Memory& memory, std::int64_t offset, const Access& access, const char* what) {
+  if (!options.check_races || access.reported) return;
+  access.reported = true;
+  report(Finding::Kind::kRace, detail::concat("race on ", element(memory, offset), ": ", what), *access.place, access.span);
+}
+
+void Machine::check_read(Memory* memory, Shadow* s, std::int64_t offset, const Access& access) {
+  const int depth = memory->private_depth;
+  const bool foreign = depth > 0 && s->write > 1 && s->write != iteration &&
+                       iterations.ancestor(s->write, depth) != iterations.ancestor(iteration, depth);
+  if (s->write == 0 || foreign) {
+    if (options.check_initialised && !access.reported) {
+      access.reported = true;
+      report(Finding::Kind::kUninitialised, "read of " + element(*memory, offset) + ", which is uninitialised", *access.place, access.span);
+    }
+  } else if (iterations.parallel(s->write, iteration)) {
+    race(*memory, offset, access, "it is read here and written in another iteration of a parallel loop");
+  }
+  if (s->read != iteration) {
+    if (s->read != 0 && iterations.parallel(s->read, iteration)) s->other_read = s->read;
+    s->read = iteration;
+  }
+}
+
+void Machine::check_write(Memory* memory, Shadow* s, std::int64_t offset, const Access& access) {
+  const int depth = memory->private_depth;
+  const auto shared = [&](std::uint32_t i) {
+    return i > 1 && iterations.parallel(i, iteration) &&
+           (depth == 0 || iterations.ancestor(i, depth) == iterations.ancestor(iteration, depth));
+  };
+  if (shared(s->write)) {
+    race(*memory, offset, access, "it is written here and in another iteration of a parallel loop");
+  } else if (shared(s->read) || shared(s->other_read)) {
+    race(*memory, offset, access, "it is written here and read in another iteration of a parallel loop");
+  }
+  s->write = iteration;
+}
+
+}  // namespace tenon::interpreter
