@@ -176,11 +176,9 @@ void Checker::loop(const StmtNode& s) {
   expect_dtype(n.min, kInt64, "the lower bound of a loop");
   expect_dtype(n.extent, kInt64, "the extent of a loop");
   expect_dtype(n.var, kInt64, "the variable of a loop");
-  const bool constant_only =
-      n.attrs.kind == ForKind::kVectorized || n.attrs.kind == ForKind::kUnrolled;
-  if (constant_only && !as_int(n.extent)) {
-    report("loop", to_string(n.attrs.kind), " loop ", name_of(n.var), " has the extent ",
-           print(n.extent), ", should be constant");
+  if (n.attrs.kind == ForKind::kVectorized && !as_int(n.extent)) {
+    report("loop", "vectorized loop ", name_of(n.var), " has the extent ", print(n.extent),
+           ", should be constant");
   }
   if ((n.attrs.kind == ForKind::kThread) == n.attrs.thread_axis.empty()) {
     report("loop", to_string(n.attrs.kind), " loop ", name_of(n.var), " has thread axis '",
