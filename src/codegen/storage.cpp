@@ -2,6 +2,7 @@
 
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
+#include "tenon/support/stack.h"
 
 namespace tenon::codegen {
 namespace {
@@ -23,31 +24,34 @@ class StoragePlanner {
 
  private:
   void visit(const Stmt& s) {
-    if (!s) return;
-    visit_stmt(*s, Overloaded{
-                       [&](const ForNode& n) {
-                         const bool outlined = n.attrs.kind == ForKind::kParallel && !in_task_;
-                         if (outlined) enter_task(n);
-                         if (!outlined) visit(n.body);
-                       },
-                       [&](const WhileNode& n) { visit(n.body); },
-                       [&](const BlockNode& n) { visit(n.body); },
-                       [&](const IfNode& n) {
-                         visit(n.then_case);
-                         visit(n.else_case);
-                       },
-                       [&](const LetStmtNode& n) { visit(n.body); },
-                       [&](const AllocateNode& n) {
-                         place(n.buffer);
-                         visit(n.body);
-                       },
-                       [&](const SeqNode& n) {
-                         for (const Stmt& child : n.stmts) visit(child);
-                       },
-                       [](const StoreNode&) {},
-                       [](const EvaluateNode&) {},
-                       [](const AssertNode&) {},
-                   });
+    if (s) with_stack([&] { visit_node(*s); });
+  }
+
+  void visit_node(const StmtNode& s) {
+    visit_stmt(s, Overloaded{
+                      [&](const ForNode& n) {
+                        const bool outlined = n.attrs.kind == ForKind::kParallel && !in_task_;
+                        if (outlined) enter_task(n);
+                        if (!outlined) visit(n.body);
+                      },
+                      [&](const WhileNode& n) { visit(n.body); },
+                      [&](const BlockNode& n) { visit(n.body); },
+                      [&](const IfNode& n) {
+                        visit(n.then_case);
+                        visit(n.else_case);
+                      },
+                      [&](const LetStmtNode& n) { visit(n.body); },
+                      [&](const AllocateNode& n) {
+                        place(n.buffer);
+                        visit(n.body);
+                      },
+                      [&](const SeqNode& n) {
+                        for (const Stmt& child : n.stmts) visit(child);
+                      },
+                      [](const StoreNode&) {},
+                      [](const EvaluateNode&) {},
+                      [](const AssertNode&) {},
+                  });
   }
 
   void enter_task(const ForNode& n) {

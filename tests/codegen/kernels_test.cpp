@@ -1,9 +1,11 @@
 // Statements, memory and threads of generated kernels.
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <xmmintrin.h>
 
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "codegen/kernel_runner.h"
@@ -23,6 +25,21 @@ Stmt parallel(const Expr& v, const Expr& extent, const Stmt& body) {
   ForAttrs attrs;
   attrs.kind = ForKind::kParallel;
   return make_for(v, imm(0), extent, body, attrs);
+}
+
+/// Runs `f` on a thread with a stack of 1 MiB.
+void run_on_small_stack(const std::function<void()>& f) {
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setstacksize(&attr, 1 << 20);
+  pthread_t thread;
+  const auto call = [](void* argument) -> void* {
+    (*static_cast<const std::function<void()>*>(argument))();
+    return nullptr;
+  };
+  ASSERT_EQ(pthread_create(&thread, &attr, call, const_cast<std::function<void()>*>(&f)), 0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attr);
 }
 
 TEST(Kernels, serial_loop_over_a_symbol_runs_for_sizes_0_and_1) {
@@ -269,6 +286,39 @@ TEST(Kernels, shared_expressions_are_emitted_once) {
   std::vector<float> in = {1}, out = {0};
   ASSERT_EQ(run_kernel(f, {in.data(), out.data()}).status, 0);
   EXPECT_EQ(out[0], 3001);
+}
+
+TEST(Kernels, chains_of_lazy_selects_stay_short) {
+  const Buffer x = make_buffer("x", kFloat32, {imm(16)}), y = make_buffer("y", kFloat32, {imm(17)});
+  const Expr lanes = ramp(imm(0), imm(1), 16);
+  Expr scalar = load(x, {imm(3)}), vector = load(x, {lanes});
+  const auto step = [](const Expr& v) {
+    const Expr bound = const_like(v->dtype, 40);
+    return select(lt(v, bound), v + const_like(v->dtype, 1), v);
+  };
+  for (int k = 0; k < 60; ++k) {
+    scalar = step(scalar);
+    vector = step(vector);
+  }
+  const Stmt body = make_seq({store(y, {lanes}, vector), store(y, {imm(16)}, scalar)});
+  const Function f = loop_function("selects", {x}, {y}, body);
+  std::vector<float> in = iota_floats(16), out(17);
+  ASSERT_EQ(run_kernel(f, {in.data(), out.data()}).status, 0);
+  EXPECT_EQ(out[5], 40);
+  EXPECT_EQ(out[16], 40);
+}
+
+TEST(Kernels, the_deepest_expressions_and_statements_compile_on_a_small_stack) {
+  const Buffer x = make_buffer("x", kFloat32, {imm(1)}), y = make_buffer("y", kFloat32, {imm(1)});
+  Expr value = load(x, {imm(0)});
+  while (value->depth < kMaxExprDepth - 1) value = value + load(x, {imm(0)});
+  Stmt body = store(y, {imm(0)}, value);
+  while (body->depth < kMaxStmtDepth - 1)
+    body = make_if(lt(load(x, {imm(0)}), float_imm(kFloat32, 2)), body);
+  const Function f = loop_function("deep", {x}, {y}, body);
+  std::vector<float> in = {1}, out = {0};
+  run_on_small_stack([&] { ASSERT_EQ(run_kernel(f, {in.data(), out.data()}).status, 0); });
+  EXPECT_GT(out[0], 9000);
 }
 
 TEST(Kernels, symbols_follow_the_grammar) {

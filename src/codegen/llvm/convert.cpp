@@ -3,6 +3,8 @@
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
 
+#include <cmath>
+
 #include "codegen/llvm/arith.h"
 
 namespace tenon::codegen {
@@ -59,8 +61,50 @@ Value* float_to_float(Builder& b, DType from, DType to, Value* x) {
   return round_to_storage(b, to, x);
 }
 
+/// x where it is above `low`, else `low`; NaN gives `low`. One vmaxps.
+Value* clamp_below(Builder& b, Value* x, double low) {
+  Value* bound = llvm::ConstantFP::get(x->getType(), low);
+  return b.CreateSelect(b.CreateFCmpOGT(x, bound), x, bound);
+}
+
+/// What llvm.fptosi.sat means for vectors, which LLVM would take apart into scalars.
+Value* saturate_lanes(Builder& b, DType to, Value* x) {
+  llvm::Type* type = value_type(b.getContext(), to);
+  const auto constant = [&](const llvm::APInt& v) { return llvm::ConstantInt::get(type, v); };
+  const auto bits = static_cast<unsigned>(to.bits);
+  if (to.is_signed_int()) {
+    const double limit = std::ldexp(1.0, to.bits - 1);
+    Value* bounded = clamp_below(b, x, -limit);
+    Value* top = llvm::ConstantFP::get(x->getType(), limit);
+    Value* whole = b.CreateSelect(b.CreateFCmpOGE(bounded, top),
+                                  constant(llvm::APInt::getSignedMaxValue(bits)),
+                                  b.CreateFPToSI(bounded, type));
+    return b.CreateSelect(b.CreateFCmpUNO(x, x), zero_of(whole), whole);
+  }
+  Value* bounded = clamp_below(b, x, 0.0);
+  Value* top = llvm::ConstantFP::get(x->getType(), std::ldexp(1.0, to.bits));
+  return b.CreateSelect(b.CreateFCmpOGE(bounded, top), constant(llvm::APInt::getMaxValue(bits)),
+                        b.CreateFPToUI(bounded, type));
+}
+
+/// To 8 or 16 bits: through int32, clamped.
+Value* saturate_narrow_lanes(Builder& b, DType to, Value* x) {
+  Value* wide = saturate_lanes(b, DType::int_(32, to.lanes), x);
+  const auto constant = [&](std::int64_t v) {
+    return llvm::ConstantInt::get(wide->getType(), static_cast<std::uint64_t>(v), true);
+  };
+  const std::int64_t top = (std::int64_t{1} << (to.is_signed_int() ? to.bits - 1 : to.bits)) - 1;
+  const std::int64_t bottom = to.is_signed_int() ? -top - 1 : 0;
+  wide = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, wide, constant(bottom));
+  wide = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, wide, constant(top));
+  return b.CreateTrunc(wide, value_type(b.getContext(), to));
+}
+
 Value* float_to_int(Builder& b, DType to, Value* x) {
   if (to.is_bool()) return b.CreateFCmpONE(x, zero_of(x));
+  if (to.is_vector()) {
+    return to.bits < 32 ? saturate_narrow_lanes(b, to, x) : saturate_lanes(b, to, x);
+  }
   llvm::Type* type = value_type(b.getContext(), to);
   const auto id = to.is_signed_int() ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat;
   return b.CreateIntrinsic(id, {type, x->getType()}, {x});

@@ -3,6 +3,8 @@
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/MDBuilder.h>
 
+#include <unordered_set>
+
 #include "codegen/llvm/emitter.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
@@ -270,8 +272,30 @@ Value* Emitter::under_mask(Value* mask, const std::function<Value*()>& f) {
   return value;
 }
 
+std::vector<const ExprNode*> Emitter::effects_always_evaluated(const Expr& e) {
+  std::vector<const ExprNode*> found, stack = {e.get()};
+  std::unordered_set<const ExprNode*> seen;
+  while (!stack.empty()) {
+    const ExprNode* node = stack.back();
+    stack.pop_back();
+    if (find(node) != nullptr || !has_effects(node) || !seen.insert(node).second) continue;
+    found.push_back(node);
+    push_operands(*node, &stack);
+  }
+  return found;
+}
+
+void Emitter::emit_common_effects(const SelectNode& n) {
+  const auto in_true = effects_always_evaluated(n.true_value);
+  const std::unordered_set<const ExprNode*> set(in_true.begin(), in_true.end());
+  for (const ExprNode* node : effects_always_evaluated(n.false_value)) {
+    if (set.count(node) != 0) emit(Expr(node));
+  }
+}
+
 Value* Emitter::emit_lazy_select(const SelectNode& n) {
   Value* condition = find(n.condition.get());
+  emit_common_effects(n);
   const auto then_value = [&] { return emit(n.true_value); };
   const auto else_value = [&] { return emit(n.false_value); };
   if (n.dtype.is_scalar()) return emit_branches(condition, then_value, else_value);

@@ -4,14 +4,18 @@
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
 #include "tenon/runtime/kernel_abi.h"
+#include "tenon/support/stack.h"
 
 namespace tenon::codegen {
 
 using llvm::Value;
 
 void Emitter::emit(const Stmt& s) {
-  if (!s) return;
-  visit_stmt(*s,
+  if (s) with_stack([&] { emit_statement(*s); });
+}
+
+void Emitter::emit_statement(const StmtNode& s) {
+  visit_stmt(s,
              Overloaded{
                  [&](const StoreNode& n) { emit_store(n); },
                  [&](const ForNode& n) { emit_for(n); },

@@ -68,6 +68,7 @@ class Emitter {
 
   // emit_stmt.cpp
   void emit(const Stmt& s);
+  void emit_statement(const StmtNode& s);
   void emit_for(const ForNode& n);
   void emit_loop(const ForNode& n);
   void emit_unrolled(const ForNode& n, std::int64_t extent);
@@ -84,6 +85,10 @@ class Emitter {
   llvm::Value* emit_node(const ExprNode& n);
   llvm::Value* emit_constant(const IntImmNode& n);
   llvm::Value* emit_lazy_select(const SelectNode& n);
+  /// Evaluates what both branches evaluate in any case, so that chains of selects that share
+  /// operands stay as long as they are.
+  void emit_common_effects(const SelectNode& n);
+  std::vector<const ExprNode*> effects_always_evaluated(const Expr& e);
   llvm::Value* emit_lazy_logic(const BinaryNode& n);
   llvm::Value* emit_shuffle(const ShuffleNode& n);
   llvm::Value* emit_ramp(const RampNode& n);
