@@ -39,5 +39,7 @@ void verify(const Function& f, const std::string& after = "");
 /// The same, and the level must be the one named.
 void verify_block_ir(const Function& f, const std::string& after = "");
 void verify_loop_ir(const Function& f, const std::string& after = "");
+/// For what passes make on the way from block to loop IR: only the rules that hold at all levels.
+void verify_between_levels(const Function& f, const std::string& after = "");
 
 }  // namespace tenon

@@ -176,10 +176,6 @@ void Checker::loop(const StmtNode& s) {
   expect_dtype(n.min, kInt64, "the lower bound of a loop");
   expect_dtype(n.extent, kInt64, "the extent of a loop");
   expect_dtype(n.var, kInt64, "the variable of a loop");
-  if (n.attrs.kind == ForKind::kVectorized && !as_int(n.extent)) {
-    report("loop", "vectorized loop ", name_of(n.var), " has the extent ", print(n.extent),
-           ", should be constant");
-  }
   if ((n.attrs.kind == ForKind::kThread) == n.attrs.thread_axis.empty()) {
     report("loop", to_string(n.attrs.kind), " loop ", name_of(n.var), " has thread axis '",
            n.attrs.thread_axis, "'");
@@ -270,5 +266,36 @@ void Checker::expect_dtype(const Expr& e, DType t, const char* what) {
     report("dtype", what, " is ", to_string(e->dtype), ", should be ", to_string(t), ": ",
            print(e));
 }
+
+namespace {
+
+class CommonChecker : public Checker {
+ public:
+  using Checker::Checker;
+
+ protected:
+  void enter(const StmtNode& s) override {
+    if (s.kind != NodeKind::kStore) return;
+    const auto& n = static_cast<const StoreNode&>(s);
+    arity(n.buffer, n.indices.size());
+  }
+  void leave(const StmtNode&) override {}
+  void check(const ExprNode& e) override {
+    if (e.kind != NodeKind::kLoad) return;
+    const auto& n = static_cast<const LoadNode&>(e);
+    arity(n.buffer, n.indices.size());
+  }
+
+ private:
+  void arity(const Buffer& b, std::size_t count) {
+    if (count == b->shape.size()) return;
+    report("arity", "an access of '", b->name, "' has ", count, " indices, the buffer ",
+           b->shape.size(), " dimensions");
+  }
+};
+
+}  // namespace
+
+std::vector<Violation> common_violations(const Function& f) { return CommonChecker(f).run(); }
 
 }  // namespace tenon::verify_rules

@@ -64,5 +64,7 @@ class Checker {
 
 std::vector<Violation> block_violations(const Function& f);
 std::vector<Violation> loop_violations(const Function& f);
+/// The rules common to all levels, and an index per dimension.
+std::vector<Violation> common_violations(const Function& f);
 
 }  // namespace tenon::verify_rules

@@ -33,8 +33,7 @@ std::string excerpt(const Function& f, const Stmt& where) {
   return out;
 }
 
-void raise_first(const Function& f, const std::string& after) {
-  const std::vector<Violation> found = find_violations(f);
+void raise_first(const Function& f, const std::vector<Violation>& found, const std::string& after) {
   if (found.empty()) return;
   const Violation& first = found.front();
   std::string message = detail::concat("function '", f->name, "' breaks rule '", first.rule,
@@ -52,16 +51,22 @@ std::vector<Violation> find_violations(const Function& f) {
                                    : verify_rules::loop_violations(f);
 }
 
-void verify(const Function& f, const std::string& after) { raise_first(f, after); }
+void verify(const Function& f, const std::string& after) {
+  raise_first(f, find_violations(f), after);
+}
 
 void verify_block_ir(const Function& f, const std::string& after) {
   TENON_CHECK(f->level == Level::kBlock, "expected block IR, got ", to_string(f->level), " IR");
-  raise_first(f, after);
+  raise_first(f, find_violations(f), after);
 }
 
 void verify_loop_ir(const Function& f, const std::string& after) {
   TENON_CHECK(f->level == Level::kLoop, "expected loop IR, got ", to_string(f->level), " IR");
-  raise_first(f, after);
+  raise_first(f, find_violations(f), after);
+}
+
+void verify_between_levels(const Function& f, const std::string& after) {
+  raise_first(f, verify_rules::common_violations(f), after);
 }
 
 }  // namespace tenon
