@@ -185,8 +185,17 @@ Value* from_memory(Builder& b, DType dtype, Value* value) {
     Value* wide = b.CreateZExt(value, value_type(context, DType::uint(32, dtype.lanes)));
     return b.CreateBitCast(b.CreateShl(wide, constant_int(wide, 16)), value_type(context, dtype));
   }
-  if (is_narrow_float(dtype)) return b.CreateFPExt(value, value_type(context, dtype));
+  if (is_narrow_float(dtype)) return widen_half(b, value);
   return value;
+}
+
+Value* widen_half(Builder& b, Value* half) {
+  auto* element = b.getFloatTy();
+  const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(half->getType());
+  llvm::Type* type = vector == nullptr
+                         ? static_cast<llvm::Type*>(element)
+                         : llvm::FixedVectorType::get(element, vector->getNumElements());
+  return b.CreateArithmeticFence(b.CreateFPExt(half, type), type);
 }
 
 Value* to_memory(Builder& b, DType dtype, Value* value) {

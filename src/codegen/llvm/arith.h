@@ -20,6 +20,11 @@ llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype);
 llvm::Value* from_memory(Builder& b, DType dtype, llvm::Value* value);
 llvm::Value* to_memory(Builder& b, DType dtype, llvm::Value* value);
 
+/// A half (or vector of them) as float. The fence keeps LLVM from narrowing the arithmetic that
+/// follows to half, which it lowers badly (v16f16 maximum: wrongly, LLVM 19) where there is no
+/// AVX512-FP16.
+llvm::Value* widen_half(Builder& b, llvm::Value* half);
+
 llvm::Value* emit_unary(Builder& b, UnaryOp op, DType dtype, llvm::Value* x);
 /// `dtype` is that of the operands. kAnd and kOr evaluate nothing: both operands exist.
 llvm::Value* emit_binary(Builder& b, BinaryOp op, DType dtype, llvm::Value* x, llvm::Value* y);

@@ -121,7 +121,7 @@ Value* int_to_float(Builder& b, DType from, DType to, Value* x) {
 Value* round_to_storage(Builder& b, DType dtype, Value* x) {
   if (dtype.code == DTypeCode::kBFloat) return round_to_bfloat16(b, dtype, x);
   if (dtype.bits != 16) return x;
-  return b.CreateFPExt(b.CreateFPTrunc(x, memory_type(b.getContext(), dtype)), x->getType());
+  return widen_half(b, b.CreateFPTrunc(x, memory_type(b.getContext(), dtype)));
 }
 
 Value* emit_cast(Builder& b, DType from, DType to, Value* x) {
