@@ -8,9 +8,6 @@
 
 namespace tenon {
 
-/// The expression in Python's notation, variables by their names.
-std::string text_of(const Expr& e);
-
 /// The loops and stores of a statement, a line each, four spaces in.
 std::string loop_text(const Stmt& s);
 

@@ -2,24 +2,30 @@
 
 #include <algorithm>
 
+#include "schedule/recorder.h"
 #include "schedule/step.h"
 
 namespace tenon {
 
-Schedule::Schedule(Function f) : state_(std::make_unique<ScheduleState>()) {
+Schedule::Schedule(Function f)
+    : state_(std::make_unique<ScheduleState>()), recorder_(std::make_unique<Recorder>()) {
   TENON_CHECK(f && f->level == Level::kBlock, "a schedule needs a function at block level");
+  recorder_->trace.function = f->name;
   state_->function = std::move(f);
 }
 Schedule::Schedule(const Schedule& other)
-    : state_(std::make_unique<ScheduleState>(*other.state_)) {}
+    : state_(std::make_unique<ScheduleState>(*other.state_)),
+      recorder_(std::make_unique<Recorder>(*other.recorder_)) {}
 Schedule::Schedule(Schedule&&) noexcept = default;
 Schedule& Schedule::operator=(Schedule other) noexcept {
   std::swap(state_, other.state_);
+  std::swap(recorder_, other.recorder_);
   return *this;
 }
 Schedule::~Schedule() = default;
 
 const Function& Schedule::function() const { return state_->function; }
+const Trace& Schedule::trace() const { return recorder_->trace; }
 
 namespace {
 
@@ -150,6 +156,7 @@ ScheduleValue Schedule::apply(const std::string& name, const NamedArguments& arg
   const Primitive& primitive = find_primitive(name);
   Step step(primitive, bind_arguments(primitive, arguments), *state_, std::move(span));
   ScheduleValue result = primitive.apply(step);
+  recorder_->record(step, state_->function->body, result);
   *state_ = step.take_state();
   return result;
 }

@@ -4,6 +4,7 @@
 
 #include "schedule/excerpt.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/print.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon {
@@ -133,14 +134,16 @@ std::string factors_text(const Factors& factors) {
 std::string map_text(const IndexMap& map) {
   std::string text = "lambda ";
   for (std::size_t i = 0; i < map.vars.size(); ++i)
-    text += (i == 0 ? "" : ", ") + text_of(map.vars[i]);
+    text += (i == 0 ? "" : ", ") + print(map.vars[i]);
   text += ": (";
   for (std::size_t i = 0; i < map.results.size(); ++i)
-    text += (i == 0 ? "" : ", ") + text_of(map.results[i]);
+    text += (i == 0 ? "" : ", ") + print(map.results[i]);
   return text + (map.results.size() == 1 ? ",)" : ")");
 }
 
-std::string value_text(const ScheduleValue& value) {
+}  // namespace
+
+std::string argument_text(const ScheduleValue& value) {
   struct Visitor {
     std::string operator()(std::monostate) const { return "None"; }
     std::string operator()(std::int64_t v) const { return std::to_string(v); }
@@ -155,18 +158,16 @@ std::string value_text(const ScheduleValue& value) {
   return std::visit(Visitor{}, value);
 }
 
-}  // namespace
-
 std::string call_text(const Primitive& primitive, const Arguments& arguments) {
   std::string text = detail::concat("s.", primitive.name, "(");
   bool first = true;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const Parameter& parameter = primitive.parameters[i];
-    const std::string value = value_text(arguments[i]);
+    const std::string value = argument_text(arguments[i]);
     if (parameter.default_text != nullptr && value == parameter.default_text) continue;
     if (!first) text += ", ";
     first = false;
-    if (parameter.keyword_only) text += std::string(parameter.name) + "=";
+    if (parameter.by_name) text += std::string(parameter.name) + "=";
     text += value;
   }
   return text + ")";

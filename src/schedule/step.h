@@ -111,6 +111,9 @@ class Step {
 /// The user's call: `s.split(i, factors=[None, 0])`, loops by their names.
 std::string call_text(const Primitive& primitive, const Arguments& arguments);
 
+/// One argument as Python text.
+std::string argument_text(const ScheduleValue& value);
+
 }  // namespace tenon
 
 /// Raises a ScheduleError for numbered requirement `number` unless `cond` holds; the message is

@@ -8,7 +8,9 @@
 namespace tenon {
 namespace {
 
-std::string text(const Schedule& s) { return loop_text(split_root(s.function()->body).body); }
+std::string text(const Schedule& s) {
+  return "\n" + loop_text(split_root(s.function()->body).body) + "\n";
+}
 
 TEST(MatmulSchedule, the_schedule_of_the_design_keeps_the_tile_in_registers) {
   Schedule s(testing::matmul(512, 512, 512));
@@ -25,19 +27,20 @@ TEST(MatmulSchedule, the_schedule_of_the_design_keeps_the_tile_in_registers) {
   s.unroll(inner[2]);
   s.decompose_reduction({"C"}, ijk[2]);
   s.parallel(i[0]);
-  EXPECT_EQ(text(s),
-            R"(    parallel for io in 0..86
+  EXPECT_EQ(text(s), R"(
+    parallel for io in 0..86
       for jo in 0..8
         unrolled for ii in 0..select(io < 4, 5, 6)
           vectorized for ji in 0..64
-            C_register[((io * 5) + max(0, io - 4)) + ii, (jo * 64) + ji] = 0
+            C_register[io * 5 + max(0, io - 4) + ii, jo * 64 + ji] = 0.0
         for k in 0..512
           unrolled for ii in 0..select(io < 4, 5, 6)
             vectorized for ji in 0..64
-              C_register[((io * 5) + max(0, io - 4)) + ii, (jo * 64) + ji] = fma(A[((io * 5) + max(0, io - 4)) + ii, k], B[k, (jo * 64) + ji], C_register[((io * 5) + max(0, io - 4)) + ii, (jo * 64) + ji])
+              C_register[io * 5 + max(0, io - 4) + ii, jo * 64 + ji] = fma(A[io * 5 + max(0, io - 4) + ii, k], B[k, jo * 64 + ji], C_register[io * 5 + max(0, io - 4) + ii, jo * 64 + ji])
         unrolled for i in 0..select(io < 4, 5, 6)
           vectorized for j in 0..64
-            C[((io * 5) + max(0, io - 4)) + i, (jo * 64) + j] = C_register[((io * 5) + max(0, io - 4)) + i, (jo * 64) + j])");
+            C[io * 5 + max(0, io - 4) + i, jo * 64 + j] = C_register[io * 5 + max(0, io - 4) + i, jo * 64 + j]
+)");
 }
 
 }  // namespace

@@ -21,10 +21,10 @@ TEST(ComputeAt, makes_what_the_reader_needs_of_each_tile) {
   EXPECT_EQ(text(s), R"(
     parallel for io in 0..4
       for x in 0..10
-        T[(io * 8) + x] = A[(io * 8) + x] * A[(io * 8) + x]
+        T[io * 8 + x] = A[io * 8 + x] * A[io * 8 + x]
       for ii in 0..8
         for w in 0..3
-          C[(io * 8) + ii] = C[(io * 8) + ii] + T[((io * 8) + ii) + w]
+          C[io * 8 + ii] = C[io * 8 + ii] + T[io * 8 + ii + w]
 )");
 }
 
@@ -35,10 +35,10 @@ TEST(ComputeAt, masks_what_lies_outside_the_domain) {
   EXPECT_EQ(text(s), R"(
     for io in 0..4
       for x in 0..10
-        if ((io * 8) + x) < 32: T[(io * 8) + x] = A[(io * 8) + x] * A[(io * 8) + x]
+        if io * 8 + x < 32: T[io * 8 + x] = A[io * 8 + x] * A[io * 8 + x]
       for ii in 0..8
         for w in 0..3
-          if ((io * 8) + ii) < 30: C[(io * 8) + ii] = C[(io * 8) + ii] + T[((io * 8) + ii) + w]
+          if io * 8 + ii < 30: C[io * 8 + ii] = C[io * 8 + ii] + T[io * 8 + ii + w]
 )");
 }
 
@@ -47,7 +47,7 @@ TEST(ComputeInline, puts_the_expression_where_it_is_read) {
   s.compute_inline({"P"});
   EXPECT_EQ(text(s), R"(
     for i in 0..31
-      C[i] = select((i >= 1) and (i < 31), A[i - 1], 0) + select(((i + 1) >= 1) and ((i + 1) < 31), A[(i + 1) - 1], 0)
+      C[i] = select(i >= 1 and i < 31, A[i - 1], 0.0) + select(i + 1 >= 1 and i + 1 < 31, A[i + 1 - 1], 0.0)
 )");
 }
 
@@ -56,7 +56,7 @@ TEST(ReverseComputeInline, computes_the_reader_where_its_operand_is_made) {
   s.reverse_compute_inline({"C"});
   EXPECT_EQ(text(s), R"(
     for i in 0..30
-      C[i] = (A[i] * 2) + 1
+      C[i] = A[i] * 2.0 + 1.0
 )");
 }
 
@@ -70,15 +70,15 @@ TEST(ComputeAt, keeps_a_chain_of_producers_in_one_row) {
   s.set_scope({"E"}, "local");
   EXPECT_EQ(text(s), R"(
     parallel for i in 0..4
-      for i in 0..1
+      for i_1 in 0..1
         for j in 0..30
-          M[i + i] = max(M[i + i], A[i + i, j])
-      for i in 0..1
+          M[i + i_1] = max(M[i + i_1], A[i + i_1, j])
+      for i_1 in 0..1
         for j in 0..30
-          E[i + i, j] = A[i + i, j] - M[i + i]
-      for i in 0..1
+          E[i + i_1, j] = A[i + i_1, j] - M[i + i_1]
+      for i_1 in 0..1
         for j in 0..30
-          S[i + i] = S[i + i] + E[i + i, j]
+          S[i + i_1] = S[i + i_1] + E[i + i_1, j]
       for j in 0..30
         C[i, j] = E[i, j] / S[i]
 )");
@@ -94,15 +94,15 @@ TEST(ReverseComputeAt, keeps_a_chain_of_consumers_in_one_row) {
     parallel for i in 0..4
       for j in 0..30
         M[i] = max(M[i], A[i, j])
-      for i in 0..1
+      for i_1 in 0..1
         for j in 0..30
-          E[i + i, j] = A[i + i, j] - M[i + i]
-      for i in 0..1
+          E[i + i_1, j] = A[i + i_1, j] - M[i + i_1]
+      for i_1 in 0..1
         for j in 0..30
-          S[i + i] = S[i + i] + E[i + i, j]
-      for i in 0..1
+          S[i + i_1] = S[i + i_1] + E[i + i_1, j]
+      for i_1 in 0..1
         for j in 0..30
-          C[i + i, j] = E[i + i, j] / S[i + i]
+          C[i + i_1, j] = E[i + i_1, j] / S[i + i_1]
 )");
 }
 TEST(Rfactor, moves_the_condition_of_a_masked_term_into_the_body) {
@@ -114,7 +114,7 @@ TEST(Rfactor, moves_the_condition_of_a_masked_term_into_the_body) {
     for j in 0..5
       for io in 0..4
         for ii in 0..8
-          C_rf[io, j] = select(((io * 8) + ii) < 30, C_rf[io, j] + A[(io * 8) + ii, j], C_rf[io, j])
+          C_rf[io, j] = select(io * 8 + ii < 30, C_rf[io, j] + A[io * 8 + ii, j], C_rf[io, j])
     for j in 0..5
       for io in 0..4
         C[j] = C[j] + C_rf[io, j]
@@ -132,11 +132,11 @@ TEST(TransformLayout, follows_a_cache_that_was_moved) {
     for i in 0..16
       for j in 0..16
         for ko in 0..4
-          for k in 0..min(8, 30 - (ko * 8))
-            for j in 0..1
-              B_local[(ko * 8) + k, (j + j) // 4, (j + j) % 4] = B[(ko * 8) + k, j + j]
-          for ki in 0..min(8, 30 - (ko * 8))
-            C[i, j] = fma(A[i, (ko * 8) + ki], B_local[(ko * 8) + ki, j // 4, j % 4], C[i, j])
+          for k in 0..min(8, 30 - ko * 8)
+            for j_1 in 0..1
+              B_local[ko * 8 + k, (j + j_1) // 4, (j + j_1) % 4] = B[ko * 8 + k, j + j_1]
+          for ki in 0..min(8, 30 - ko * 8)
+            C[i, j] = fma(A[i, ko * 8 + ki], B_local[ko * 8 + ki, j // 4, j % 4], C[i, j])
 )");
 }
 

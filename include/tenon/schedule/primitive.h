@@ -31,8 +31,8 @@ struct Parameter {
   const char* name;
   ParameterKind kind;  ///< kTarget is a loop or a block, kValue an integer, float or text
   const char* default_text =
-      nullptr;  ///< Python text of the default; null when the argument must be given
-  bool keyword_only = false;
+      nullptr;            ///< Python text of the default; null when the argument must be given
+  bool by_name = false;   ///< texts write `name=value`
   bool variadic = false;  ///< takes all remaining positional arguments (kLoops only)
 };
 

@@ -10,9 +10,11 @@
 #include "tenon/ir/function.h"
 #include "tenon/schedule/handle.h"
 #include "tenon/schedule/primitive.h"
+#include "tenon/schedule/trace.h"
 
 namespace tenon {
 
+class Recorder;
 struct ScheduleState;
 
 /// Named arguments of a primitive; what is missing gets its default.
@@ -50,6 +52,8 @@ class Schedule {
   /// All blocks in program order.
   std::vector<BlockRef> blocks() const;
 
+  /// The steps so far; look-ups of loops are written where a step first needs them.
+  const Trace& trace() const;
   /// Applies any registered primitive.
   ScheduleValue apply(const std::string& primitive, const NamedArguments& arguments,
                       Span span = {});
@@ -195,6 +199,7 @@ class Schedule {
 
  private:
   std::unique_ptr<ScheduleState> state_;
+  std::unique_ptr<Recorder> recorder_;
 };
 
 }  // namespace tenon

@@ -60,7 +60,7 @@ const Primitive kCacheRead = {
     "what it needs before the block's outermost loop.",
     {{"block", ParameterKind::kBlock},
      {"buffer", ParameterKind::kText},
-     {"scope", ParameterKind::kText}},
+     {"scope", ParameterKind::kText, nullptr, true}},
     {"the block reads the buffer, and does not write it",
      "no block inside the block's outermost loop writes it"},
     ResultKind::kBlock,

@@ -47,7 +47,7 @@ const Primitive kCacheWrite = {
     "cache_write",
     "Lets a block write a new buffer `<buffer>_<scope>`, and copies that to the old one in a new "
     "block `<block>_<scope>` after it.",
-    {{"block", ParameterKind::kBlock}, {"scope", ParameterKind::kText}},
+    {{"block", ParameterKind::kBlock}, {"scope", ParameterKind::kText, nullptr, true}},
     {"the block writes exactly one buffer",
      "no other block writes the buffer, and none reads it inside the block's loops"},
     ResultKind::kBlock,

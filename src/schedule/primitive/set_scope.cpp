@@ -28,7 +28,7 @@ extern const Primitive kSetScope;
 const Primitive kSetScope = {
     "set_scope",
     "Changes the scope of the buffer that a block writes.",
-    {{"block", ParameterKind::kBlock}, {"scope", ParameterKind::kText}},
+    {{"block", ParameterKind::kBlock}, {"scope", ParameterKind::kText, nullptr, true}},
     {"the block writes exactly one buffer", "the buffer is no parameter of the function"},
     ResultKind::kNothing,
     apply};

@@ -172,7 +172,7 @@ const Primitive kSplit = {
     "Replaces a loop by a nest of loops that together run over the same iterations in the same "
     "order.",
     {{"loop", ParameterKind::kLoop},
-     {"factors", ParameterKind::kFactors},
+     {"factors", ParameterKind::kFactors, nullptr, true},
      {"tail", ParameterKind::kText, "\"mask\"", true}},
     {"the loop is serial", "every factor is a positive integer or None",
      "there are at least two factors", "at most one factor is None",

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <optional>
 
-#include "schedule/excerpt.h"
 #include "schedule/rewrite.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/print.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon {
@@ -55,7 +55,7 @@ std::vector<Expr> new_shape(Step& step, const Buffer& buffer, const IndexMap& ma
   std::vector<Expr> shape;
   for (const Expr& r : map.results) {
     const auto digit = digit_of(r, map.vars);
-    TENON_REQUIRE(step, digit, 3, ScheduleError, "E0264", "the index ", text_of(r),
+    TENON_REQUIRE(step, digit, 3, ScheduleError, "E0264", "the index ", print(r),
                   " is no quotient or remainder of a variable");
     digits[digit->var].push_back(*digit);
     shape.push_back(digit->modulus ? imm(*digit->modulus)
@@ -63,7 +63,7 @@ std::vector<Expr> new_shape(Step& step, const Buffer& buffer, const IndexMap& ma
   }
   for (std::size_t i = 0; i < digits.size(); ++i) {
     TENON_REQUIRE(step, complete(digits[i]), 4, ScheduleError, "E0265",
-                  "the results do not determine '", text_of(map.vars[i]), "'");
+                  "the results do not determine '", print(map.vars[i]), "'");
   }
   return shape;
 }
