@@ -29,8 +29,8 @@ struct InterpretOptions {
   int max_findings = 8;
   /// Stop, with a finding, after this many executed stores (0: no limit), so that a `while` cannot hang a test.
   std::int64_t max_stores = 0;
-  /// Gives the arithmetic that a call (exp, tanh, ...) stands for, in terms of its operands. Unset: calls other than checked_index
-  /// raise UnsupportedError [E0701], which names the call.
+  /// Gives the arithmetic that a call (exp, tanh, ...) stands for, in terms of its operands. Unset: the float functions stand for what
+  /// the pass expand_math inserts, and other calls but checked_index raise UnsupportedError [E0701], which names the call.
   std::function<Expr(const CallNode&)> expand_call = nullptr;
 };
 

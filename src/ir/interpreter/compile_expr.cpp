@@ -3,6 +3,7 @@
 
 #include "ir/interpreter/compiler.h"
 #include "ir/interpreter/value_nodes.h"
+#include "ir/transform/expand_math.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/scalar_ops.h"
 #include "tenon/ir/visit.h"
@@ -307,9 +308,11 @@ AnyValue ExprCompiler::call(const CallNode& n) {
     node->span = n.span;
     return any(static_cast<Integer*>(node));
   }
-  TENON_USER_CHECK(scope_.options.expand_call, UnsupportedError, "E0701", "the interpreter cannot execute the call '", n.name,
-                   "'\n  hint: expand it to arithmetic first (expand_math)");
-  const Expr expanded = scope_.options.expand_call(n);
+  const bool known = is_math_function(n.name);
+  TENON_USER_CHECK(scope_.options.expand_call || known, UnsupportedError, "E0701",
+                   "the interpreter cannot execute the call '", n.name, "'");
+  const Expr expanded =
+      scope_.options.expand_call ? scope_.options.expand_call(n) : expand_math(Expr(&n));
   TENON_CHECK(expanded && expanded->dtype == n.dtype, "the expansion of ", n.name);
   survey(expanded);
   return compile(expanded);
