@@ -1,0 +1,74 @@
+#include "tenon/ir/lower.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "ir/transform/flatten_buffers.h"
+#include "ir/transform/guard_loads.h"
+#include "ir/transform/lower_blocks.h"
+#include "ir/transform/specialize_extents.h"
+#include "ir/transform/unroll_loops.h"
+#include "ir/transform/vectorize_loops.h"
+#include "tenon/ir/print.h"
+#include "tenon/ir/simplify.h"
+#include "tenon/ir/structural.h"
+#include "tenon/ir/verify.h"
+#include "tenon/ir/visit.h"
+
+namespace tenon {
+namespace {
+
+struct Pass {
+  const char* name;
+  Function (*run)(const Function&);
+};
+
+template <Stmt (*F)(const Stmt&)>
+Function on_body(const Function& f) {
+  return with_body(f, F(f->body));
+}
+
+Function simplify_function(const Function& f) { return simplify(f); }
+
+// The order, and why where it matters.
+constexpr Pass kPasses[] = {
+    {"lower_blocks", lower_blocks},
+    {"simplify", simplify_function},
+    {"specialize_extents", on_body<specialize_extents>},  // choices are in the simplified extents
+    {"guard_loads", guard_loads},                         // bounds are per dimension
+    {"flatten_buffers", flatten_buffers},
+    {"simplify_offsets", simplify_function},  // branches of specialize_extents now know their condition
+    {"unroll_loops", on_body<unroll_loops>},
+    {"vectorize_loops", on_body<vectorize_loops>},
+    {"simplify_vectors", simplify_function},
+};
+
+void print_after(const Pass& pass, const Function& before, const Function& after, double milliseconds) {
+  const char* wanted = std::getenv("TENON_PRINT_IR");
+  if (wanted == nullptr) return;
+  const std::string text = wanted;
+  if (text != "after:all" && text != std::string("after:") + pass.name) return;
+  const bool same = before.same_as(after) || structural_equal(before, after);
+  std::fprintf(stderr, "# after %s (%.2f ms)%s\n%s", pass.name, milliseconds, same ? " (unchanged)" : "",
+               same ? "" : print(after).c_str());
+}
+
+}  // namespace
+
+Function lower(const Function& f, const LowerOptions& options) {
+  if (f->level != Level::kBlock) return f;
+  Function current = f;
+  for (const Pass& pass : kPasses) {
+    const auto start = std::chrono::steady_clock::now();
+    Function next = pass.run(current);
+    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    print_after(pass, current, next, elapsed.count());
+    current = next;
+  }
+  if (options.verify) verify(current);
+  return current;
+}
+
+}  // namespace tenon
