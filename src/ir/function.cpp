@@ -30,6 +30,19 @@ Buffer make_buffer(std::string name, DType dtype, std::vector<Expr> shape, Scope
   return buffer;
 }
 
+Buffer copy_buffer(const BufferNode& buffer) {
+  auto* node = new BufferNode;
+  Buffer copy(node);
+  node->name = buffer.name;
+  node->dtype = buffer.dtype;
+  node->shape = buffer.shape;
+  node->strides = buffer.strides;
+  node->scope = buffer.scope;
+  node->alignment = buffer.alignment;
+  node->span = buffer.span;
+  return copy;
+}
+
 std::vector<Expr> strides_of(const BufferNode& buffer) {
   if (!buffer.strides.empty()) return buffer.strides;
   std::vector<Expr> strides(buffer.shape.size());

@@ -15,7 +15,6 @@
 #include "tenon/ir/simplify.h"
 #include "tenon/ir/structural.h"
 #include "tenon/ir/verify.h"
-#include "tenon/ir/visit.h"
 
 namespace tenon {
 namespace {
@@ -36,7 +35,7 @@ Function simplify_function(const Function& f) { return simplify(f); }
 constexpr Pass kPasses[] = {
     {"lower_blocks", lower_blocks},
     {"simplify", simplify_function},
-    {"specialize_extents", on_body<specialize_extents>},  // choices are in the simplified extents
+    {"specialize_extents", specialize_extents},  // choices are in the simplified extents
     {"guard_loads", guard_loads},                         // bounds are per dimension
     {"flatten_buffers", flatten_buffers},
     {"simplify_offsets", simplify_function},  // branches of specialize_extents now know their condition

@@ -34,6 +34,8 @@ using Buffer = Ref<BufferNode>;
 
 /// A buffer with row-major strides.
 Buffer make_buffer(std::string name, DType dtype, std::vector<Expr> shape, Scope scope = Scope::kGlobal);
+/// Another buffer with everything of `buffer`.
+Buffer copy_buffer(const BufferNode& buffer);
 /// The strides as expressions, row-major ones computed.
 std::vector<Expr> strides_of(const BufferNode& buffer);
 

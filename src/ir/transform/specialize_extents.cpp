@@ -1,7 +1,8 @@
 #include "ir/transform/specialize_extents.h"
 
-#include <vector>
+#include <algorithm>
 
+#include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
 #include "tenon/ir/visit.h"
@@ -55,10 +56,26 @@ Stmt replace_choice(const Stmt& s, const Choice& choice, const Expr& value, bool
   });
 }
 
+/// A copy of `s` that shares no definition with it: fresh variables, fresh allocated buffers.
+Stmt independent_copy(const Stmt& s) {
+  BufferMap copies;
+  post_order_visit(s, [&](const Node& n) {
+    if (n.kind != NodeKind::kAllocate) return;
+    const Buffer& b = static_cast<const AllocateNode&>(n).buffer;
+    copies[b.get()] = copy_buffer(*b);
+  });
+  return fresh_definitions(replace_buffers(s, copies));
+}
+
 class SpecializeExtents : public Mutator {
+ public:
+  explicit SpecializeExtents(const Function& f) { analyzer_.bind_symbols(f); }
+
  protected:
   using Mutator::rewrite;
   Stmt rewrite(const ForNode& n) override {
+    Analyzer::Scope scope(&analyzer_);
+    analyzer_.bind(n.var, {n.min, n.extent});
     Stmt body = (*this)(n.body);
     body = branch(n.var.get(), body, 0);
     return body.same_as(n.body) ? Stmt(&n) : with_body(n, body);
@@ -66,23 +83,42 @@ class SpecializeExtents : public Mutator {
 
  private:
   static constexpr int kMaxNested = 4;
+  static constexpr std::int64_t kMaxValues = 8;
 
-  static Stmt branch(const ExprNode* variable, const Stmt& body, int depth) {
+  /// The body with the first choice below decided in each branch; allocations are made anew in each, so that a register tile's indices
+  /// stay constant.
+  Stmt branch(const ExprNode* variable, const Stmt& body, int depth) {
     if (depth == kMaxNested) return body;
-    // Allocations stay outside, so that both branches share them.
-    if (const auto* a = body.as<AllocateNode>()) return with_body(*a, branch(variable, a->body, depth));
     FindChoice find(variable);
     find(body);
     if (!find.found.node) return body;
     const Choice& c = find.found;
+    Analyzer::Scope scope(&analyzer_);
     Stmt if_true = branch(variable, replace_choice(body, c, c.if_true, true), depth + 1);
-    Stmt if_false = branch(variable, fresh_definitions(replace_choice(body, c, c.if_false, false)), depth + 1);
-    return make_if(c.condition, if_true, if_false);
+    return make_if(c.condition, if_true, otherwise(variable, body, c, depth));
   }
+
+  /// The second value of the choice: one branch for each value that it can have, where these are few.
+  Stmt otherwise(const ExprNode* variable, const Stmt& body, const Choice& c, int depth) {
+    analyzer_.assume(logical_not(c.condition));
+    const ConstRange known = analyzer_.const_bounds(c.if_false);
+    const std::int64_t low = std::max<std::int64_t>(known.lower.value_or(1), 1);
+    if (as_int(c.if_false) || !known.upper || *known.upper - low >= kMaxValues || *known.upper < low) {
+      return branch(variable, independent_copy(replace_choice(body, c, c.if_false, false)), depth + 1);
+    }
+    Stmt chain;
+    for (std::int64_t v = low; v <= *known.upper; ++v) {
+      Stmt one = branch(variable, independent_copy(replace_choice(body, c, imm(v), false)), depth + 1);
+      chain = chain ? make_if(eq(c.if_false, imm(v)), one, chain) : one;
+    }
+    return chain;
+  }
+
+  Analyzer analyzer_;
 };
 
 }  // namespace
 
-Stmt specialize_extents(const Stmt& body) { return SpecializeExtents{}(body); }
+Function specialize_extents(const Function& f) { return with_body(f, SpecializeExtents(f)(f->body)); }
 
 }  // namespace tenon
