@@ -180,7 +180,7 @@ TEST(VerifyRule, parameter) {
 }
 
 TEST(VerifyRule, symbol) {
-  expect_broken("loop function f[n](A: float32[n * 2]) -> ()\n  pass", "symbol",
+  expect_broken("function f[n](A: float32[n * 2]) -> ()\n  pass", "symbol",
                 "'n' is not a whole dimension of any input");
   expect_broken("loop function f[n: min=4 max=2](A: float32[n]) -> ()\n  pass", "symbol",
                 "'n' has an empty range");

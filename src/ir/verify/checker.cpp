@@ -70,6 +70,7 @@ void Checker::head() {
              ", should be global");
     }
   }
+  if (f.level != Level::kBlock) return;  // flattened shapes are products
   for (const Symbol& s : f.symbols) {
     bool found = false;
     for (const Buffer& b : f.inputs) {
