@@ -69,7 +69,7 @@ std::vector<std::uint8_t> object_of(CompiledKernel* kernel, const BuildOptions& 
 
 CompiledKernel compile_kernel(const Function& f, const Target& target,
                               const BuildOptions& options) {
-  TENON_USER_CHECK(target.runs_on_host(), TargetError, "E0908", "code for '", target.str(),
+  TENON_USER_CHECK(target.runs_on_host(), TargetError, "E0915", "code for '", target.str(),
                    "' cannot run on this machine, which is '", Target::host().str(), "'");
   CompiledKernel kernel;
   kernel.target = target;

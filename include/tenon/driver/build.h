@@ -40,7 +40,7 @@ struct CompiledKernel {
 };
 
 /// Lowers `f` (block or loop level; schedules are applied before) and compiles it for `target`.
-/// TargetError [E0908] when this machine cannot run code for the target.
+/// TargetError [E0915] when this machine cannot run code for the target.
 CompiledKernel compile_kernel(const Function& f, const Target& target,
                               const BuildOptions& options = {});
 /// The same for many, on several threads; results in the order of the functions. The first error is
