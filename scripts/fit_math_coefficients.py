@@ -5,9 +5,10 @@ Needs only mpmath (gmpy2 makes it faster). Each polynomial is a minimax fit of t
 found by the Remez exchange on a fixed grid in 60-digit arithmetic. The coefficients are rounded to
 their type one at a time, lowest power first, and the rest is fitted again after each rounding.
 
-Usage: scripts/fit_math_coefficients.py > src/ir/math/coefficients.h
+Usage: scripts/fit_math_coefficients.py > src/ir/math/coefficients.h   (then scripts/format)
        scripts/fit_math_coefficients.py --errors     (only the fit errors, in bits)
 """
+
 import sys
 
 from mpmath import mp, mpf
@@ -19,7 +20,9 @@ GRID = 600
 def grid(low, high, count=GRID):
     """Chebyshev points of [low, high], so that the ends are dense."""
     low, high = mpf(low), mpf(high)
-    return [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * i / (count - 1)) for i in range(count)]
+    return [
+        (low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * i / (count - 1)) for i in range(count)
+    ]
 
 
 def remez(points, values, weights, powers):
@@ -47,7 +50,9 @@ def remez(points, values, weights, powers):
             break
         extrema = alternating_extrema(error)
         while len(extrema) > terms + 1:  # drop the smaller end
-            extrema = extrema[1:] if abs(error[extrema[0]]) < abs(error[extrema[-1]]) else extrema[:-1]
+            extrema = (
+                extrema[1:] if abs(error[extrema[0]]) < abs(error[extrema[-1]]) else extrema[:-1]
+            )
         if len(extrema) < terms + 1:
             break
         chosen = extrema
@@ -56,9 +61,9 @@ def remez(points, values, weights, powers):
 
 def least_squares(points, values, weights, powers):
     """Like remez, with the least sum of squares: on Chebyshev points nearly as good."""
-    rows = [[w * p**k for k in powers] for p, w in zip(points, weights)]
-    right = [w * v for v, w in zip(values, weights)]
-    columns = list(zip(*rows))
+    rows = [[w * p**k for k in powers] for p, w in zip(points, weights, strict=True)]
+    right = [w * v for v, w in zip(values, weights, strict=True)]
+    columns = list(zip(*rows, strict=True))
     normal = mp.matrix([[mp.fdot(a, b) for b in columns] for a in columns])
     solution = mp.lu_solve(normal, mp.matrix([mp.fdot(a, right) for a in columns]))
     return None, list(solution)
@@ -79,25 +84,25 @@ def alternating_extrema(error):
 
 
 def to_bits(value, bits):
-    """value rounded to `bits` significant bits."""
+    """Round a value to `bits` significant bits."""
     with mp.workprec(bits):
         return +value
 
 
 def fit(function, low, high, powers, bits, weight=lambda x, value: 1 / abs(value)):
-    """Rounded coefficients and the final error (of the weighted difference)."""
+    """Fit; gives the rounded coefficients and the final error (of the weighted difference)."""
     points = [p for p in grid(low, high) if p != 0]
     values = [function(p) for p in points]
-    weights = [weight(p, v) for p, v in zip(points, values)]
+    weights = [weight(p, v) for p, v in zip(points, values, strict=True)]
     done, rest, remaining = [], list(powers), list(values)
     while rest:
         one_sided = rest[0] == 0 or low >= 0  # else the powers share a zero inside and Remez fails
         _, coefficients = (remez if one_sided else least_squares)(points, remaining, weights, rest)
         c = to_bits(coefficients[0], bits)
         done.append(c)
-        remaining = [r - c * p ** rest[0] for r, p in zip(remaining, points)]
+        remaining = [r - c * p ** rest[0] for r, p in zip(remaining, points, strict=True)]
         rest = rest[1:]
-    error = max(abs(w * r) for w, r in zip(weights, remaining))
+    error = max(abs(w * r) for w, r in zip(weights, remaining, strict=True))
     return done, error
 
 
@@ -131,7 +136,7 @@ def erf_rest(z):
 
 
 def lucky_center(function, start, step, bits):
-    """A point near `start` where the function is within 1/64 ulp of a float, so that rounding c_0 costs nothing."""
+    """Find a point near `start` where the function is nearly a float, so c_0 rounds well."""
     for i in range(400):
         center = mpf(start) + i * mpf(step)
         value = function(center)
@@ -141,14 +146,20 @@ def lucky_center(function, start, step, bits):
 
 
 def add_tail(kind, count):
-    """The scaled tail of the normal distribution, around a lucky center."""
+    """Add the scaled tail of the normal distribution, around a lucky center."""
     bits = BITS[kind]
     center = lucky_center(tail_in, "0.109375", mpf(2) ** -13, bits)
     CENTER[kind] = center
     low, high = (1 / (a + TAIL_SHIFT) - center for a in reversed(TAIL_RANGE[kind]))
-    add(f"kTail{SUFFIX[kind]}", lambda u: tail_in(u + center), low, high, {kind: count},
+    add(
+        f"kTail{SUFFIX[kind]}",
+        lambda u: tail_in(u + center),
+        low,
+        high,
+        {kind: count},
         lambda u, value: 1 / value,
-        f"exp(a^2 / 2) Phi(-a) = v p(v - kTailCenter{SUFFIX[kind]}), v = 1 / (a + 4)")
+        f"exp(a^2 / 2) Phi(-a) = v p(v - kTailCenter{SUFFIX[kind]}), v = 1 / (a + 4)",
+    )
 
 
 BITS = {"f32": 24, "f64": 53, "wide": 53}
@@ -162,29 +173,92 @@ def add(name, function, low, high, terms, weight, comment):
     TABLE[name] = (function, low, high, terms, weight, comment)
 
 
-add("kExp", exp_rest, -HALF_LN2, HALF_LN2, {"f32": 5, "f64": 10},
-    lambda r, v: r * r / mp.exp(r), "exp(r) = 1 + r + r^2 p(r), |r| <= ln2 / 2")
-add("kExp2", lambda f: (mpf(2)**f - 1) / f, -mpf("0.5001"), mpf("0.5001"), {"f32": 6, "f64": 12},
-    lambda f, v: abs(f) / mpf(2)**f, "2^f = 1 + f p(f), |f| <= 1/2")
-add("kLog", log_rest, SQRT_HALF - 1, SQRT_TWO - 1, {"f32": 8, "f64": 21},
-    lambda f, v: f**2, "log(1 + f) = f + f^2 (-1/2 + f p(f)), 1 + f in [sqrt(1/2), sqrt 2]")
-add("kLog1p", lambda e: (mp.log1p(e) - e) / e**2, 0, 1, {"f32": 9, "f64": 20},
-    lambda e, v: e**2 / mp.log1p(e), "log(1 + e) = e + e^2 p(e), e in [0, 1]")
-add("kSin", lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, 0, QUARTER_PI**2, {"f32": 3, "f64": 6},
-    lambda z, v: z, "sin r = r + r^3 p(r^2), |r| <= pi / 4")
-add("kCos", lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, 0, QUARTER_PI**2, {"f32": 3, "f64": 6},
-    lambda z, v: z * z, "cos r = 1 - r^2 / 2 + r^4 p(r^2), |r| <= pi / 4")
-add("kErf", erf_rest, 0, 1, {"f32": 7, "f64": 13},
-    lambda z, v: 1, "erf x = x + x p(x^2), |x| <= 1")
-add("kErfcLog2", lambda t: -mp.log(mp.erfc(t + 2), 2) / (t + 2), mpf("-1.05"), mpf("1.95"), {"f32": 7},
-    lambda t, v: (t + 2) * mp.erfc(t + 2) / mp.erf(t + 2), "erfc x = 2^-(x p(x - 2)), 1 <= x <= 3.95")
+add(
+    "kExp",
+    exp_rest,
+    -HALF_LN2,
+    HALF_LN2,
+    {"f32": 5, "f64": 10},
+    lambda r, v: r * r / mp.exp(r),
+    "exp(r) = 1 + r + r^2 p(r), |r| <= ln2 / 2",
+)
+add(
+    "kExp2",
+    lambda f: (mpf(2) ** f - 1) / f,
+    -mpf("0.5001"),
+    mpf("0.5001"),
+    {"f32": 6, "f64": 12},
+    lambda f, v: abs(f) / mpf(2) ** f,
+    "2^f = 1 + f p(f), |f| <= 1/2",
+)
+add(
+    "kLog",
+    log_rest,
+    SQRT_HALF - 1,
+    SQRT_TWO - 1,
+    {"f32": 8, "f64": 21},
+    lambda f, v: f**2,
+    "log(1 + f) = f + f^2 (-1/2 + f p(f)), 1 + f in [sqrt(1/2), sqrt 2]",
+)
+add(
+    "kLog1p",
+    lambda e: (mp.log1p(e) - e) / e**2,
+    0,
+    1,
+    {"f32": 9, "f64": 20},
+    lambda e, v: e**2 / mp.log1p(e),
+    "log(1 + e) = e + e^2 p(e), e in [0, 1]",
+)
+add(
+    "kSin",
+    lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
+    0,
+    QUARTER_PI**2,
+    {"f32": 3, "f64": 6},
+    lambda z, v: z,
+    "sin r = r + r^3 p(r^2), |r| <= pi / 4",
+)
+add(
+    "kCos",
+    lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2,
+    0,
+    QUARTER_PI**2,
+    {"f32": 3, "f64": 6},
+    lambda z, v: z * z,
+    "cos r = 1 - r^2 / 2 + r^4 p(r^2), |r| <= pi / 4",
+)
+add("kErf", erf_rest, 0, 1, {"f32": 7, "f64": 13}, lambda z, v: 1, "erf x = x + x p(x^2), |x| <= 1")
+add(
+    "kErfcLog2",
+    lambda t: -mp.log(mp.erfc(t + 2), 2) / (t + 2),
+    mpf("-1.05"),
+    mpf("1.95"),
+    {"f32": 7},
+    lambda t, v: (t + 2) * mp.erfc(t + 2) / mp.erf(t + 2),
+    "erfc x = 2^-(x p(x - 2)), 1 <= x <= 3.95",
+)
 for kind, count in {"f32": 11, "f64": 24}.items():
     add_tail(kind, count)
-add("kPowLog2", lambda f: mp.log(1 + f, 2) / f, SQRT_HALF - 1, SQRT_TWO - 1, {"wide": 13},
-    lambda f, v: 1 / v, "log2(1 + f) = f p(f), in float64, for float32 pow")
-add("kPowAtanh", lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2 - 2 * z / 3 - 2 * z * z / 5) / z**3 / mp.log(2),
-    0, mpf("0.02945"), {"f64": 6}, lambda z, v: z**3,
-    "log2((1 + s) / (1 - s)) = (2 s + 2/3 s^3 + 2/5 s^5) / ln2 + s^7 p(s^2), for float64 pow")
+add(
+    "kPowLog2",
+    lambda f: mp.log(1 + f, 2) / f,
+    SQRT_HALF - 1,
+    SQRT_TWO - 1,
+    {"wide": 13},
+    lambda f, v: 1 / v,
+    "log2(1 + f) = f p(f), in float64, for float32 pow",
+)
+add(
+    "kPowAtanh",
+    lambda z: (
+        (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2 - 2 * z / 3 - 2 * z * z / 5) / z**3 / mp.log(2)
+    ),
+    0,
+    mpf("0.02945"),
+    {"f64": 6},
+    lambda z, v: z**3,
+    "log2((1 + s) / (1 - s)) = (2 s + 2/3 s^3 + 2/5 s^5) / ln2 + s^7 p(s^2), for float64 pow",
+)
 
 HEADER = """\
 // Written by scripts/fit_math_coefficients.py; do not edit.
@@ -213,7 +287,8 @@ def main(arguments):
             full_name = name if name.endswith(SUFFIX[kind]) else name + SUFFIX[kind]
             print(f"{full_name}: {count} terms, error 2^{bits}", file=sys.stderr)
             if full_name.startswith("kTail"):
-                out.append(f"inline constexpr double kTailCenter{SUFFIX[kind]} = {hexadecimal(CENTER[kind])};")
+                center = hexadecimal(CENTER[kind])
+                out.append(f"inline constexpr double kTailCenter{SUFFIX[kind]} = {center};")
             out.append(f"inline constexpr double {full_name}[] = {{  // error 2^{bits}")
             out += ["    " + hexadecimal(c) + "," for c in coefficients]
             out.append("};")
