@@ -40,7 +40,8 @@ TEST_F(Simplify, split_indices_divide_back) {
 TEST_F(Simplify, fused_indices_join) {
   an.bind(k, {imm(0), imm(96)});
   EXPECT_EQ(text(floordiv(k, imm(8)) * 8 + floormod(k, imm(8))), "k");
-  EXPECT_EQ(text(floordiv(k + i, imm(8)) * 24 + floormod(k + i, imm(8)) * 3 + 1), "k * 3 + i * 3 + 1");
+  EXPECT_EQ(text(floordiv(k + i, imm(8)) * 24 + floormod(k + i, imm(8)) * 3 + 1),
+            "k * 3 + i * 3 + 1");
   EXPECT_EQ(text(k - floordiv(k, imm(4)) * 4), "k % 4");
   EXPECT_EQ(text(floormod(floordiv(k, imm(4)), imm(3)) * 4 + floormod(k, imm(4))), "k % 12");
 }
@@ -128,7 +129,8 @@ TEST_F(Simplify, data_is_not_assumed_to_be_in_range) {
 TEST_F(Simplify, floats_are_left_alone) {
   const Expr x = var("x", kFloat32);
   const Expr zero = float_imm(kFloat32, 0), one = float_imm(kFloat32, 1);
-  for (const Expr& e : {x + zero, x * one, x - x, x * zero, x / x}) EXPECT_TRUE(an.simplify(e).same_as(e));
+  for (const Expr& e : {x + zero, x * one, x - x, x * zero, x / x})
+    EXPECT_TRUE(an.simplify(e).same_as(e));
   EXPECT_TRUE(an.simplify(-(-x)).same_as(x));
 }
 

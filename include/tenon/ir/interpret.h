@@ -1,7 +1,8 @@
 #pragma once
 
-/// The interpreter: executes functions slowly and strictly. It is the oracle that schedules, passes and compiled code are compared
-/// with, and shares no code with code generation. Its results have the bits of compiled code (all NaNs count as equal).
+/// The interpreter: executes functions slowly and strictly. It is the oracle that schedules, passes
+/// and compiled code are compared with, and shares no code with code generation. Its results have
+/// the bits of compiled code (all NaNs count as equal).
 
 #include <cstdint>
 #include <functional>
@@ -12,8 +13,8 @@
 
 namespace tenon {
 
-/// An argument: memory that the caller owns, as large as the parameter's shape needs, laid out by the parameter's strides (row-major
-/// unless declared otherwise).
+/// An argument: memory that the caller owns, as large as the parameter's shape needs, laid out by
+/// the parameter's strides (row-major unless declared otherwise).
 struct ArrayView {
   void* data = nullptr;
   DType dtype;
@@ -23,30 +24,35 @@ struct ArrayView {
 struct InterpretOptions {
   /// Report reads of elements that nothing wrote (outputs and allocations start so).
   bool check_initialised = true;
-  /// Report two iterations of a parallel or thread-bound loop that touch one element, at least one of them writing.
+  /// Report two iterations of a parallel or thread-bound loop that touch one element, at least one
+  /// of them writing.
   bool check_races = true;
   /// Stop after this many findings.
   int max_findings = 8;
-  /// Stop, with a finding, after this many executed stores (0: no limit), so that a `while` cannot hang a test.
+  /// Stop, with a finding, after this many executed stores (0: no limit), so that a `while` cannot
+  /// hang a test.
   std::int64_t max_stores = 0;
-  /// Gives the arithmetic that a call (exp, tanh, ...) stands for, in terms of its operands. Unset: the float functions stand for what
-  /// the pass expand_math inserts, and other calls but checked_index raise UnsupportedError [E0701], which names the call.
+  /// Gives the arithmetic that a call (exp, tanh, ...) stands for, in terms of its operands. Unset:
+  /// the float functions stand for what the pass expand_math inserts, and other calls but
+  /// checked_index raise UnsupportedError [E0750], which names the call.
   std::function<Expr(const CallNode&)> expand_call = nullptr;
 };
 
 /// Something that a correct program does not do.
 struct Finding {
   enum class Kind : std::uint8_t {
-    kOutOfBounds,      ///< the read gave 0, the write was dropped
-    kUninitialised,    ///< the read gave what was in memory
+    kOutOfBounds,    ///< the read gave 0, the write was dropped
+    kUninitialised,  ///< the read gave what was in memory
     kRace,
-    kDomain,           ///< a block's iteration variable outside its domain
-    kIndexError,       ///< a data-dependent index (checked_index) out of range: what compiled code raises at the end
-    kAssert,           ///< an assert failed; execution stopped
-    kLimit,            ///< max_stores reached; execution stopped
+    kDomain,      ///< a block's iteration variable outside its domain
+    kIndexError,  ///< a data-dependent index (checked_index) out of range: what compiled code
+                  ///< raises at the end
+    kAssert,      ///< an assert failed; execution stopped
+    kLimit,       ///< max_stores reached; execution stopped
   };
   Kind kind;
-  /// One line: what, the buffer and indices, the block, the values of the loops around it, the user's line.
+  /// One line: what, the buffer and indices, the block, the values of the loops around it, the
+  /// user's line.
   std::string message;
   Span span;
 };
@@ -58,13 +64,15 @@ struct InterpretReport {
   bool ok() const { return findings.empty(); }
   /// One finding a line.
   std::string text() const;
-  /// Raises what compiled code would raise (IndexError [E0601] for kIndexError, UserError [E0602] for kAssert), and InternalError for
-  /// everything else; nothing when ok().
+  /// Raises what compiled code would raise (IndexError [E0650] for kIndexError, UserError [E0651]
+  /// for kAssert), and InternalError for everything else; nothing when ok().
   void check() const;
 };
 
-/// Runs `f` (verified, block or loop level) on arrays in parameter order: inputs, then outputs. Symbols take their values from the shapes of the
-/// inputs. ShapeError [E0401] or DTypeError [E0505] where an array does not fit its parameter.
-InterpretReport interpret(const Function& f, const std::vector<ArrayView>& arrays, const InterpretOptions& options = {});
+/// Runs `f` (verified, block or loop level) on arrays in parameter order: inputs, then outputs.
+/// Symbols take their values from the shapes of the inputs. ShapeError [E0450] or DTypeError
+/// [E0550] where an array does not fit its parameter.
+InterpretReport interpret(const Function& f, const std::vector<ArrayView>& arrays,
+                          const InterpretOptions& options = {});
 
 }  // namespace tenon

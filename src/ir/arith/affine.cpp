@@ -49,7 +49,8 @@ bool same_product(const Term& a, const Term& b) {
   if (a.factors.size() == 1) return same_expr(a.factors[0], b.factors[0]);
   std::vector<Expr> rest = b.factors;
   for (const Expr& f : a.factors) {
-    const auto found = std::find_if(rest.begin(), rest.end(), [&](const Expr& g) { return same_expr(f, g); });
+    const auto found =
+        std::find_if(rest.begin(), rest.end(), [&](const Expr& g) { return same_expr(f, g); });
     if (found == rest.end()) return false;
     rest.erase(found);
   }
@@ -65,8 +66,8 @@ std::optional<Affine> add(const Affine& a, const Affine& b, std::int64_t scale) 
   for (const Term& t : b.terms) {
     const auto c = checked_mul(t.coefficient, scale);
     if (!c) return std::nullopt;
-    const auto found =
-        std::find_if(out.terms.begin(), out.terms.end(), [&](const Term& u) { return same_product(u, t); });
+    const auto found = std::find_if(out.terms.begin(), out.terms.end(),
+                                    [&](const Term& u) { return same_product(u, t); });
     if (found == out.terms.end()) {
       if (*c != 0) out.terms.push_back({t.factors, *c});
       continue;
@@ -80,7 +81,9 @@ std::optional<Affine> add(const Affine& a, const Affine& b, std::int64_t scale) 
   return out;
 }
 
-std::optional<Affine> scaled(const Affine& a, std::int64_t factor) { return add(Affine{}, a, factor); }
+std::optional<Affine> scaled(const Affine& a, std::int64_t factor) {
+  return add(Affine{}, a, factor);
+}
 
 std::optional<Affine> multiply(const Affine& a, const Affine& b) {
   if (b.is_constant()) return scaled(a, b.constant);
@@ -91,7 +94,8 @@ std::optional<Affine> multiply(const Affine& a, const Affine& b) {
     const auto c = checked_mul(x.coefficient, y.coefficient);
     if (!c || x.factors.size() + y.factors.size() > kMaxFactors) return false;
     product.terms.push_back({x.factors, *c});
-    product.terms[0].factors.insert(product.terms[0].factors.end(), y.factors.begin(), y.factors.end());
+    product.terms[0].factors.insert(product.terms[0].factors.end(), y.factors.begin(),
+                                    y.factors.end());
     const auto sum = add(out, product);
     if (sum) out = *sum;
     return sum.has_value();

@@ -36,9 +36,11 @@ std::optional<Affine> scaled(const Affine& a, std::int64_t factor);
 /// a * b when the result stays small; none otherwise.
 std::optional<Affine> multiply(const Affine& a, const Affine& b);
 
-/// Takes sums, differences, negations and products apart; everything else is an atom. `e` is a scalar int64.
+/// Takes sums, differences, negations and products apart; everything else is an atom. `e` is a
+/// scalar int64.
 Affine to_affine(const Expr& e);
-/// Positive terms first, the constant last: `i * 4 + j - k + 3`. to_affine of it gives the same terms.
+/// Positive terms first, the constant last: `i * 4 + j - k + 3`. to_affine of it gives the same
+/// terms.
 Expr to_expr(const Affine& a);
 Expr to_expr(const Term& t);
 

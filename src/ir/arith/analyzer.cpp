@@ -17,13 +17,15 @@ struct Analyzer::State {
 
 namespace {
 
-void bind_range(arith::Knowledge* knowledge, arith::Rewriter* rewriter, const Expr& var, const Range& range, bool keep) {
+void bind_range(arith::Knowledge* knowledge, arith::Rewriter* rewriter, const Expr& var,
+                const Range& range, bool keep) {
   Binding b;
   b.var = var;
   b.keep = keep;
   b.lower = rewriter->simplify(range.min);
   b.upper = rewriter->simplify(range.min + range.extent - 1);
-  b.constants = {knowledge->bounds(arith::to_affine(b.lower)).lower, knowledge->bounds(arith::to_affine(b.upper)).upper};
+  b.constants = {knowledge->bounds(arith::to_affine(b.lower)).lower,
+                 knowledge->bounds(arith::to_affine(b.upper)).upper};
   if (const auto value = b.constants.single()) b.modular = {0, *value};
   b.is_data = knowledge->has_data(b.lower) || knowledge->has_data(b.upper);
   if (b.is_data) b.lower = b.upper = nullptr;
@@ -32,7 +34,8 @@ void bind_range(arith::Knowledge* knowledge, arith::Rewriter* rewriter, const Ex
 
 bool reads_memory(const Expr& e) {
   bool found = false;
-  post_order_visit(e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad || n.kind == NodeKind::kCall; });
+  post_order_visit(
+      e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad || n.kind == NodeKind::kCall; });
   return found;
 }
 
@@ -48,7 +51,9 @@ std::int64_t AffineForm::coefficient_of(const Expr& atom) const {
 Analyzer::Analyzer() : state_(std::make_unique<State>()) {}
 Analyzer::~Analyzer() = default;
 
-void Analyzer::bind(const Expr& var, const Range& range) { bind_range(&state_->knowledge, &state_->rewriter, var, range, false); }
+void Analyzer::bind(const Expr& var, const Range& range) {
+  bind_range(&state_->knowledge, &state_->rewriter, var, range, false);
+}
 
 void Analyzer::bind_kept(const Expr& var, const Range& range) {
   bind_range(&state_->knowledge, &state_->rewriter, var, range, true);
@@ -62,7 +67,8 @@ void Analyzer::bind_value(const Expr& var, const Expr& value) {
   b.constants = const_bounds(simple);
   b.modular = state_->knowledge.modular(simple);
   b.is_data = state_->knowledge.has_data(simple);
-  if (!b.is_data && !reads_memory(simple)) b.lower = b.upper = simple;  // memory may change after the binding
+  if (!b.is_data && !reads_memory(simple))
+    b.lower = b.upper = simple;  // memory may change after the binding
   state_->knowledge.bind(std::move(b));
 }
 
@@ -82,7 +88,8 @@ void Analyzer::bind_symbols(const Function& f) {
 
 void Analyzer::assume(const Expr& condition) { state_->knowledge.assume(simplify(condition)); }
 
-Analyzer::Scope::Scope(Analyzer* analyzer) : analyzer_(analyzer), mark_(analyzer->state_->knowledge.mark()) {}
+Analyzer::Scope::Scope(Analyzer* analyzer)
+    : analyzer_(analyzer), mark_(analyzer->state_->knowledge.mark()) {}
 Analyzer::Scope::~Scope() { analyzer_->state_->knowledge.rollback(mark_); }
 
 Expr Analyzer::simplify(const Expr& e) { return state_->rewriter.simplify(e); }
@@ -113,7 +120,8 @@ AffineForm Analyzer::affine(const Expr& e) {
   const Affine form = arith::to_affine(simplify(e));
   AffineForm out;
   out.constant = form.constant;
-  for (const arith::Term& t : form.terms) out.terms.push_back({arith::to_expr(arith::Term{t.factors, 1}), t.coefficient});
+  for (const arith::Term& t : form.terms)
+    out.terms.push_back({arith::to_expr(arith::Term{t.factors, 1}), t.coefficient});
   return out;
 }
 

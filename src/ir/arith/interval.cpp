@@ -30,7 +30,8 @@ Bound times(const Bound& a, std::int64_t b) { return a ? checked_mul(*a, b) : st
 
 ConstRange times(const ConstRange& r, std::int64_t c) {
   if (c == 0) return {0, 0};
-  return c > 0 ? ConstRange{times(r.lower, c), times(r.upper, c)} : ConstRange{times(r.upper, c), times(r.lower, c)};
+  return c > 0 ? ConstRange{times(r.lower, c), times(r.upper, c)}
+               : ConstRange{times(r.upper, c), times(r.lower, c)};
 }
 
 ConstRange product(const ConstRange& x, const ConstRange& y) {
@@ -48,7 +49,8 @@ ConstRange product(const ConstRange& x, const ConstRange& y) {
     }
     return {low, high};
   }
-  if (x.lower && y.lower && *x.lower >= 0 && *y.lower >= 0) return {checked_mul(*x.lower, *y.lower), std::nullopt};
+  if (x.lower && y.lower && *x.lower >= 0 && *y.lower >= 0)
+    return {checked_mul(*x.lower, *y.lower), std::nullopt};
   return {};
 }
 
@@ -56,12 +58,16 @@ ConstRange quotient(const ConstRange& x, const ConstRange& d) {
   if (!d.lower || *d.lower < 1) return {};
   ConstRange out;
   if (x.lower) {
-    if (*x.lower < 0) out.lower = div_floor(*x.lower, *d.lower);
-    else out.lower = d.upper ? *x.lower / *d.upper : 0;
+    if (*x.lower < 0)
+      out.lower = div_floor(*x.lower, *d.lower);
+    else
+      out.lower = d.upper ? *x.lower / *d.upper : 0;
   }
   if (x.upper) {
-    if (*x.upper >= 0) out.upper = *x.upper / *d.lower;
-    else out.upper = d.upper ? div_floor(*x.upper, *d.upper) : -1;
+    if (*x.upper >= 0)
+      out.upper = *x.upper / *d.lower;
+    else
+      out.upper = d.upper ? div_floor(*x.upper, *d.upper) : -1;
   }
   return out;
 }
@@ -72,21 +78,24 @@ ConstRange remainder(const ConstRange& x, const ConstRange& d) {
   if (untouched) return x;
   ConstRange out{0, std::nullopt};
   if (d.upper) out.upper = std::max<std::int64_t>(*d.upper - 1, 0);
-  if (x.lower && x.upper && *x.lower >= 0) out.upper = out.upper ? std::min(*out.upper, *x.upper) : *x.upper;
+  if (x.lower && x.upper && *x.lower >= 0)
+    out.upper = out.upper ? std::min(*out.upper, *x.upper) : *x.upper;
   return out;
 }
 
 ConstRange smaller(const ConstRange& x, const ConstRange& y) {
   ConstRange out;
   if (x.lower && y.lower) out.lower = std::min(*x.lower, *y.lower);
-  if (x.upper || y.upper) out.upper = std::min(x.upper.value_or(INT64_MAX), y.upper.value_or(INT64_MAX));
+  if (x.upper || y.upper)
+    out.upper = std::min(x.upper.value_or(INT64_MAX), y.upper.value_or(INT64_MAX));
   return out;
 }
 
 ConstRange larger(const ConstRange& x, const ConstRange& y) {
   ConstRange out;
   if (x.upper && y.upper) out.upper = std::max(*x.upper, *y.upper);
-  if (x.lower || y.lower) out.lower = std::max(x.lower.value_or(INT64_MIN), y.lower.value_or(INT64_MIN));
+  if (x.lower || y.lower)
+    out.lower = std::max(x.lower.value_or(INT64_MIN), y.lower.value_or(INT64_MIN));
   return out;
 }
 
@@ -108,10 +117,12 @@ ConstRange intersect(const ConstRange& x, const ConstRange& y) {
 
 ConstRange Knowledge::interval(const Expr& e) {
   if (const auto* i = e.as<IntImmNode>()) {
-    return i->dtype.bits == 64 && !i->dtype.is_signed_int() ? ConstRange{} : ConstRange{i->value, i->value};
+    return i->dtype.bits == 64 && !i->dtype.is_signed_int() ? ConstRange{}
+                                                            : ConstRange{i->value, i->value};
   }
   if (!e->dtype.is_scalar() || e->dtype.is_float() || e->dtype == DType::uint(64)) return {};
-  if (const auto found = intervals_.find(e.get()); found != intervals_.end()) return found->second.second;
+  if (const auto found = intervals_.find(e.get()); found != intervals_.end())
+    return found->second.second;
   const ConstRange out = intersect(compute_interval(e), range_of_type(e->dtype));
   intervals_.emplace(e.get(), std::pair{e, out});
   return out;
@@ -124,12 +135,15 @@ ConstRange Knowledge::compute_interval(const Expr& e) {
   }
   if (const auto* b = e.as<BinaryNode>()) return interval_of_binary(*b, e);
   if (const auto* c = e.as<CastNode>()) return within(interval(c->value), e->dtype);
-  if (const auto* s = e.as<SelectNode>()) return either(interval(s->true_value), interval(s->false_value));
+  if (const auto* s = e.as<SelectNode>())
+    return either(interval(s->true_value), interval(s->false_value));
   if (const auto* u = e.as<UnaryNode>()) {
-    if (u->op == UnaryOp::kNeg && !has_data(u->a)) return within(times(interval(u->a), -1), e->dtype);
+    if (u->op == UnaryOp::kNeg && !has_data(u->a))
+      return within(times(interval(u->a), -1), e->dtype);
     return {};
   }
-  if (const auto* c = e.as<CallNode>(); c != nullptr && c->name == "checked_index" && c->args.size() > 1) {
+  if (const auto* c = e.as<CallNode>();
+      c != nullptr && c->name == "checked_index" && c->args.size() > 1) {
     const ConstRange extent = interval(c->args[1]);
     ConstRange out{-1, std::nullopt};  // -1 where the index is out of range
     if (extent.upper) out.upper = std::max<std::int64_t>(*extent.upper - 1, -1);
@@ -147,22 +161,38 @@ ConstRange Knowledge::interval_of_binary(const BinaryNode& n, const Expr& e) {
     return within(r, e->dtype);
   };
   switch (n.op) {
-    case BinaryOp::kAdd: return sum_like({plus(x.lower, y.lower), plus(x.upper, y.upper)});
+    case BinaryOp::kAdd:
+      return sum_like({plus(x.lower, y.lower), plus(x.upper, y.upper)});
     case BinaryOp::kSub: {
       const ConstRange minus = times(y, -1);
       return sum_like({plus(x.lower, minus.lower), plus(x.upper, minus.upper)});
     }
-    case BinaryOp::kMul: return sum_like(product(x, y));
-    case BinaryOp::kFloorDiv: return quotient(x, y);
-    case BinaryOp::kFloorMod: return remainder(x, y);
-    case BinaryOp::kMin: return smaller(x, y);
-    case BinaryOp::kMax: return larger(x, y);
+    case BinaryOp::kMul:
+      return sum_like(product(x, y));
+    case BinaryOp::kFloorDiv:
+      return quotient(x, y);
+    case BinaryOp::kFloorMod:
+      return remainder(x, y);
+    case BinaryOp::kMin:
+      return smaller(x, y);
+    case BinaryOp::kMax:
+      return larger(x, y);
     case BinaryOp::kBitAnd:
       if (y.lower && *y.lower >= 0) return {0, y.upper};
       return {};
-    case BinaryOp::kDiv: case BinaryOp::kBitOr: case BinaryOp::kBitXor: case BinaryOp::kShl: case BinaryOp::kShr:
-    case BinaryOp::kEq: case BinaryOp::kNe: case BinaryOp::kLt: case BinaryOp::kLe: case BinaryOp::kGt:
-    case BinaryOp::kGe: case BinaryOp::kAnd: case BinaryOp::kOr:
+    case BinaryOp::kDiv:
+    case BinaryOp::kBitOr:
+    case BinaryOp::kBitXor:
+    case BinaryOp::kShl:
+    case BinaryOp::kShr:
+    case BinaryOp::kEq:
+    case BinaryOp::kNe:
+    case BinaryOp::kLt:
+    case BinaryOp::kLe:
+    case BinaryOp::kGt:
+    case BinaryOp::kGe:
+    case BinaryOp::kAnd:
+    case BinaryOp::kOr:
       return {};
   }
   return {};
@@ -209,7 +239,8 @@ Modular Knowledge::modular(const Expr& e) {
   if (e->dtype != kInt64 || has_data(e)) return {};
   if (const auto* v = e.as<VarNode>()) {
     if (const Binding* b = find(e)) return b->modular;
-    return v->symbol != nullptr && v->symbol->multiple_of > 0 ? Modular{v->symbol->multiple_of, 0} : Modular{};
+    return v->symbol != nullptr && v->symbol->multiple_of > 0 ? Modular{v->symbol->multiple_of, 0}
+                                                              : Modular{};
   }
   if (const auto* s = e.as<SelectNode>()) {
     const Modular x = modular(s->true_value), y = modular(s->false_value);

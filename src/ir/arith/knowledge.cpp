@@ -18,7 +18,8 @@ Expr negated(const Expr& c) {
   if (b == nullptr) return logical_not(c);
   if (b->op == BinaryOp::kAnd) return logical_or(negated(b->a), negated(b->b));
   if (b->op == BinaryOp::kOr) return logical_and(negated(b->a), negated(b->b));
-  if (!is_comparison(b->op) || b->a->dtype.is_float()) return logical_not(c);  // NaN: not (a < b) is not a >= b
+  if (!is_comparison(b->op) || b->a->dtype.is_float())
+    return logical_not(c);  // NaN: not (a < b) is not a >= b
   if (b->op == BinaryOp::kEq) return ne(b->a, b->b);
   if (b->op == BinaryOp::kNe) return eq(b->a, b->b);
   if (b->op == BinaryOp::kLt) return le(b->b, b->a);
@@ -37,7 +38,8 @@ void Knowledge::bind(Binding binding) {
   const ExprNode* var = binding.var.get();
   binding.order = ++order_;
   Undo undo{Undo::Sort::kBinding, std::nullopt, var};
-  if (const auto found = bindings_.find(var); found != bindings_.end()) undo.previous = std::move(found->second);
+  if (const auto found = bindings_.find(var); found != bindings_.end())
+    undo.previous = std::move(found->second);
   bindings_[var] = std::move(binding);
   log_.push_back(std::move(undo));
   changed();
@@ -101,10 +103,18 @@ void Knowledge::assume(const Expr& condition) {
   if (b->op == BinaryOp::kGe || b->op == BinaryOp::kEq) add_fact(x_minus_y);
 }
 
-// --- data ------------------------------------------------------------------------------------------------------------
+// --- data
+// ------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Index values lie far within 64 bits, so that sums and products of a few of them do not overflow.
+constexpr std::int64_t kSmall = std::int64_t{1} << 48;
+
+}  // namespace
 
 bool Knowledge::has_data(const Expr& e) {
-  if (e.as<IntImmNode>() != nullptr) return false;
+  if (const auto* i = e.as<IntImmNode>()) return i->value > kSmall || i->value < -kSmall;
   if (const auto* v = e.as<VarNode>()) {
     const Binding* b = find(Expr(v));
     return b != nullptr && b->is_data;
@@ -116,29 +126,36 @@ bool Knowledge::has_data(const Expr& e) {
 }
 
 bool Knowledge::compute_has_data(const Expr& e) {
-  constexpr std::int64_t kSmall = std::int64_t{1} << 48;
   if (e->dtype.is_float() || e->dtype.is_vector()) return true;
   const ConstRange r = interval(e);
-  if (r.lower && r.upper && *r.lower >= -kSmall && *r.upper <= kSmall) return false;  // bounded, whatever it is made of
+  if (r.lower && r.upper && *r.lower >= -kSmall && *r.upper <= kSmall)
+    return false;  // bounded, whatever it is made of
   if (const auto* b = e.as<BinaryNode>()) {
     const bool plain = b->op < BinaryOp::kBitAnd;
     return !plain || has_data(b->a) || has_data(b->b);
   }
   if (const auto* u = e.as<UnaryNode>()) return u->op != UnaryOp::kNeg || has_data(u->a);
-  if (const auto* s = e.as<SelectNode>()) return has_data(s->true_value) || has_data(s->false_value);
+  if (const auto* s = e.as<SelectNode>())
+    return has_data(s->true_value) || has_data(s->false_value);
   if (const auto* c = e.as<CallNode>()) return c->name != "checked_index";
   return true;
 }
 
 bool Knowledge::is_exact(const Affine& a) {
-  if (a.terms.size() == 1 && a.terms[0].coefficient == 1 && a.constant == 0 && a.terms[0].factors.size() == 1) return true;
+  if (a.terms.size() == 1 && a.terms[0].coefficient == 1 && a.constant == 0 &&
+      a.terms[0].factors.size() == 1)
+    return true;
+  if (a.constant > kSmall || a.constant < -kSmall) return a.is_constant();
   const auto index_like = [&](const Term& t) {
-    return std::none_of(t.factors.begin(), t.factors.end(), [&](const Expr& f) { return has_data(f); });
+    return t.coefficient <= kSmall && t.coefficient >= -kSmall &&
+           std::none_of(t.factors.begin(), t.factors.end(),
+                        [&](const Expr& f) { return has_data(f); });
   };
   return std::all_of(a.terms.begin(), a.terms.end(), index_like);
 }
 
-// --- conditions ------------------------------------------------------------------------------------------------------
+// --- conditions
+// ------------------------------------------------------------------------------------------------------
 
 bool Knowledge::prove(const Expr& c) {
   if (const auto* i = c.as<IntImmNode>()) return i->value != 0;
@@ -153,7 +170,8 @@ bool Knowledge::prove(const Expr& c) {
   if (b == nullptr) return false;
   if (b->op == BinaryOp::kAnd) return prove(b->a) && prove(b->b);
   if (b->op == BinaryOp::kOr) return prove(b->a) || prove(b->b);
-  return is_comparison(b->op) && b->a->dtype.is_scalar() && b->a->dtype.is_int() && prove_comparison(*b);
+  return is_comparison(b->op) && b->a->dtype.is_scalar() && b->a->dtype.is_int() &&
+         prove_comparison(*b);
 }
 
 namespace {

@@ -83,7 +83,8 @@ class Knowledge {
   std::unordered_map<const ExprNode*, std::pair<Expr, bool>> data_;
 };
 
-/// The condition that holds exactly when `condition` does not (comparisons of integers turned around, `and` and `or` swapped).
+/// The condition that holds exactly when `condition` does not (comparisons of integers turned
+/// around, `and` and `or` swapped).
 Expr negated(const Expr& condition);
 
 }  // namespace tenon::arith

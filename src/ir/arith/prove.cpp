@@ -1,8 +1,9 @@
 // The search for lower bounds: the part of Knowledge that proves inequalities.
 //
-// A lower bound of a form is found by interval arithmetic, or by replacing one part of the form by something provably not larger and
-// going on: a variable by its symbolic bound, a minimum or a select by its cases, `x // c` by the inequality that defines it, a
-// multiple of a known fact by zero. The search is bounded by depth and by fuel, so that it always ends soon.
+// A lower bound of a form is found by interval arithmetic, or by replacing one part of the form by
+// something provably not larger and going on: a variable by its symbolic bound, a minimum or a
+// select by its cases, `x // c` by the inequality that defines it, a multiple of a known fact by
+// zero. The search is bounded by depth and by fuel, so that it always ends soon.
 
 #include <algorithm>
 #include <numeric>
@@ -21,7 +22,8 @@ constexpr int kFuel = 600;
 Bound better(const Bound& a, const Bound& b) { return !a || (b && *b > *a) ? b : a; }
 Bound worse(const Bound& a, const Bound& b) { return !a || !b ? std::nullopt : std::min(a, b); }
 
-/// a with its term `i` replaced by coefficient * e (times the term's other factors is not supported: single factor only).
+/// a with its term `i` replaced by coefficient * e (times the term's other factors is not
+/// supported: single factor only).
 std::optional<Affine> replaced(const Affine& a, std::size_t i, const Expr& e) {
   Affine rest = a;
   const std::int64_t c = rest.terms[i].coefficient;
@@ -66,7 +68,8 @@ Bound Knowledge::by_cases(const Affine& a, std::int64_t target, int depth) {
       const auto form = is_exact(e) ? replaced(a, i, e) : std::nullopt;
       return form ? search_lower(*form, target, depth - 1) : std::nullopt;
     };
-    if (const auto* b = t.factors[0].as<BinaryNode>(); b != nullptr && (b->op == BinaryOp::kMin || b->op == BinaryOp::kMax)) {
+    if (const auto* b = t.factors[0].as<BinaryNode>();
+        b != nullptr && (b->op == BinaryOp::kMin || b->op == BinaryOp::kMax)) {
       const bool all_needed = (b->op == BinaryOp::kMin) == (t.coefficient > 0);
       const Bound x = lower_with(b->a);
       if (!all_needed && x && *x >= target) return x;
@@ -110,13 +113,18 @@ Bound Knowledge::by_variable(const Affine& a, std::int64_t target, int depth) {
     Term other{{}, t.coefficient};
     int uses = 0;
     for (const Expr& f : t.factors) {
-      if (f.same_as(binding.var)) ++uses;
-      else other.factors.push_back(f);
+      if (f.same_as(binding.var))
+        ++uses;
+      else
+        other.factors.push_back(f);
     }
     if (uses > 1) return std::nullopt;
-    if (uses == 0) rest.terms.push_back(t);
-    else if (other.factors.empty()) coefficient.constant += t.coefficient;
-    else coefficient.terms.push_back(other);
+    if (uses == 0)
+      rest.terms.push_back(t);
+    else if (other.factors.empty())
+      coefficient.constant += t.coefficient;
+    else
+      coefficient.terms.push_back(other);
   }
   const int s = coefficient.is_constant() ? (coefficient.constant > 0 ? 1 : -1) : sign(coefficient);
   const Expr& bound = s > 0 ? binding.lower : binding.upper;
@@ -141,7 +149,8 @@ Bound Knowledge::by_division(const Affine& a, std::int64_t target, int depth) {
     if (form && slack) form = add(*form, Affine{{}, *slack}, -1);
     if (!form || !slack) continue;
     const auto scaled_target = checked_mul(target, *c);
-    const Bound bound = search_lower(*form, scaled_target ? *scaled_target - (*c - 1) : INT64_MAX, depth - 1);
+    const Bound bound =
+        search_lower(*form, scaled_target ? *scaled_target - (*c - 1) : INT64_MAX, depth - 1);
     if (!bound) continue;
     return *bound <= INT64_MAX - *c ? div_floor(*bound + *c - 1, *c) : div_floor(*bound, *c);
   }
@@ -158,14 +167,18 @@ Bound Knowledge::by_fact(const Affine& a, std::int64_t target, int depth) {
       if (shared == fact.terms.end() || (shared->coefficient > 0) != (t.coefficient > 0)) continue;
       if (t.coefficient == INT64_MIN || shared->coefficient == INT64_MIN) continue;
       const std::int64_t g = std::gcd(t.coefficient, shared->coefficient);
-      const std::int64_t scale = std::abs(shared->coefficient) / g, times = std::abs(t.coefficient) / g;
+      const std::int64_t scale = std::abs(shared->coefficient) / g,
+                         times = std::abs(t.coefficient) / g;
       auto form = scaled(a, scale);
       if (form) form = add(*form, fact, -times);
       if (!form || form->terms.size() > a.terms.size() + 1) continue;
       const auto scaled_target = checked_mul(target, scale);
-      const Bound bound = search_lower(*form, scaled_target ? *scaled_target - (scale - 1) : INT64_MAX, depth - 1);
+      const Bound bound =
+          search_lower(*form, scaled_target ? *scaled_target - (scale - 1) : INT64_MAX, depth - 1);
       if (!bound) continue;
-      const Bound here = scale == 1 ? *bound : *bound <= INT64_MAX - scale ? div_floor(*bound + scale - 1, scale) : div_floor(*bound, scale);
+      const Bound here = scale == 1                    ? *bound
+                         : *bound <= INT64_MAX - scale ? div_floor(*bound + scale - 1, scale)
+                                                       : div_floor(*bound, scale);
       best = better(best, here);
       if (best && *best >= target) return best;
     }

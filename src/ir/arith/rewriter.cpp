@@ -8,7 +8,8 @@
 namespace tenon::arith {
 namespace {
 
-constexpr int kMaxNesting = 4;     // branches whose condition is used inside; deeper ones share one memo
+constexpr int kMaxNesting =
+    4;  // branches whose condition is used inside; deeper ones share one memo
 constexpr int kMaxRuleDepth = 24;  // rules within results of rules
 
 bool is_index(const Expr& e) { return e->dtype == kInt64; }
@@ -44,7 +45,9 @@ Expr Rewriter::simplify(const Expr& e) {
 
 /// Simplifies `e` where the condition holds.
 Expr Rewriter::under(const Expr& condition, const Expr& e) {
-  if (nesting_ >= kMaxNesting || e->depth <= 1 || e->dtype.is_vector() || condition->dtype.is_vector()) return (*this)(e);
+  if (nesting_ >= kMaxNesting || e->depth <= 1 || e->dtype.is_vector() ||
+      condition->dtype.is_vector())
+    return (*this)(e);
   const std::size_t mark = knowledge_.mark();
   knowledge_.assume(condition);
   Expr out = Rewriter(&knowledge_, nesting_ + 1)(e);
@@ -59,7 +62,9 @@ Expr Rewriter::by_rules(Expr e) {
   const int size = tree_size(e);
   Expr better;
   apply_rules(e, &knowledge_, [&](const Rewrite& r) {
-    if (std::any_of(pending_.begin(), pending_.end(), [&](const Expr& p) { return same_expr(p, r.result); })) return false;
+    if (std::any_of(pending_.begin(), pending_.end(),
+                    [&](const Expr& p) { return same_expr(p, r.result); }))
+      return false;
     Expr result = r.result;
     if (r.rule->if_shorter) {
       if (trial_) return false;
@@ -99,7 +104,8 @@ Expr Rewriter::rewrite(const UnaryNode& n) {
   Expr a = (*this)(n.a);
   if (is_index(a) && n.op == UnaryOp::kNeg) return finish(e, to_expr(to_affine(-a)));
   if (n.op == UnaryOp::kNot && a->dtype.is_scalar()) {
-    if (const Expr turned = negated(a); turned.as<UnaryNode>() == nullptr) return finish(e, (*this)(turned));
+    if (const Expr turned = negated(a); turned.as<UnaryNode>() == nullptr)
+      return finish(e, (*this)(turned));
   }
   return finish(e, unary(n.op, a));
 }
@@ -129,7 +135,8 @@ Expr Rewriter::rewrite(const BinaryNode& n) {
   return finish(e, binary(n.op, a, b));
 }
 
-/// min(a, b) with what both sides have in common taken out: i * 4 + min(4, n) for min(i * 4 + 4, i * 4 + n).
+/// min(a, b) with what both sides have in common taken out: i * 4 + min(4, n) for min(i * 4 + 4, i
+/// * 4 + n).
 Expr Rewriter::extremum(BinaryOp op, const Expr& a, const Expr& b) {
   const Affine x = to_affine(a), y = to_affine(b);
   Affine common;
@@ -183,8 +190,10 @@ Expr inequality(Affine form) {
   if (left.is_constant()) return k == INT64_MIN ? nullptr : le(imm(-k), to_expr(right));
   if (right.is_constant()) return k == INT64_MAX ? nullptr : lt(to_expr(left), imm(k + 1));
   if (k == 0) return le(to_expr(left), to_expr(right));
-  if (k < 0) left.constant = -(k + 1);
-  else right.constant = k == INT64_MAX ? k : k + 1;
+  if (k < 0)
+    left.constant = -(k + 1);
+  else
+    right.constant = k == INT64_MAX ? k : k + 1;
   return lt(to_expr(left), to_expr(right));
 }
 
@@ -199,13 +208,17 @@ Expr equation(BinaryOp op, Affine form) {
   } else {
     form.constant /= g;
   }
-  if (right.is_constant() || form.constant < 0) right.constant = -form.constant;
-  else left.constant = form.constant;
+  if (right.is_constant() || form.constant < 0)
+    right.constant = -form.constant;
+  else
+    left.constant = form.constant;
   return binary(op, to_expr(left), to_expr(right));
 }
 
 bool has_extreme(const Affine& a) {
-  return a.constant == INT64_MIN || std::any_of(a.terms.begin(), a.terms.end(), [](const Term& t) { return t.coefficient == INT64_MIN; });
+  return a.constant == INT64_MIN || std::any_of(a.terms.begin(), a.terms.end(), [](const Term& t) {
+           return t.coefficient == INT64_MIN;
+         });
 }
 
 }  // namespace
@@ -267,7 +280,8 @@ Expr Rewriter::rewrite(const LoadNode& n) {
 
 Expr Rewriter::rewrite(const LetNode& n) {
   Expr value = (*this)(n.value);
-  const bool trivial = value.as<IntImmNode>() != nullptr || value.as<VarNode>() != nullptr || value.as<FloatImmNode>() != nullptr;
+  const bool trivial = value.as<IntImmNode>() != nullptr || value.as<VarNode>() != nullptr ||
+                       value.as<FloatImmNode>() != nullptr;
   if (trivial) return (*this)(substitute(n.body, {{n.var.get(), value}}));
   Expr body = (*this)(n.body);
   return value.same_as(n.value) && body.same_as(n.body) ? Expr(&n) : let(n.var, value, body);

@@ -1,6 +1,7 @@
 #pragma once
 
-/// The expression simplifier: canonical forms bottom-up, then the rules of the table until none applies.
+/// The expression simplifier: canonical forms bottom-up, then the rules of the table until none
+/// applies.
 
 #include "ir/arith/knowledge.h"
 #include "ir/arith/rules.h"
@@ -10,7 +11,8 @@ namespace tenon::arith {
 
 class Rewriter : public Mutator {
  public:
-  explicit Rewriter(Knowledge* knowledge, int nesting = 0) : knowledge_(*knowledge), nesting_(nesting) {}
+  explicit Rewriter(Knowledge* knowledge, int nesting = 0)
+      : knowledge_(*knowledge), nesting_(nesting) {}
 
   /// The simplified expression; `e` itself when equal.
   Expr simplify(const Expr& e);

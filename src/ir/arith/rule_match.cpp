@@ -10,15 +10,19 @@
 namespace tenon::arith {
 namespace {
 
-constexpr std::int64_t kLargestConstant = std::int64_t{1} << 31;  // products of two of them fit in 64 bits
+constexpr std::int64_t kLargestConstant = std::int64_t{1}
+                                          << 31;  // products of two of them fit in 64 bits
 
 using Then = std::function<bool()>;
 
-bool is_sum_op(BinaryOp op) { return op == BinaryOp::kAdd || op == BinaryOp::kSub || op == BinaryOp::kMul; }
+bool is_sum_op(BinaryOp op) {
+  return op == BinaryOp::kAdd || op == BinaryOp::kSub || op == BinaryOp::kMul;
+}
 
 bool is_commutative(BinaryOp op) {
-  return op == BinaryOp::kMin || op == BinaryOp::kMax || op == BinaryOp::kEq || op == BinaryOp::kNe ||
-         op == BinaryOp::kAnd || op == BinaryOp::kOr || op == BinaryOp::kAdd || op == BinaryOp::kMul;
+  return op == BinaryOp::kMin || op == BinaryOp::kMax || op == BinaryOp::kEq ||
+         op == BinaryOp::kNe || op == BinaryOp::kAnd || op == BinaryOp::kOr ||
+         op == BinaryOp::kAdd || op == BinaryOp::kMul;
 }
 
 void add_addends(const Expr& p, std::vector<Expr>* out) {
@@ -70,11 +74,13 @@ class Match {
     const std::string& name = name_of(*p.as<VarNode>());
     if (is_constant_name(name)) {
       const auto* i = e.as<IntImmNode>();
-      const bool fits = i != nullptr && i->dtype == kInt64 && i->value < kLargestConstant && i->value > -kLargestConstant;
+      const bool fits = i != nullptr && i->dtype == kInt64 && i->value < kLargestConstant &&
+                        i->value > -kLargestConstant;
       return fits && bind(p, e, then);
     }
     if (is_bool_name(name) != e->dtype.is_bool()) return false;
-    if (!e->dtype.is_bool() && (rule_.rule->domain == Domain::kFloat) != e->dtype.is_float()) return false;
+    if (!e->dtype.is_bool() && (rule_.rule->domain == Domain::kFloat) != e->dtype.is_float())
+      return false;
     return bind(p, e, then);
   }
 
@@ -99,8 +105,9 @@ class Match {
     const auto* s = p.as<SelectNode>();
     const auto* n = e.as<SelectNode>();
     return s != nullptr && n != nullptr && match(s->condition, n->condition, [&] {
-      return match(s->true_value, n->true_value, [&] { return match(s->false_value, n->false_value, then); });
-    });
+             return match(s->true_value, n->true_value,
+                          [&] { return match(s->false_value, n->false_value, then); });
+           });
   }
 
   bool match_operands(const BinaryNode& p, const BinaryNode& n, const Then& then) {
@@ -109,7 +116,8 @@ class Match {
     return is_commutative(p.op) && match(p.b, n.a, [&] { return match(p.a, n.b, then); });
   }
 
-  bool match_sum(const std::vector<Expr>& addends, std::size_t i, const Affine& rest, const Then& then) {
+  bool match_sum(const std::vector<Expr>& addends, std::size_t i, const Affine& rest,
+                 const Then& then) {
     if (i == addends.size()) return rest.is_constant() && rest.constant == 0 && then();
     const Expr& p = addends[i];
     const bool last = i + 1 == addends.size();
@@ -118,7 +126,8 @@ class Match {
     if (product != nullptr && product->op != BinaryOp::kMul) product = nullptr;
     if (product != nullptr && product->a.as<VarNode>() != nullptr && !bound(product->a)) {
       const auto* right = product->b.as<VarNode>();
-      if (right != nullptr && is_constant_name(right->name)) return match_group(addends, i, rest, then);
+      if (right != nullptr && is_constant_name(right->name))
+        return match_group(addends, i, rest, then);
       return match_factor(addends, i, rest, then);
     }
     const Expr& atom = product != nullptr ? product->a : p;
@@ -129,19 +138,25 @@ class Match {
       Affine others = rest;
       others.terms.erase(others.terms.begin() + static_cast<std::ptrdiff_t>(t));
       const Then go_on = [&] { return match_sum(addends, i + 1, others, then); };
-      const Then with_coefficient = [&] { return product == nullptr ? go_on() : match(product->b, imm(term.coefficient), go_on); };
+      const Then with_coefficient = [&] {
+        return product == nullptr ? go_on() : match(product->b, imm(term.coefficient), go_on);
+      };
       if (match(atom, term.factors[0], with_coefficient)) return true;
     }
     return false;
   }
 
   /// `x * c`, x unbound: all terms whose coefficient c divides.
-  bool match_group(const std::vector<Expr>& addends, std::size_t i, const Affine& rest, const Then& then) {
+  bool match_group(const std::vector<Expr>& addends, std::size_t i, const Affine& rest,
+                   const Then& then) {
     const auto* product = addends[i].as<BinaryNode>();
-    if (const Expr known = bound(product->b)) return split(addends, i, rest, *as_int(known), false, then);
+    if (const Expr known = bound(product->b))
+      return split(addends, i, rest, *as_int(known), false, then);
     std::vector<std::int64_t> candidates;
     const auto propose = [&](std::int64_t c) {
-      if (c > 1 && c < kLargestConstant && std::find(candidates.begin(), candidates.end(), c) == candidates.end()) candidates.push_back(c);
+      if (c > 1 && c < kLargestConstant &&
+          std::find(candidates.begin(), candidates.end(), c) == candidates.end())
+        candidates.push_back(c);
     };
     propose(coefficient_gcd(rest));
     for (const Term& t : rest.terms) {
@@ -152,17 +167,21 @@ class Match {
       }
     }
     for (const std::int64_t c : candidates) {
-      if (bind(product->b, imm(c), [&] { return split(addends, i, rest, c, true, then); })) return true;
+      if (bind(product->b, imm(c), [&] { return split(addends, i, rest, c, true, then); }))
+        return true;
     }
     return false;
   }
 
-  bool split(const std::vector<Expr>& addends, std::size_t i, const Affine& all, std::int64_t c, bool needs_terms, const Then& then) {
+  bool split(const std::vector<Expr>& addends, std::size_t i, const Affine& all, std::int64_t c,
+             bool needs_terms, const Then& then) {
     if (c <= 0) return false;
     Affine multiple, rest;
     for (const Term& t : all.terms) {
-      if (t.coefficient % c == 0) multiple.terms.push_back({t.factors, t.coefficient / c});
-      else rest.terms.push_back(t);
+      if (t.coefficient % c == 0)
+        multiple.terms.push_back({t.factors, t.coefficient / c});
+      else
+        rest.terms.push_back(t);
     }
     // The constant goes where the rest then lies in [0, c), if it can.
     const ConstRange range = knowledge_.interval(rest);
@@ -174,11 +193,13 @@ class Match {
     rest.constant = *left;
     if (multiple.terms.empty() && (needs_terms || multiple.constant == 0)) return false;
     const auto* product = addends[i].as<BinaryNode>();
-    return bind(product->a, to_expr(multiple), [&] { return match_sum(addends, i + 1, rest, then); });
+    return bind(product->a, to_expr(multiple),
+                [&] { return match_sum(addends, i + 1, rest, then); });
   }
 
   /// `x * y`, x unbound, y bound to an atom: all terms that have y as a factor.
-  bool match_factor(const std::vector<Expr>& addends, std::size_t i, const Affine& rest, const Then& then) {
+  bool match_factor(const std::vector<Expr>& addends, std::size_t i, const Affine& rest,
+                    const Then& then) {
     const auto* product = addends[i].as<BinaryNode>();
     const Expr factor = bound(product->b);
     if (!factor || as_int(factor)) return false;
@@ -186,17 +207,21 @@ class Match {
     others.constant = rest.constant;
     for (const Term& t : rest.terms) {
       Term left = t;
-      const auto found = std::find_if(left.factors.begin(), left.factors.end(), [&](const Expr& f) { return same_expr(f, factor); });
+      const auto found = std::find_if(left.factors.begin(), left.factors.end(),
+                                      [&](const Expr& f) { return same_expr(f, factor); });
       if (found == left.factors.end()) {
         others.terms.push_back(t);
         continue;
       }
       left.factors.erase(found);
-      if (left.factors.empty()) quotient.constant += left.coefficient;
-      else quotient.terms.push_back(left);
+      if (left.factors.empty())
+        quotient.constant += left.coefficient;
+      else
+        quotient.terms.push_back(left);
     }
     if (quotient.is_constant() && quotient.constant == 0) return false;
-    return bind(product->a, to_expr(quotient), [&] { return match_sum(addends, i + 1, others, then); });
+    return bind(product->a, to_expr(quotient),
+                [&] { return match_sum(addends, i + 1, others, then); });
   }
 
   Expr instantiate(const Expr& p) const {
@@ -205,10 +230,12 @@ class Match {
       TENON_CHECK(value, "rule ", rule_.rule->name, " does not bind ", p.as<VarNode>()->name);
       return value;
     }
-    if (const auto* b = p.as<BinaryNode>()) return binary(b->op, instantiate(b->a), instantiate(b->b));
+    if (const auto* b = p.as<BinaryNode>())
+      return binary(b->op, instantiate(b->a), instantiate(b->b));
     if (const auto* u = p.as<UnaryNode>()) return unary(u->op, instantiate(u->a));
     if (const auto* s = p.as<SelectNode>()) {
-      return select(instantiate(s->condition), instantiate(s->true_value), instantiate(s->false_value));
+      return select(instantiate(s->condition), instantiate(s->true_value),
+                    instantiate(s->false_value));
     }
     return p;
   }
@@ -220,7 +247,8 @@ class Match {
 
 /// What kind of node a rule can start at: sums are one kind.
 int head(const Expr& e) {
-  if (const auto* b = e.as<BinaryNode>()) return is_sum_op(b->op) ? 1 : 10 + static_cast<int>(b->op);
+  if (const auto* b = e.as<BinaryNode>())
+    return is_sum_op(b->op) ? 1 : 10 + static_cast<int>(b->op);
   if (const auto* u = e.as<UnaryNode>()) return 50 + static_cast<int>(u->op);
   return e.as<SelectNode>() != nullptr ? 2 : 0;
 }
@@ -251,21 +279,27 @@ bool domain_fits(Domain domain, const Expr& e, Knowledge* knowledge) {
   const auto* s = e.as<SelectNode>();
   const DType operand = b != nullptr ? b->a->dtype : s != nullptr ? s->true_value->dtype : e->dtype;
   switch (domain) {
-    case Domain::kIndex: return is_index_arithmetic(e, knowledge);
-    case Domain::kWrap: return operand.is_int() || operand.is_bool();
-    case Domain::kBool: return operand.is_bool();
-    case Domain::kFloat: return operand.is_float() || operand.is_bool();
+    case Domain::kIndex:
+      return is_index_arithmetic(e, knowledge);
+    case Domain::kWrap:
+      return operand.is_int() || operand.is_bool();
+    case Domain::kBool:
+      return operand.is_bool();
+    case Domain::kFloat:
+      return operand.is_float() || operand.is_bool();
   }
   return false;
 }
 
 }  // namespace
 
-bool apply_rules(const Expr& e, Knowledge* knowledge, const std::function<bool(const Rewrite&)>& accept) {
+bool apply_rules(const Expr& e, Knowledge* knowledge,
+                 const std::function<bool(const Rewrite&)>& accept) {
   const auto found = compiled_rules().find(head(e));
   if (found == compiled_rules().end()) return false;
   for (const CompiledRule& rule : found->second) {
-    if (domain_fits(rule.rule->domain, e, knowledge) && Match(rule, knowledge).run(e, accept)) return true;
+    if (domain_fits(rule.rule->domain, e, knowledge) && Match(rule, knowledge).run(e, accept))
+      return true;
   }
   return false;
 }

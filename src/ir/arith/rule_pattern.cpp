@@ -8,10 +8,12 @@
 namespace tenon::arith {
 namespace {
 
-/// Recursive descent with Python's precedences. The table is ours, so an error is an internal one. Nodes are made without folding.
+/// Recursive descent with Python's precedences. The table is ours, so an error is an internal one.
+/// Nodes are made without folding.
 class Parser {
  public:
-  Parser(const Rule& rule, std::unordered_map<std::string, Expr>* names) : rule_(rule), names_(*names) {}
+  Parser(const Rule& rule, std::unordered_map<std::string, Expr>* names)
+      : rule_(rule), names_(*names) {}
 
   Expr parse(const char* text) {
     text_ = text;
@@ -31,11 +33,14 @@ class Parser {
     if (text_.substr(at_, token.size()) != token) return false;
     const std::size_t end = at_ + token.size();
     const bool word = std::isalpha(static_cast<unsigned char>(token[0])) != 0;
-    if (word && end < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[end])) != 0)) return false;
+    if (word && end < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[end])) != 0))
+      return false;
     at_ = end;
     return true;
   }
-  void expect(std::string_view token) { TENON_CHECK(accept(token), "rule ", rule_.name, ": expected ", token, " at ", at_); }
+  void expect(std::string_view token) {
+    TENON_CHECK(accept(token), "rule ", rule_.name, ": expected ", token, " at ", at_);
+  }
 
   static Expr node(BinaryOp op, const Expr& x, const Expr& y) { return make<BinaryNode>(op, x, y); }
 
@@ -55,8 +60,9 @@ class Parser {
   }
   Expr comparison() {
     Expr e = sum();
-    constexpr std::pair<const char*, BinaryOp> kOps[] = {{"==", BinaryOp::kEq}, {"!=", BinaryOp::kNe}, {"<=", BinaryOp::kLe},
-                                                         {">=", BinaryOp::kGe}, {"<", BinaryOp::kLt},  {">", BinaryOp::kGt}};
+    constexpr std::pair<const char*, BinaryOp> kOps[] = {
+        {"==", BinaryOp::kEq}, {"!=", BinaryOp::kNe}, {"<=", BinaryOp::kLe},
+        {">=", BinaryOp::kGe}, {"<", BinaryOp::kLt},  {">", BinaryOp::kGt}};
     for (const auto& [text, op] : kOps) {
       if (accept(text)) return node(op, e, sum());
     }
@@ -65,18 +71,25 @@ class Parser {
   Expr sum() {
     Expr e = product();
     for (;;) {
-      if (accept("+")) e = node(BinaryOp::kAdd, e, product());
-      else if (accept("-")) e = node(BinaryOp::kSub, e, product());
-      else return e;
+      if (accept("+"))
+        e = node(BinaryOp::kAdd, e, product());
+      else if (accept("-"))
+        e = node(BinaryOp::kSub, e, product());
+      else
+        return e;
     }
   }
   Expr product() {
     Expr e = atom();
     for (;;) {
-      if (accept("*")) e = node(BinaryOp::kMul, e, atom());
-      else if (accept("//")) e = node(BinaryOp::kFloorDiv, e, atom());
-      else if (accept("%")) e = node(BinaryOp::kFloorMod, e, atom());
-      else return e;
+      if (accept("*"))
+        e = node(BinaryOp::kMul, e, atom());
+      else if (accept("//"))
+        e = node(BinaryOp::kFloorDiv, e, atom());
+      else if (accept("%"))
+        e = node(BinaryOp::kFloorMod, e, atom());
+      else
+        return e;
     }
   }
   Expr call_of_two(BinaryOp op) {
@@ -106,7 +119,8 @@ class Parser {
     if (accept("False")) return bool_imm(false);
     if (std::isdigit(static_cast<unsigned char>(text_[at_])) != 0) {
       std::int64_t v = 0;
-      while (at_ < text_.size() && std::isdigit(static_cast<unsigned char>(text_[at_])) != 0) v = v * 10 + (text_[at_++] - '0');
+      while (at_ < text_.size() && std::isdigit(static_cast<unsigned char>(text_[at_])) != 0)
+        v = v * 10 + (text_[at_++] - '0');
       return imm(v);
     }
     return name();
@@ -123,7 +137,8 @@ class Parser {
   }
   Expr name() {
     std::string text;
-    while (at_ < text_.size() && std::isalnum(static_cast<unsigned char>(text_[at_])) != 0) text += text_[at_++];
+    while (at_ < text_.size() && std::isalnum(static_cast<unsigned char>(text_[at_])) != 0)
+      text += text_[at_++];
     TENON_CHECK(!text.empty(), "rule ", rule_.name, ": a name is missing at ", at_);
     Expr& known = names_[text];
     if (!known) {

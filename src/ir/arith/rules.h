@@ -2,10 +2,12 @@
 
 /// The table of rewrite rules, and the matcher that applies them.
 ///
-/// **The language.** Patterns, results and conditions are text in Python's syntax (the z3 test reads the same text): `+ - * // %`,
-/// comparisons, `and or not`, `min(x, y)`, `max(x, y)`, `select(p, x, y)`, `abs(x)`. Names: `a b c d` match integer constants,
-/// `p q r` bools, all others any expression of the rule's domain. A sum in a pattern matches a canonical form: `x * c`, `x` unbound,
-/// takes all terms whose coefficients c divides; another product takes one term; a last plain name takes what is left (perhaps 0).
+/// **The language.** Patterns, results and conditions are text in Python's syntax (the z3 test
+/// reads the same text): `+ - * // %`, comparisons, `and or not`, `min(x, y)`, `max(x, y)`,
+/// `select(p, x, y)`, `abs(x)`. Names: `a b c d` match integer constants, `p q r` bools, all others
+/// any expression of the rule's domain. A sum in a pattern matches a canonical form: `x * c`, `x`
+/// unbound, takes all terms whose coefficients c divides; another product takes one term; a last
+/// plain name takes what is left (perhaps 0).
 
 #include <functional>
 #include <string>
@@ -42,6 +44,7 @@ struct Rewrite {
 };
 
 /// The first applicable rule that `accept` accepts; false when none. Operands of `e` are canonical.
-bool apply_rules(const Expr& e, Knowledge* knowledge, const std::function<bool(const Rewrite&)>& accept);
+bool apply_rules(const Expr& e, Knowledge* knowledge,
+                 const std::function<bool(const Rewrite&)>& accept);
 
 }  // namespace tenon::arith

@@ -5,7 +5,8 @@
 
 namespace tenon::arith {
 
-SymbolicBounds::SymbolicBounds(Knowledge* knowledge, const std::vector<Expr>& vars) : knowledge_(*knowledge) {
+SymbolicBounds::SymbolicBounds(Knowledge* knowledge, const std::vector<Expr>& vars)
+    : knowledge_(*knowledge) {
   for (const Expr& v : vars) vars_.insert(v.get());
 }
 
@@ -24,7 +25,8 @@ Expr SymbolicBounds::bound(const Expr& e, bool upper) {
   return side && e->dtype == kInt64 ? imm(*side) : nullptr;
 }
 
-/// First every atom that hides a variable, then the variables, innermost first: their bounds may use the outer ones.
+/// First every atom that hides a variable, then the variables, innermost first: their bounds may
+/// use the outer ones.
 std::optional<Affine> SymbolicBounds::bound(Affine a, bool upper, int depth) {
   constexpr int kMaxDepth = 64;
   if (depth > kMaxDepth) return std::nullopt;
@@ -57,22 +59,29 @@ std::optional<Affine> SymbolicBounds::bound(Affine a, bool upper, int depth) {
   return next ? bound(*next, upper, depth + 1) : std::nullopt;
 }
 
-std::optional<Affine> SymbolicBounds::without_variable(const Affine& a, const Binding& b, bool upper) {
+std::optional<Affine> SymbolicBounds::without_variable(const Affine& a, const Binding& b,
+                                                       bool upper) {
   Affine coefficient, rest;
   rest.constant = a.constant;
   for (const Term& t : a.terms) {
     Term other{{}, t.coefficient};
     std::size_t uses_here = 0;
     for (const Expr& f : t.factors) {
-      if (f.same_as(b.var)) ++uses_here;
-      else other.factors.push_back(f);
+      if (f.same_as(b.var))
+        ++uses_here;
+      else
+        other.factors.push_back(f);
     }
     if (uses_here > 1) return std::nullopt;
-    if (uses_here == 0) rest.terms.push_back(t);
-    else if (other.factors.empty()) coefficient.constant += t.coefficient;
-    else coefficient.terms.push_back(other);
+    if (uses_here == 0)
+      rest.terms.push_back(t);
+    else if (other.factors.empty())
+      coefficient.constant += t.coefficient;
+    else
+      coefficient.terms.push_back(other);
   }
-  const int sign = coefficient.is_constant() ? (coefficient.constant > 0 ? 1 : -1) : knowledge_.sign(coefficient);
+  const int sign = coefficient.is_constant() ? (coefficient.constant > 0 ? 1 : -1)
+                                             : knowledge_.sign(coefficient);
   if (sign == 0) return std::nullopt;
   const bool at_upper = upper == (sign > 0);
   Expr end = at_upper ? b.upper : b.lower;
@@ -85,7 +94,8 @@ std::optional<Affine> SymbolicBounds::without_variable(const Affine& a, const Bi
 Expr SymbolicBounds::remainder_bound(const BinaryNode& n, bool upper) {
   if (uses(n.b) || !knowledge_.prove(lt(imm(0), n.b))) return nullptr;
   const Expr low = bound(n.a, false), high = bound(n.a, true);
-  if (low && high && knowledge_.prove(ge(low, imm(0))) && knowledge_.prove(lt(high, n.b))) return upper ? high : low;
+  if (low && high && knowledge_.prove(ge(low, imm(0))) && knowledge_.prove(lt(high, n.b)))
+    return upper ? high : low;
   if (const auto c = as_int(n.b); c && low && high) {
     const Affine first = to_affine(low), last = to_affine(high);
     const ConstRange span = knowledge_.bounds(add(last, first, -1).value_or(Affine{{}, *c}));

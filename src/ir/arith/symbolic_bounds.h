@@ -13,7 +13,8 @@ class SymbolicBounds {
   /// Eliminates `vars`, which have ranges in `knowledge`.
   SymbolicBounds(Knowledge* knowledge, const std::vector<Expr>& vars);
 
-  /// An expression without the variables that `e` is never below (above); null when unknown. Not simplified.
+  /// An expression without the variables that `e` is never below (above); null when unknown. Not
+  /// simplified.
   Expr minimum(const Expr& e) { return bound(e, false); }
   Expr maximum(const Expr& e) { return bound(e, true); }
 

@@ -28,7 +28,8 @@ void ExprCompiler::survey(const Expr& e) {
       for_each_field(n, [&](const auto& field, const auto& value) {
         using T = std::decay_t<decltype(value)>;
         if (field.role == FieldRole::kDef) return;
-        if constexpr (std::is_same_v<T, Expr>) survey(value);
+        if constexpr (std::is_same_v<T, Expr>)
+          survey(value);
         else if constexpr (std::is_same_v<T, std::vector<Expr>>) {
           for (const Expr& child : value) survey(child);
         }
@@ -40,7 +41,8 @@ void ExprCompiler::survey(const Expr& e) {
 namespace {
 
 bool is_leaf(const Expr& e) {
-  return e->kind == NodeKind::kVar || e->kind == NodeKind::kIntImm || e->kind == NodeKind::kFloatImm;
+  return e->kind == NodeKind::kVar || e->kind == NodeKind::kIntImm ||
+         e->kind == NodeKind::kFloatImm;
 }
 
 constexpr int kLevelsPerStackCheck = 256;
@@ -74,7 +76,8 @@ AnyValue ExprCompiler::build(const Expr& e) {
           [&](const FloatImmNode& n) { return constant(n); },
           [&](const VarNode& n) {
             const int slot = scope_.slot(&n);
-            if (n.dtype.is_float()) return any(static_cast<Real*>(add<Variable<double>>(lanes, slot)));
+            if (n.dtype.is_float())
+              return any(static_cast<Real*>(add<Variable<double>>(lanes, slot)));
             return any(static_cast<Integer*>(add<Variable<std::int64_t>>(lanes, slot)));
           },
           [&](const CastNode& n) { return cast(n); },
@@ -86,25 +89,32 @@ AnyValue ExprCompiler::build(const Expr& e) {
           [&](const LetNode& n) { return let(n); },
           [&](const LoadNode& n) { return load(n); },
           [&](const RampNode& n) {
-            return any(static_cast<Integer*>(add<Steps>(lanes, integer(n.base), integer(n.stride))));
+            return any(
+                static_cast<Integer*>(add<Steps>(lanes, integer(n.base), integer(n.stride))));
           },
           [&](const BroadcastNode& n) {
             const AnyValue v = compile(n.value);
-            if (v.real != nullptr) return any(static_cast<Real*>(add<Repeated<double>>(lanes, v.real)));
+            if (v.real != nullptr)
+              return any(static_cast<Real*>(add<Repeated<double>>(lanes, v.real)));
             return any(static_cast<Integer*>(add<Repeated<std::int64_t>>(lanes, v.integer)));
           },
           [&](const ShuffleNode& n) { return shuffle(n); },
           [&](const VectorReduceNode& n) { return reduce(n); },
-          [&](const ReduceNode&) -> AnyValue { TENON_CHECK(false, "a reduce inside a function"); return {}; },
+          [&](const ReduceNode&) -> AnyValue {
+            TENON_CHECK(false, "a reduce inside a function");
+            return {};
+          },
           [&](const CallNode& n) { return call(n); },
       });
 }
 
 AnyValue ExprCompiler::constant(const ExprNode& e) {
   if (e.kind == NodeKind::kFloatImm) {
-    return any(static_cast<Real*>(add<Constant<double>>(1, static_cast<const FloatImmNode&>(e).value)));
+    return any(
+        static_cast<Real*>(add<Constant<double>>(1, static_cast<const FloatImmNode&>(e).value)));
   }
-  return any(static_cast<Integer*>(add<Constant<std::int64_t>>(1, static_cast<const IntImmNode&>(e).value)));
+  return any(static_cast<Integer*>(
+      add<Constant<std::int64_t>>(1, static_cast<const IntImmNode&>(e).value)));
 }
 
 AnyValue ExprCompiler::unary(const UnaryNode& n) {
@@ -127,10 +137,12 @@ AnyValue ExprCompiler::unary(const UnaryNode& n) {
 AnyValue ExprCompiler::binary(const BinaryNode& n) {
   const AnyValue a = compile(n.a), b = compile(n.b);
   if (n.op == BinaryOp::kAnd || n.op == BinaryOp::kOr) {
-    return any(static_cast<Integer*>(add<Lazy>(n.dtype.lanes, a.integer, b.integer, n.op == BinaryOp::kAnd)));
+    return any(static_cast<Integer*>(
+        add<Lazy>(n.dtype.lanes, a.integer, b.integer, n.op == BinaryOp::kAnd)));
   }
   if (is_comparison(n.op)) return comparison(n, a, b);
-  return a.real != nullptr ? real_binary(n, a.real, b.real) : integer_binary(n, a.integer, b.integer);
+  return a.real != nullptr ? real_binary(n, a.real, b.real)
+                           : integer_binary(n, a.integer, b.integer);
 }
 
 AnyValue ExprCompiler::comparison(const BinaryNode& n, const AnyValue& a, const AnyValue& b) {
@@ -139,9 +151,11 @@ AnyValue ExprCompiler::comparison(const BinaryNode& n, const AnyValue& a, const 
   const BinaryOp op = n.op;
   const DType t = n.a->dtype.element();
   if (a.real != nullptr) {
-    return map<I>(lanes, a.real, b.real, [op](double x, double y) { return static_cast<I>(eval_compare(op, x, y)); });
+    return map<I>(lanes, a.real, b.real,
+                  [op](double x, double y) { return static_cast<I>(eval_compare(op, x, y)); });
   }
-  if (t == kInt64 && op == BinaryOp::kLt) return map<I>(lanes, a.integer, b.integer, [](I x, I y) { return static_cast<I>(x < y); });
+  if (t == kInt64 && op == BinaryOp::kLt)
+    return map<I>(lanes, a.integer, b.integer, [](I x, I y) { return static_cast<I>(x < y); });
   return map<I>(lanes, a.integer, b.integer, [op, t](I x, I y) { return eval_int(op, t, x, y); });
 }
 
@@ -152,9 +166,15 @@ AnyValue ExprCompiler::integer_binary(const BinaryNode& n, Integer* a, Integer* 
   const BinaryOp op = n.op;
   const DType t = n.dtype.element();
   if (t == kInt64) {  // indices: the common case
-    if (op == BinaryOp::kAdd) return map<I>(lanes, a, b, [](I x, I y) { return static_cast<I>(static_cast<U>(x) + static_cast<U>(y)); });
-    if (op == BinaryOp::kSub) return map<I>(lanes, a, b, [](I x, I y) { return static_cast<I>(static_cast<U>(x) - static_cast<U>(y)); });
-    if (op == BinaryOp::kMul) return map<I>(lanes, a, b, [](I x, I y) { return static_cast<I>(static_cast<U>(x) * static_cast<U>(y)); });
+    if (op == BinaryOp::kAdd)
+      return map<I>(lanes, a, b,
+                    [](I x, I y) { return static_cast<I>(static_cast<U>(x) + static_cast<U>(y)); });
+    if (op == BinaryOp::kSub)
+      return map<I>(lanes, a, b,
+                    [](I x, I y) { return static_cast<I>(static_cast<U>(x) - static_cast<U>(y)); });
+    if (op == BinaryOp::kMul)
+      return map<I>(lanes, a, b,
+                    [](I x, I y) { return static_cast<I>(static_cast<U>(x) * static_cast<U>(y)); });
   }
   return map<I>(lanes, a, b, [op, t](I x, I y) { return eval_int(op, t, x, y); });
 }
@@ -165,9 +185,15 @@ AnyValue ExprCompiler::real_binary(const BinaryNode& n, Real* a, Real* b) {
   const DType t = n.dtype.element();
   if (t == kFloat32) {
     const auto f32 = [](double x) { return static_cast<float>(x); };
-    if (op == BinaryOp::kAdd) return map<double>(lanes, a, b, [f32](double x, double y) { return static_cast<double>(f32(x) + f32(y)); });
-    if (op == BinaryOp::kSub) return map<double>(lanes, a, b, [f32](double x, double y) { return static_cast<double>(f32(x) - f32(y)); });
-    if (op == BinaryOp::kMul) return map<double>(lanes, a, b, [f32](double x, double y) { return static_cast<double>(f32(x) * f32(y)); });
+    if (op == BinaryOp::kAdd)
+      return map<double>(
+          lanes, a, b, [f32](double x, double y) { return static_cast<double>(f32(x) + f32(y)); });
+    if (op == BinaryOp::kSub)
+      return map<double>(
+          lanes, a, b, [f32](double x, double y) { return static_cast<double>(f32(x) - f32(y)); });
+    if (op == BinaryOp::kMul)
+      return map<double>(
+          lanes, a, b, [f32](double x, double y) { return static_cast<double>(f32(x) * f32(y)); });
   }
   return map<double>(lanes, a, b, [op, t](double x, double y) { return eval_float(op, t, x, y); });
 }
@@ -178,10 +204,12 @@ AnyValue ExprCompiler::fma(const FmaNode& n) {
   const auto make_node = [&](auto f) {
     return any(static_cast<Real*>(add<MapThree<decltype(f)>>(lanes, a.real, b.real, c.real, f)));
   };
-  if (n.dtype.bits == 64) return make_node([](double x, double y, double z) { return std::fma(x, y, z); });
+  if (n.dtype.bits == 64)
+    return make_node([](double x, double y, double z) { return std::fma(x, y, z); });
   const DType t = n.dtype.element();
   return make_node([t](double x, double y, double z) {
-    const float out = std::fmaf(static_cast<float>(x), static_cast<float>(y), static_cast<float>(z));
+    const float out =
+        std::fmaf(static_cast<float>(x), static_cast<float>(y), static_cast<float>(z));
     return t == kFloat32 ? static_cast<double>(out) : round_to(t, static_cast<double>(out));
   });
 }
@@ -192,10 +220,12 @@ AnyValue ExprCompiler::cast(const CastNode& n) {
   const DType to = n.dtype.element(), from = n.value->dtype.element();
   using I = std::int64_t;
   if (a.real != nullptr) {
-    if (to.is_float()) return map<double>(lanes, a.real, [to](double x) { return round_to(to, x); });
+    if (to.is_float())
+      return map<double>(lanes, a.real, [to](double x) { return round_to(to, x); });
     return map<I>(lanes, a.real, [to](double x) { return float_to_int(to, x); });
   }
-  if (to.is_float()) return map<double>(lanes, a.integer, [from, to](I x) { return int_to_float(from, x, to); });
+  if (to.is_float())
+    return map<double>(lanes, a.integer, [from, to](I x) { return int_to_float(from, x, to); });
   if (to.is_bool()) return map<I>(lanes, a.integer, [](I x) { return static_cast<I>(x != 0); });
   return map<I>(lanes, a.integer, [to](I x) { return wrap_int(to, x); });
 }
@@ -211,9 +241,11 @@ std::int64_t bits_of(DType t, double v) {
 
 double of_bits(DType t, std::int64_t bits) {
   if (t.bits == 64) return std::bit_cast<double>(bits);
-  if (t.bits == 32) return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  if (t.bits == 32)
+    return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
   const auto half = static_cast<std::uint16_t>(bits);
-  return static_cast<double>(t.code == DTypeCode::kBFloat ? bfloat16_to_float(half) : float16_to_float(half));
+  return static_cast<double>(t.code == DTypeCode::kBFloat ? bfloat16_to_float(half)
+                                                          : float16_to_float(half));
 }
 
 }  // namespace
@@ -223,8 +255,11 @@ AnyValue ExprCompiler::reinterpret(const ReinterpretNode& n) {
   const int lanes = n.dtype.lanes;
   const DType to = n.dtype.element(), from = n.value->dtype.element();
   using I = std::int64_t;
-  if (a.real != nullptr && to.is_float()) return map<double>(lanes, a.real, [from, to](double x) { return of_bits(to, bits_of(from, x)); });
-  if (a.real != nullptr) return map<I>(lanes, a.real, [from, to](double x) { return wrap_int(to, bits_of(from, x)); });
+  if (a.real != nullptr && to.is_float())
+    return map<double>(lanes, a.real,
+                       [from, to](double x) { return of_bits(to, bits_of(from, x)); });
+  if (a.real != nullptr)
+    return map<I>(lanes, a.real, [from, to](double x) { return wrap_int(to, bits_of(from, x)); });
   if (to.is_float()) return map<double>(lanes, a.integer, [to](I x) { return of_bits(to, x); });
   return map<I>(lanes, a.integer, [to](I x) { return wrap_int(to, x); });
 }
@@ -232,8 +267,10 @@ AnyValue ExprCompiler::reinterpret(const ReinterpretNode& n) {
 AnyValue ExprCompiler::select(const SelectNode& n) {
   Integer* c = integer(n.condition);
   const AnyValue t = compile(n.true_value), f = compile(n.false_value);
-  if (t.real != nullptr) return any(static_cast<Real*>(add<Select<double>>(n.dtype.lanes, c, t.real, f.real)));
-  return any(static_cast<Integer*>(add<Select<std::int64_t>>(n.dtype.lanes, c, t.integer, f.integer)));
+  if (t.real != nullptr)
+    return any(static_cast<Real*>(add<Select<double>>(n.dtype.lanes, c, t.real, f.real)));
+  return any(
+      static_cast<Integer*>(add<Select<std::int64_t>>(n.dtype.lanes, c, t.integer, f.integer)));
 }
 
 AnyValue ExprCompiler::let(const LetNode& n) {
@@ -279,7 +316,8 @@ AnyValue ExprCompiler::shuffle(const ShuffleNode& n) {
       node->total += e->dtype.lanes;
     }
     node->picks = n.lane_indices;
-    for (const std::int64_t l : n.lane_indices) TENON_CHECK(l >= 0 && l < node->total, "a shuffle of lane ", l, " of ", node->total);
+    for (const std::int64_t l : n.lane_indices)
+      TENON_CHECK(l >= 0 && l < node->total, "a shuffle of lane ", l, " of ", node->total);
     return any(static_cast<Value<V>*>(node));
   };
   if (n.dtype.is_float()) return finish(add<Shuffled<double>>(n.dtype.lanes));
@@ -309,7 +347,7 @@ AnyValue ExprCompiler::call(const CallNode& n) {
     return any(static_cast<Integer*>(node));
   }
   const bool known = is_math_function(n.name);
-  TENON_USER_CHECK(scope_.options.expand_call || known, UnsupportedError, "E0701",
+  TENON_USER_CHECK(scope_.options.expand_call || known, UnsupportedError, "E0750",
                    "the interpreter cannot execute the call '", n.name, "'");
   const Expr expanded =
       scope_.options.expand_call ? scope_.options.expand_call(n) : expand_math(Expr(&n));

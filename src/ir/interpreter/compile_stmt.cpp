@@ -7,7 +7,8 @@
 
 namespace tenon::interpreter {
 
-// --- scope -----------------------------------------------------------------------------------------------------------
+// --- scope
+// -----------------------------------------------------------------------------------------------------------
 
 int Scope::define(const Expr& var) {
   int& next = var->dtype.is_float() ? program.real_slots : program.integer_slots;
@@ -33,7 +34,8 @@ void Scope::enter_block(const std::string& name) {
 
 int Scope::slot(const ExprNode* var) const {
   const auto found = slots_.find(var);
-  TENON_CHECK(found != slots_.end(), "variable '", static_cast<const VarNode*>(var)->name, "' is not defined here");
+  TENON_CHECK(found != slots_.end(), "variable '", static_cast<const VarNode*>(var)->name,
+              "' is not defined here");
   return found->second;
 }
 
@@ -57,13 +59,16 @@ void Scope::note_access(Memory* memory) {
   const auto [found, fresh] = owners.try_emplace(memory, parallel_loops);
   if (fresh) return;
   auto& common = found->second;
-  const auto end = std::mismatch(common.begin(), common.end(), parallel_loops.begin(), parallel_loops.end()).first;
+  const auto end =
+      std::mismatch(common.begin(), common.end(), parallel_loops.begin(), parallel_loops.end())
+          .first;
   common.erase(end, common.end());
 }
 
 namespace {
 
-// --- actions ---------------------------------------------------------------------------------------------------------
+// --- actions
+// ---------------------------------------------------------------------------------------------------------
 
 struct Sequence : Action {
   void run(Machine& m) override {
@@ -115,8 +120,10 @@ struct Branch : Action {
 struct Bind : Action {
   void run(Machine& m) override {
     ++m.epoch;
-    if (integer != nullptr) assign(m, integer);
-    else assign(m, real);
+    if (integer != nullptr)
+      assign(m, integer);
+    else
+      assign(m, real);
     body->run(m);
   }
   template <typename V>
@@ -138,8 +145,10 @@ struct Bind : Action {
 
 template <typename V>
 void put(Memory* memory, std::int64_t offset, V v) {
-  if constexpr (std::is_same_v<V, double>) memory->set_real(offset, v);
-  else memory->set_integer(offset, v);
+  if constexpr (std::is_same_v<V, double>)
+    memory->set_real(offset, v);
+  else
+    memory->set_integer(offset, v);
 }
 
 template <typename V>
@@ -147,7 +156,9 @@ struct Stored : Action {
   void run(Machine& m) override {
     ++m.epoch;
     if (m.options.max_stores > 0 && ++m.stores > m.options.max_stores) {
-      m.report(Finding::Kind::kLimit, "more than " + std::to_string(m.options.max_stores) + " stores", *address.access.place, address.access.span);
+      m.report(Finding::Kind::kLimit,
+               "more than " + std::to_string(m.options.max_stores) + " stores",
+               *address.access.place, address.access.span);
       throw Stop{};
     }
     if (lanes == 1) {
@@ -227,8 +238,8 @@ struct BlockRun : Action {
     if (reported) return;
     reported = true;
     m.report(Finding::Kind::kDomain,
-             detail::concat("iteration variable ", iter.name, " of block '", place->block, "' is ", v, ", outside its domain ", low, "..",
-                            low + iter.extent->get(m)),
+             detail::concat("iteration variable ", iter.name, " of block '", place->block, "' is ",
+                            v, ", outside its domain ", low, "..", low + iter.extent->get(m)),
              *place, span);
   }
   Integer* predicate = nullptr;
@@ -267,14 +278,16 @@ struct Asserted : Action {
   Span span;
 };
 
-// --- compilation -----------------------------------------------------------------------------------------------------
+// --- compilation
+// -----------------------------------------------------------------------------------------------------
 
 class StmtCompiler {
  public:
   explicit StmtCompiler(Scope* scope) : scope_(*scope) {}
 
   Action* compile(const Stmt& s) {
-    return with_stack([&] { return visit_stmt(*s.get(), [&](const auto& n) { return build(n); }); });
+    return with_stack(
+        [&] { return visit_stmt(*s.get(), [&](const auto& n) { return build(n); }); });
   }
 
  private:
@@ -372,7 +385,8 @@ class StmtCompiler {
     if (scope_.program.level == Level::kBlock) {
       const auto found = scope_.owners.find(out->memory);
       const std::size_t own = scope_.parallel_loops.size();
-      if (found != scope_.owners.end() && found->second.size() > own) out->memory->private_depth = static_cast<int>(found->second.size());
+      if (found != scope_.owners.end() && found->second.size() > own)
+        out->memory->private_depth = static_cast<int>(found->second.size());
     }
     return out;
   }
@@ -389,7 +403,8 @@ class StmtCompiler {
       Integer* min = integer(iter.domain.min);
       Integer* extent = integer(iter.domain.extent);
       const int slot = scope_.define_shown(iter.var);
-      out->iters.push_back({values[i], min, extent, slot, iter.kind == IterKind::kReduction, iter.var.as<VarNode>()->name});
+      out->iters.push_back({values[i], min, extent, slot, iter.kind == IterKind::kReduction,
+                            iter.var.as<VarNode>()->name});
     }
     out->place = scope_.place();
     out->span = n.span;

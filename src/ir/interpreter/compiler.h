@@ -29,7 +29,8 @@ struct Program {
 /// What is visible where an expression or statement stands.
 class Scope {
  public:
-  Scope(Program* p, const InterpretOptions& o) : program(*p), options(o), place_(std::make_shared<Place>()) {}
+  Scope(Program* p, const InterpretOptions& o)
+      : program(*p), options(o), place_(std::make_shared<Place>()) {}
 
   Program& program;
   const InterpretOptions& options;
@@ -48,7 +49,8 @@ class Scope {
 
   /// The parallel loops around, outermost first.
   std::vector<const ExprNode*> parallel_loops;
-  /// Every access notes its parallel loops: the common ones own the buffer, where it is an intermediate of a block function.
+  /// Every access notes its parallel loops: the common ones own the buffer, where it is an
+  /// intermediate of a block function.
   void note_access(Memory* memory);
   std::unordered_map<Memory*, std::vector<const ExprNode*>> owners;
 
@@ -58,7 +60,8 @@ class Scope {
   std::shared_ptr<const Place> place_;
 };
 
-/// Compiles the expressions of one statement. Values shared between them are computed once for each execution of the statement.
+/// Compiles the expressions of one statement. Values shared between them are computed once for each
+/// execution of the statement.
 class ExprCompiler {
  public:
   explicit ExprCompiler(Scope* scope) : scope_(*scope) {}

@@ -8,7 +8,8 @@
 namespace tenon {
 
 const char* to_string(Finding::Kind kind) {
-  constexpr std::array kText = {"out of bounds", "uninitialised", "race", "domain", "index error", "assert", "limit"};
+  constexpr std::array kText = {"out of bounds", "uninitialised", "race", "domain",
+                                "index error",   "assert",        "limit"};
   return kText[static_cast<std::size_t>(kind)];
 }
 
@@ -21,8 +22,8 @@ std::string InterpretReport::text() const {
 void InterpretReport::check() const {
   if (ok()) return;
   const Finding& first = findings.front();
-  TENON_USER_CHECK(first.kind != Finding::Kind::kIndexError, IndexError, "E0601", first.message);
-  TENON_USER_CHECK(first.kind != Finding::Kind::kAssert, UserError, "E0602", first.message);
+  TENON_USER_CHECK(first.kind != Finding::Kind::kIndexError, IndexError, "E0650", first.message);
+  TENON_USER_CHECK(first.kind != Finding::Kind::kAssert, UserError, "E0651", first.message);
   TENON_CHECK(ok(), "the interpreter found\n", text());
 }
 
@@ -34,15 +35,17 @@ using interpreter::Program;
 
 std::string describe(const std::vector<std::int64_t>& shape) {
   std::string out = "[";
-  for (std::size_t d = 0; d < shape.size(); ++d) out += (d > 0 ? ", " : "") + std::to_string(shape[d]);
+  for (std::size_t d = 0; d < shape.size(); ++d)
+    out += (d > 0 ? ", " : "") + std::to_string(shape[d]);
   return out + "]";
 }
 
 void check_argument(const Function& f, const Buffer& p, const ArrayView& a) {
-  TENON_USER_CHECK(a.dtype == p->dtype, DTypeError, "E0505", "argument '", p->name, "' of '", f->name, "' has dtype ",
-                   to_string(a.dtype), ", expected ", to_string(p->dtype));
-  TENON_USER_CHECK(a.shape.size() == p->shape.size(), ShapeError, "E0401", "argument '", p->name, "' of '", f->name,
-                   "' has shape ", describe(a.shape), ", expected rank ", p->shape.size());
+  TENON_USER_CHECK(a.dtype == p->dtype, DTypeError, "E0550", "argument '", p->name, "' of '",
+                   f->name, "' has dtype ", to_string(a.dtype), ", expected ", to_string(p->dtype));
+  TENON_USER_CHECK(a.shape.size() == p->shape.size(), ShapeError, "E0450", "argument '", p->name,
+                   "' of '", f->name, "' has shape ", describe(a.shape), ", expected rank ",
+                   p->shape.size());
 }
 
 /// Symbols take their values from the input dimensions that are just them.
@@ -50,11 +53,13 @@ class SymbolValues {
  public:
   SymbolValues(const Function& f, const std::vector<ArrayView>& arrays) : f_(f) {
     for (std::size_t i = 0; i < f->inputs.size(); ++i) {
-      for (std::size_t d = 0; d < arrays[i].shape.size(); ++d) take(f->inputs[i], d, arrays[i].shape[d]);
+      for (std::size_t d = 0; d < arrays[i].shape.size(); ++d)
+        take(f->inputs[i], d, arrays[i].shape[d]);
     }
     for (const Symbol& s : f->symbols) {
-      TENON_USER_CHECK(values_.count(s.var.get()) != 0, ShapeError, "E0402", "symbol '", s.var.as<VarNode>()->name, "' of '",
-                       f->name, "' is no dimension of any input");
+      TENON_USER_CHECK(values_.count(s.var.get()) != 0, ShapeError, "E0451", "symbol '",
+                       s.var.as<VarNode>()->name, "' of '", f->name,
+                       "' is no dimension of any input");
     }
   }
   std::int64_t operator[](const Symbol& s) const { return values_.at(s.var.get()); }
@@ -64,8 +69,10 @@ class SymbolValues {
     const ExprNode* v = input->shape[dimension].get();
     if (v->kind != NodeKind::kVar) return;
     const auto [found, fresh] = values_.try_emplace(v, size);
-    TENON_USER_CHECK(fresh || found->second == size, ShapeError, "E0403", "symbol '", static_cast<const VarNode*>(v)->name,
-                     "' of '", f_->name, "' is ", found->second, ", but dimension ", dimension, " of '", input->name, "' is ", size);
+    TENON_USER_CHECK(fresh || found->second == size, ShapeError, "E0452", "symbol '",
+                     static_cast<const VarNode*>(v)->name, "' of '", f_->name, "' is ",
+                     found->second, ", but dimension ", dimension, " of '", input->name, "' is ",
+                     size);
   }
   const Function& f_;
   std::unordered_map<const ExprNode*, std::int64_t> values_;
@@ -107,8 +114,8 @@ class Run {
 
   void check_arguments() const {
     const std::vector<Buffer> params = f_->params();
-    TENON_USER_CHECK(arrays_.size() == params.size(), ShapeError, "E0404", "'", f_->name, "' takes ", params.size(), " arrays, got ",
-                     arrays_.size());
+    TENON_USER_CHECK(arrays_.size() == params.size(), ShapeError, "E0453", "'", f_->name,
+                     "' takes ", params.size(), " arrays, got ", arrays_.size());
     for (std::size_t i = 0; i < params.size(); ++i) check_argument(f_, params[i], arrays_[i]);
   }
 
@@ -129,8 +136,9 @@ class Run {
       std::vector<std::int64_t> shape, strides;
       for (auto* e : p.shape) shape.push_back(e->get(machine_));
       for (auto* e : p.strides) strides.push_back(e->get(machine_));
-      TENON_USER_CHECK(shape == arrays_[i].shape, ShapeError, "E0401", "argument '", p.buffer->name, "' of '", f_->name, "' has shape ",
-                       describe(arrays_[i].shape), ", expected ", describe(shape));
+      TENON_USER_CHECK(shape == arrays_[i].shape, ShapeError, "E0450", "argument '", p.buffer->name,
+                       "' of '", f_->name, "' has shape ", describe(arrays_[i].shape),
+                       ", expected ", describe(shape));
       p.memory->reset(std::move(shape), std::move(strides));
       p.memory->data = static_cast<char*>(arrays_[i].data);
       if (i >= f_->inputs.size()) continue;
@@ -148,7 +156,8 @@ class Run {
 
 }  // namespace
 
-InterpretReport interpret(const Function& f, const std::vector<ArrayView>& arrays, const InterpretOptions& options) {
+InterpretReport interpret(const Function& f, const std::vector<ArrayView>& arrays,
+                          const InterpretOptions& options) {
   TENON_CHECK(f->level != Level::kDevice, "the interpreter executes block and loop functions");
   return Run(f, arrays, options)();
 }

@@ -24,7 +24,8 @@ void write_as(char* p, T v) {
 
 }  // namespace
 
-// --- memory ----------------------------------------------------------------------------------------------------------
+// --- memory
+// ----------------------------------------------------------------------------------------------------------
 
 void Memory::reset(std::vector<std::int64_t> new_shape, std::vector<std::int64_t> new_strides) {
   shape = std::move(new_shape);
@@ -50,7 +51,8 @@ void Memory::reset(std::vector<std::int64_t> new_shape, std::vector<std::int64_t
 
 void Memory::allocate() {
   if (capacity < count) {
-    own = std::make_unique<char[]>(static_cast<std::size_t>(count) * static_cast<std::size_t>(dtype.bytes()));
+    own = std::make_unique<char[]>(static_cast<std::size_t>(count) *
+                                   static_cast<std::size_t>(dtype.bytes()));
     capacity = count;
   }
   data = own.get();
@@ -64,19 +66,28 @@ std::int64_t Memory::integer_at(std::int64_t offset) const {
       if (dtype.is_bool()) return v != 0;
       return dtype.is_signed_int() ? static_cast<std::int8_t>(v) : static_cast<std::int64_t>(v);
     }
-    case 16: return dtype.is_signed_int() ? read_as<std::int16_t>(p) : static_cast<std::int64_t>(read_as<std::uint16_t>(p));
-    case 32: return dtype.is_signed_int() ? read_as<std::int32_t>(p) : static_cast<std::int64_t>(read_as<std::uint32_t>(p));
-    default: return read_as<std::int64_t>(p);
+    case 16:
+      return dtype.is_signed_int() ? read_as<std::int16_t>(p)
+                                   : static_cast<std::int64_t>(read_as<std::uint16_t>(p));
+    case 32:
+      return dtype.is_signed_int() ? read_as<std::int32_t>(p)
+                                   : static_cast<std::int64_t>(read_as<std::uint32_t>(p));
+    default:
+      return read_as<std::int64_t>(p);
   }
 }
 
 void Memory::set_integer(std::int64_t offset, std::int64_t v) {
   char* p = data + offset * dtype.bytes();
   switch (dtype.bits) {
-    case 8: return write_as(p, static_cast<std::uint8_t>(v));
-    case 16: return write_as(p, static_cast<std::uint16_t>(v));
-    case 32: return write_as(p, static_cast<std::uint32_t>(v));
-    default: return write_as(p, v);
+    case 8:
+      return write_as(p, static_cast<std::uint8_t>(v));
+    case 16:
+      return write_as(p, static_cast<std::uint16_t>(v));
+    case 32:
+      return write_as(p, static_cast<std::uint32_t>(v));
+    default:
+      return write_as(p, v);
   }
 }
 
@@ -85,7 +96,8 @@ double Memory::real_at(std::int64_t offset) const {
   if (dtype.bits == 64) return read_as<double>(p);
   if (dtype.bits == 32) return static_cast<double>(read_as<float>(p));
   const auto bits = read_as<std::uint16_t>(p);
-  return static_cast<double>(dtype.code == DTypeCode::kBFloat ? bfloat16_to_float(bits) : float16_to_float(bits));
+  return static_cast<double>(dtype.code == DTypeCode::kBFloat ? bfloat16_to_float(bits)
+                                                              : float16_to_float(bits));
 }
 
 void Memory::set_real(std::int64_t offset, double v) {
@@ -93,10 +105,12 @@ void Memory::set_real(std::int64_t offset, double v) {
   if (dtype.bits == 64) return write_as(p, v);
   const auto narrow = static_cast<float>(v);
   if (dtype.bits == 32) return write_as(p, narrow);
-  write_as(p, dtype.code == DTypeCode::kBFloat ? float_to_bfloat16(narrow) : float_to_float16(narrow));
+  write_as(p,
+           dtype.code == DTypeCode::kBFloat ? float_to_bfloat16(narrow) : float_to_float16(narrow));
 }
 
-// --- parallel iterations ---------------------------------------------------------------------------------------------
+// --- parallel iterations
+// ---------------------------------------------------------------------------------------------
 
 std::uint32_t Iterations::enter(std::uint32_t parent, std::uint32_t loop) {
   all_.push_back({parent, loop, all_[parent].depth + 1});
@@ -121,7 +135,8 @@ bool Iterations::parallel(std::uint32_t a, std::uint32_t b) const {
   return all_[a].loop == all_[b].loop;
 }
 
-// --- findings --------------------------------------------------------------------------------------------------------
+// --- findings
+// --------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -147,42 +162,51 @@ std::string element(const Memory& memory, std::int64_t offset) {
 
 }  // namespace
 
-void Machine::report(Finding::Kind kind, const std::string& what, const Place& place, const Span& span) {
+void Machine::report(Finding::Kind kind, const std::string& what, const Place& place,
+                     const Span& span) {
   std::string message = what + describe(place, *this);
   if (span) message += " at " + span.str();
   findings.push_back({kind, std::move(message), span});
   if (static_cast<int>(findings.size()) >= options.max_findings) throw Stop{};
 }
 
-void Machine::out_of_bounds(const Access& access, bool write, const std::int64_t* indices, std::size_t dimension, std::int64_t extent) {
+void Machine::out_of_bounds(const Access& access, bool write, const std::int64_t* indices,
+                            std::size_t dimension, std::int64_t extent) {
   if (access.reported) return;
   access.reported = true;
   std::string where = access.memory->buffer->name + "[";
   const std::size_t rank = std::max<std::size_t>(access.memory->shape.size(), 1);
   for (std::size_t d = 0; d < rank; ++d) where += (d > 0 ? ", " : "") + std::to_string(indices[d]);
   report(Finding::Kind::kOutOfBounds,
-         std::string(write ? "write to " : "read of ") + where + "] is out of bounds: index " + std::to_string(indices[dimension]) +
-             " of dimension " + std::to_string(dimension) + " is not in 0.." + std::to_string(extent),
+         std::string(write ? "write to " : "read of ") + where + "] is out of bounds: index " +
+             std::to_string(indices[dimension]) + " of dimension " + std::to_string(dimension) +
+             " is not in 0.." + std::to_string(extent),
          *access.place, access.span);
 }
 
-void Machine::race(const Memory& memory, std::int64_t offset, const Access& access, const char* what) {
+void Machine::race(const Memory& memory, std::int64_t offset, const Access& access,
+                   const char* what) {
   if (!options.check_races || access.reported) return;
   access.reported = true;
-  report(Finding::Kind::kRace, detail::concat("race on ", element(memory, offset), ": ", what), *access.place, access.span);
+  report(Finding::Kind::kRace, detail::concat("race on ", element(memory, offset), ": ", what),
+         *access.place, access.span);
 }
 
 void Machine::check_read(Memory* memory, Shadow* s, std::int64_t offset, const Access& access) {
   const int depth = memory->private_depth;
-  const bool foreign = depth > 0 && s->write > 1 && s->write != iteration &&
-                       iterations.ancestor(s->write, depth) != iterations.ancestor(iteration, depth);
+  const bool foreign =
+      depth > 0 && s->write > 1 && s->write != iteration &&
+      iterations.ancestor(s->write, depth) != iterations.ancestor(iteration, depth);
   if (s->write == 0 || foreign) {
     if (options.check_initialised && !access.reported) {
       access.reported = true;
-      report(Finding::Kind::kUninitialised, "read of " + element(*memory, offset) + ", which is uninitialised", *access.place, access.span);
+      report(Finding::Kind::kUninitialised,
+             "read of " + element(*memory, offset) + ", which is uninitialised", *access.place,
+             access.span);
     }
   } else if (iterations.parallel(s->write, iteration)) {
-    race(*memory, offset, access, "it is read here and written in another iteration of a parallel loop");
+    race(*memory, offset, access,
+         "it is read here and written in another iteration of a parallel loop");
   }
   if (s->read != iteration) {
     if (s->read != 0 && iterations.parallel(s->read, iteration)) s->other_read = s->read;
@@ -199,7 +223,8 @@ void Machine::check_write(Memory* memory, Shadow* s, std::int64_t offset, const 
   if (shared(s->write)) {
     race(*memory, offset, access, "it is written here and in another iteration of a parallel loop");
   } else if (shared(s->read) || shared(s->other_read)) {
-    race(*memory, offset, access, "it is written here and read in another iteration of a parallel loop");
+    race(*memory, offset, access,
+         "it is written here and read in another iteration of a parallel loop");
   }
   s->write = iteration;
 }

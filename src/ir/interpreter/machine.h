@@ -1,6 +1,7 @@
 #pragma once
 
-/// The state of a running program: variables, buffers with their shadow memory, parallel iterations, findings.
+/// The state of a running program: variables, buffers with their shadow memory, parallel
+/// iterations, findings.
 
 #include <memory>
 #include <unordered_map>
@@ -26,7 +27,8 @@ struct Memory {
   std::int64_t count = 0;     ///< elements from the first to the last addressable one
   std::int64_t capacity = 0;  ///< elements of `own`
   std::vector<Shadow> shadow;
-  /// In block IR allocations stand at the root, but a buffer used within one iteration of this many parallel loops belongs to it.
+  /// In block IR allocations stand at the root, but a buffer used within one iteration of this many
+  /// parallel loops belongs to it.
   int private_depth = 0;
 
   /// Sizes it, computes row-major strides where none are given, and forgets what was written.
@@ -45,7 +47,8 @@ class Iterations {
   std::uint32_t enter(std::uint32_t parent, std::uint32_t loop);
   std::uint32_t parent(std::uint32_t i) const { return all_[i].parent; }
   std::uint32_t new_loop() { return ++loops_; }
-  /// Whether two iterations may run at the same time: they are, or lie in, different iterations of one execution of a loop.
+  /// Whether two iterations may run at the same time: they are, or lie in, different iterations of
+  /// one execution of a loop.
   bool parallel(std::uint32_t a, std::uint32_t b) const;
   std::uint32_t ancestor(std::uint32_t i, int depth) const;
 
@@ -96,12 +99,14 @@ class Machine {
     check_write(memory, &s, offset, access);
   }
   void report(Finding::Kind kind, const std::string& what, const Place& place, const Span& span);
-  void out_of_bounds(const struct Access& access, bool write, const std::int64_t* indices, std::size_t dimension, std::int64_t extent);
+  void out_of_bounds(const struct Access& access, bool write, const std::int64_t* indices,
+                     std::size_t dimension, std::int64_t extent);
 
  private:
   void check_read(Memory* memory, Shadow* s, std::int64_t offset, const struct Access& access);
   void check_write(Memory* memory, Shadow* s, std::int64_t offset, const struct Access& access);
-  void race(const Memory& memory, std::int64_t offset, const struct Access& access, const char* what);
+  void race(const Memory& memory, std::int64_t offset, const struct Access& access,
+            const char* what);
 };
 
 /// One load or store in the program.

@@ -2,8 +2,9 @@
 
 /// Compiled expressions: trees of small objects, typed, with variables resolved to slots.
 ///
-/// Integers and bools are int64, floats are doubles that hold a value of their dtype. A vector value is computed for the lanes of a
-/// mask (null: all); lanes outside it are left undefined and have no effect, which is what makes `select`, `and` and `or` lazy.
+/// Integers and bools are int64, floats are doubles that hold a value of their dtype. A vector
+/// value is computed for the lanes of a mask (null: all); lanes outside it are left undefined and
+/// have no effect, which is what makes `select`, `and` and `or` lazy.
 
 #include <cstdint>
 #include <functional>
@@ -42,8 +43,10 @@ struct AnyValue {
 
 template <typename V>
 Value<V>* as(const AnyValue& v) {
-  if constexpr (std::is_same_v<V, double>) return v.real;
-  else return v.integer;
+  if constexpr (std::is_same_v<V, double>)
+    return v.real;
+  else
+    return v.integer;
 }
 inline AnyValue any(Integer* v) { return {v, nullptr}; }
 inline AnyValue any(Real* v) { return {nullptr, v}; }

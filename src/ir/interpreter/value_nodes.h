@@ -9,7 +9,6 @@
 
 namespace tenon::interpreter {
 
-
 template <typename V>
 struct Constant : Value<V> {
   explicit Constant(V v) : value(v) {}
@@ -19,15 +18,19 @@ struct Constant : Value<V> {
 
 template <typename V>
 V* slots(Machine& m) {
-  if constexpr (std::is_same_v<V, double>) return m.reals.data();
-  else return m.integers.data();
+  if constexpr (std::is_same_v<V, double>)
+    return m.reals.data();
+  else
+    return m.integers.data();
 }
 
 template <typename V>
 struct Variable : Value<V> {
   explicit Variable(int s) : slot(s) {}
   V get(Machine& m) override { return slots<V>(m)[slot]; }
-  void fill(Machine& m, Mask, V* out) override { std::copy_n(slots<V>(m) + slot, this->lanes, out); }
+  void fill(Machine& m, Mask, V* out) override {
+    std::copy_n(slots<V>(m) + slot, this->lanes, out);
+  }
   int slot;
 };
 
@@ -146,8 +149,10 @@ struct LetValue : Value<V> {
     body->fill(m, mask, out);
   }
   void bind(Machine& m, Mask mask) {
-    if (integer != nullptr) assign(m, mask, integer);
-    else assign(m, mask, real);
+    if (integer != nullptr)
+      assign(m, mask, integer);
+    else
+      assign(m, mask, real);
   }
   template <typename W>
   void assign(Machine& m, Mask mask, Value<W>* value) {
@@ -212,7 +217,8 @@ struct Shared : Value<V> {
   std::vector<std::uint8_t> valid;
 };
 
-/// Goes on with a large stack where the thread's runs short: every few hundred levels of a deep expression.
+/// Goes on with a large stack where the thread's runs short: every few hundred levels of a deep
+/// expression.
 template <typename V>
 struct Deep : Value<V> {
   explicit Deep(Value<V>* v) : value(v) {}
@@ -251,8 +257,10 @@ struct Steps : Integer {
 /// All lanes of a value, a scalar having one.
 template <typename V>
 void all_lanes(Machine& m, Value<V>* value, Mask mask, V* out) {
-  if (value->lanes == 1) *out = value->get(m);
-  else value->fill(m, mask, out);
+  if (value->lanes == 1)
+    *out = value->get(m);
+  else
+    value->fill(m, mask, out);
 }
 
 template <typename V>
@@ -324,8 +332,10 @@ inline constexpr std::size_t kMaxRank = 16;
 
 template <typename V>
 V element(const Memory& memory, std::int64_t offset) {
-  if constexpr (std::is_same_v<V, double>) return memory.real_at(offset);
-  else return memory.integer_at(offset);
+  if constexpr (std::is_same_v<V, double>)
+    return memory.real_at(offset);
+  else
+    return memory.integer_at(offset);
 }
 
 template <typename V>
@@ -374,7 +384,8 @@ struct CheckedIndex : Integer {
     if (i >= 0 && i < n) return i;
     if (!reported) {
       reported = true;
-      m.report(Finding::Kind::kIndexError, detail::concat("index ", i, " is out of range 0..", n, what), *place, span);
+      m.report(Finding::Kind::kIndexError,
+               detail::concat("index ", i, " is out of range 0..", n, what), *place, span);
     }
     return -1;
   }

@@ -15,13 +15,15 @@ Stmt nothing() { return make_seq({}); }
 
 bool reads_memory(const Expr& e) {
   bool found = false;
-  post_order_visit(e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad || n.kind == NodeKind::kCall; });
+  post_order_visit(
+      e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad || n.kind == NodeKind::kCall; });
   return found;
 }
 
 class SimplifyStmts : public Mutator {
  public:
-  SimplifyStmts(Analyzer* analyzer, const SimplifyOptions& options) : analyzer_(*analyzer), options_(options) {
+  SimplifyStmts(Analyzer* analyzer, const SimplifyOptions& options)
+      : analyzer_(*analyzer), options_(options) {
     memoise_ = false;  // the analyzer has its own memo, valid for its knowledge
   }
 
@@ -38,8 +40,10 @@ class SimplifyStmts : public Mutator {
     const Expr extent = (*this)(n.extent), min = (*this)(n.min);
     const bool free = !options_.keep_loops;
     if (free && analyzer_.can_prove(le(extent, imm(0)))) return nothing();
-    const bool dissolves = n.attrs.annotations.empty() && n.attrs.kind != ForKind::kThread && n.attrs.kind != ForKind::kVectorized;
-    if (free && dissolves && is_int(extent, 1)) return (*this)(substitute(n.body, {{n.var.get(), min}}));
+    const bool dissolves = n.attrs.annotations.empty() && n.attrs.kind != ForKind::kThread &&
+                           n.attrs.kind != ForKind::kVectorized;
+    if (free && dissolves && is_int(extent, 1))
+      return (*this)(substitute(n.body, {{n.var.get(), min}}));
     Analyzer::Scope scope(&analyzer_);
     bind(n.var, {min, extent});
     Stmt body = (*this)(n.body);
@@ -68,7 +72,8 @@ class SimplifyStmts : public Mutator {
     Stmt else_case = n.else_case ? under(logical_not(c), n.else_case) : n.else_case;
     if (else_case && is_empty(else_case)) else_case = nullptr;
     if (is_empty(then_case) && !else_case && !reads_memory(c)) return nothing();
-    const bool same = c.same_as(n.condition) && then_case.same_as(n.then_case) && else_case.same_as(n.else_case);
+    const bool same =
+        c.same_as(n.condition) && then_case.same_as(n.then_case) && else_case.same_as(n.else_case);
     return same ? Stmt(&n) : keep(n, make_if(c, then_case, else_case));
   }
 
@@ -87,7 +92,8 @@ class SimplifyStmts : public Mutator {
     analyzer_.bind_value(n.var, value);
     Stmt body = (*this)(n.body);
     if (is_empty(body)) return body;
-    return value.same_as(n.value) && body.same_as(n.body) ? Stmt(&n) : keep(n, make_let(n.var, value, body));
+    return value.same_as(n.value) && body.same_as(n.body) ? Stmt(&n)
+                                                          : keep(n, make_let(n.var, value, body));
   }
 
   Stmt rewrite(const AllocateNode& n) override {
@@ -128,8 +134,10 @@ class SimplifyStmts : public Mutator {
 
  private:
   void bind(const Expr& var, const Range& range) {
-    if (options_.keep_loops) analyzer_.bind_kept(var, range);
-    else analyzer_.bind(var, range);
+    if (options_.keep_loops)
+      analyzer_.bind_kept(var, range);
+    else
+      analyzer_.bind(var, range);
   }
 
   static Stmt keep(const Node& from, const Stmt& to) {
@@ -138,10 +146,12 @@ class SimplifyStmts : public Mutator {
   }
 
   static Stmt without_predicate(const BlockNode& n) {
-    return keep(n, make<BlockNode>(n.name, n.bindings, nullptr, n.iters, n.reads, n.writes, n.init, n.body, n.annotations));
+    return keep(n, make<BlockNode>(n.name, n.bindings, nullptr, n.iters, n.reads, n.writes, n.init,
+                                   n.body, n.annotations));
   }
 
-  /// Where the condition holds. What was read from memory may have changed by the next statement: such conditions say nothing.
+  /// Where the condition holds. What was read from memory may have changed by the next statement:
+  /// such conditions say nothing.
   Stmt under(const Expr& condition, const Stmt& s) {
     Analyzer::Scope scope(&analyzer_);
     if (!reads_memory(condition)) analyzer_.assume(condition);
@@ -154,7 +164,9 @@ class SimplifyStmts : public Mutator {
 
 }  // namespace
 
-Stmt simplify(const Stmt& s, Analyzer* analyzer, const SimplifyOptions& options) { return SimplifyStmts(analyzer, options)(s); }
+Stmt simplify(const Stmt& s, Analyzer* analyzer, const SimplifyOptions& options) {
+  return SimplifyStmts(analyzer, options)(s);
+}
 
 Stmt simplify(const Stmt& s, const SimplifyOptions& options) {
   Analyzer analyzer;
