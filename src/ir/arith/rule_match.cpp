@@ -186,7 +186,9 @@ class Match {
     // The constant goes where the rest then lies in [0, c), if it can.
     const ConstRange range = knowledge_.interval(rest);
     const auto low = range.lower ? checked_add(*range.lower, all.constant) : std::nullopt;
-    multiple.constant = div_floor(low.value_or(all.constant), c);
+    const auto high = range.upper ? checked_add(*range.upper, all.constant) : std::nullopt;
+    const bool one_window = low && high && div_floor(*low, c) == div_floor(*high, c);
+    multiple.constant = div_floor(one_window ? *low : all.constant, c);
     const auto moved = checked_mul(multiple.constant, -c);
     const auto left = moved ? checked_add(all.constant, *moved) : std::nullopt;
     if (!left) return false;
@@ -253,16 +255,17 @@ int head(const Expr& e) {
   return e.as<SelectNode>() != nullptr ? 2 : 0;
 }
 
+/// Never freed: expressions must not outlive the thread-local state that frees them.
 const std::map<int, std::vector<CompiledRule>>& compiled_rules() {
-  static const std::map<int, std::vector<CompiledRule>> table = [] {
-    std::map<int, std::vector<CompiledRule>> out;
+  static const auto* table = [] {
+    auto* out = new std::map<int, std::vector<CompiledRule>>;
     for (const Rule& rule : rules()) {
       CompiledRule compiled = compile(rule);
-      out[head(compiled.pattern)].push_back(std::move(compiled));
+      (*out)[head(compiled.pattern)].push_back(std::move(compiled));
     }
     return out;
   }();
-  return table;
+  return *table;
 }
 
 /// Whether the rules of the index domain may look into `e`.

@@ -22,8 +22,8 @@ std::string InterpretReport::text() const {
 void InterpretReport::check() const {
   if (ok()) return;
   const Finding& first = findings.front();
-  TENON_USER_CHECK(first.kind != Finding::Kind::kIndexError, IndexError, "E0650", first.message);
-  TENON_USER_CHECK(first.kind != Finding::Kind::kAssert, UserError, "E0651", first.message);
+  TENON_USER_CHECK(first.kind != Finding::Kind::kIndexError, IndexError, "E0651", first.message);
+  TENON_USER_CHECK(first.kind != Finding::Kind::kAssert, IndexError, "E0652", first.message);
   TENON_CHECK(ok(), "the interpreter found\n", text());
 }
 
@@ -41,9 +41,9 @@ std::string describe(const std::vector<std::int64_t>& shape) {
 }
 
 void check_argument(const Function& f, const Buffer& p, const ArrayView& a) {
-  TENON_USER_CHECK(a.dtype == p->dtype, DTypeError, "E0550", "argument '", p->name, "' of '",
+  TENON_USER_CHECK(a.dtype == p->dtype, DTypeError, "E0553", "argument '", p->name, "' of '",
                    f->name, "' has dtype ", to_string(a.dtype), ", expected ", to_string(p->dtype));
-  TENON_USER_CHECK(a.shape.size() == p->shape.size(), ShapeError, "E0450", "argument '", p->name,
+  TENON_USER_CHECK(a.shape.size() == p->shape.size(), ShapeError, "E0455", "argument '", p->name,
                    "' of '", f->name, "' has shape ", describe(a.shape), ", expected rank ",
                    p->shape.size());
 }
@@ -57,9 +57,13 @@ class SymbolValues {
         take(f->inputs[i], d, arrays[i].shape[d]);
     }
     for (const Symbol& s : f->symbols) {
-      TENON_USER_CHECK(values_.count(s.var.get()) != 0, ShapeError, "E0451", "symbol '",
-                       s.var.as<VarNode>()->name, "' of '", f->name,
-                       "' is no dimension of any input");
+      const std::string& name = s.var.as<VarNode>()->name;
+      TENON_CHECK(values_.count(s.var.get()) != 0, "symbol '", name, "' of '", f->name,
+                  "' is no dimension of any input");
+      const std::int64_t v = (*this)[s];
+      TENON_USER_CHECK(v >= s.min && v <= s.max.value_or(v) && v % s.multiple_of == 0, ShapeError,
+                       "E0453", "symbol '", name, "' of '", f->name, "' is ", v,
+                       ", outside of what was declared");
     }
   }
   std::int64_t operator[](const Symbol& s) const { return values_.at(s.var.get()); }
@@ -114,7 +118,7 @@ class Run {
 
   void check_arguments() const {
     const std::vector<Buffer> params = f_->params();
-    TENON_USER_CHECK(arrays_.size() == params.size(), ShapeError, "E0453", "'", f_->name,
+    TENON_USER_CHECK(arrays_.size() == params.size(), ShapeError, "E0454", "'", f_->name,
                      "' takes ", params.size(), " arrays, got ", arrays_.size());
     for (std::size_t i = 0; i < params.size(); ++i) check_argument(f_, params[i], arrays_[i]);
   }
@@ -136,7 +140,7 @@ class Run {
       std::vector<std::int64_t> shape, strides;
       for (auto* e : p.shape) shape.push_back(e->get(machine_));
       for (auto* e : p.strides) strides.push_back(e->get(machine_));
-      TENON_USER_CHECK(shape == arrays_[i].shape, ShapeError, "E0450", "argument '", p.buffer->name,
+      TENON_USER_CHECK(shape == arrays_[i].shape, ShapeError, "E0451", "argument '", p.buffer->name,
                        "' of '", f_->name, "' has shape ", describe(arrays_[i].shape),
                        ", expected ", describe(shape));
       p.memory->reset(std::move(shape), std::move(strides));
