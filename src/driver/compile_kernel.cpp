@@ -72,6 +72,7 @@ CompiledKernel compile_kernel(const Function& f, const Target& target,
   TENON_USER_CHECK(target.runs_on_host(), TargetError, "E0915", "code for '", target.str(),
                    "' cannot run on this machine, which is '", Target::host().str(), "'");
   CompiledKernel kernel;
+  kernel.source = f;
   kernel.target = target;
   const auto start = std::chrono::steady_clock::now();
   kernel.function = lower(f, options.lower);

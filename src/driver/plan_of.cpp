@@ -44,15 +44,17 @@ PlanRegister bytes_or_none(PlanProgram* program, const Expr& e, const SymbolRegi
 }  // namespace
 
 Plan plan_of(const CompiledKernel& kernel) {
-  const Function& f = kernel.function;
+  const Function& f = kernel.source;
   Plan plan;
   plan.name = f->name;
   SymbolRegisters symbols;
   PlanStep step;
-  for (const Symbol& s : f->symbols) {
+  for (std::size_t i = 0; i < f->symbols.size(); ++i) {
+    const Symbol& s = f->symbols[i];
     PlanSymbol symbol = locate(f, s);
     symbol.reg = plan.program.dim(symbol.input, symbol.axis);
     symbols[s.var.get()] = symbol.reg;
+    symbols[kernel.function->symbols.at(i).var.get()] = symbol.reg;  // the workspace's
     step.sizes.push_back(symbol.reg);
     plan.symbols.push_back(symbol);
   }

@@ -46,6 +46,23 @@ TEST(Build, a_block_function_becomes_an_executable_for_every_size) {
   }
 }
 
+TEST(Build, callers_see_the_shapes_that_were_declared) {
+  const Buffer x = make_buffer("x", kFloat32, {imm(2), imm(3)});
+  const Buffer y = make_buffer("y", kFloat32, {imm(3), imm(2)});
+  const Expr i = var("i"), j = var("j"), vi = var("vi"), vj = var("vj");
+  const Stmt block = make_block(
+      "y", {{vi, {imm(0), imm(3)}, IterKind::kSpatial}, {vj, {imm(0), imm(2)}, IterKind::kSpatial}},
+      {i, j}, nullptr, nullptr, store(y, {vi, vj}, load(x, {vj, vi})));
+  const Function f = make_function("transpose", {x}, {y}, {},
+                                   make_for(i, imm(0), imm(3), make_for(j, imm(0), imm(2), block)));
+  const std::vector<float> values = {1, 2, 3, 4, 5, 6};
+  const std::int64_t shape[] = {2, 3};
+  const Array in = Array::from_values<float>(shape, kFloat32, values);
+  const Array out = build(f, Target::host(), uncached()).call(std::span(&in, 1))[0];
+  EXPECT_EQ(shape_str(out.shape()), "[3, 2]");
+  EXPECT_EQ(out.data<float>()[1], 4);
+}
+
 TEST(Build, many_functions_compile_on_several_threads_in_order) {
   std::vector<Function> functions;
   for (int k = 0; k < 12; ++k) functions.push_back(scale(k));

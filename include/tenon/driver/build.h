@@ -28,7 +28,8 @@ struct BuildOptions {
 
 /// One function as machine code in this process. Copies share the code.
 struct CompiledKernel {
-  Function function;  ///< the loop IR that was compiled
+  Function source;    ///< as given; its parameters have the shapes that callers see
+  Function function;  ///< the loop IR that was compiled (parameters are flat)
   Target target;
   KernelInfo info;
   std::vector<PlanSite> sites;  ///< checked accesses and asserts, by tenon_index_error.site
