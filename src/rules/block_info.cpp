@@ -1,0 +1,83 @@
+#include "rules/block_info.h"
+
+#include "tenon/ir/analyzer.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/structural.h"
+#include "tenon/ir/visit.h"
+
+namespace tenon::rules {
+namespace {
+
+class Collect : public Walker {
+ public:
+  std::vector<BlockInfo> found;
+
+ protected:
+  using Walker::visit;
+  void visit(const BlockNode& n) override {
+    BlockInfo info;
+    info.block = &n;
+    info.store = n.body.as<StoreNode>();
+    for (const IterVar& iter : n.iters) ++(iter.kind == IterKind::kSpatial ? info.num_spatial : info.num_reduction);
+    if (info.store != nullptr) collect_reads(&info);
+    found.push_back(std::move(info));
+  }
+
+ private:
+  static void collect_reads(BlockInfo* info) {
+    post_order_visit(info->store->value, [&](const Node& node) {
+      if (node.kind == NodeKind::kCall) info->has_calls |= static_cast<const CallNode&>(node).name != "checked_index";
+      if (node.kind != NodeKind::kLoad) return;
+      const auto& l = static_cast<const LoadNode&>(node);
+      if (!l.buffer.same_as(info->store->buffer)) info->loads.push_back(&l);
+    });
+  }
+};
+
+}  // namespace
+
+std::vector<BlockInfo> blocks_of(const Function& f) {
+  Collect collect;
+  collect(f->body);
+  return std::move(collect.found);
+}
+
+int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<Expr>& indices, int iter, int group) {
+  const std::vector<Expr> strides = strides_of(*buffer);
+  Expr offset = imm(0);
+  for (std::size_t d = 0; d < indices.size(); ++d) offset = offset + indices[d] * strides[d];
+  Expr base = var("base"), lane = var("lane");
+  Analyzer analyzer;
+  for (const IterVar& other : info.block->iters) analyzer.bind(other.var, other.domain);
+  analyzer.bind(lane, {imm(0), imm(group)});
+  analyzer.bind(base, {imm(0), imm(std::int64_t{1} << 30)});
+  const Expr moved =
+      substitute(offset, {{info.block->iters[static_cast<std::size_t>(iter)].var.get(), base * group + lane}});
+  const AffineForm form = analyzer.affine(moved);
+  const std::int64_t stride = form.coefficient_of(lane);
+  for (const AffineTerm& term : form.terms) {
+    const bool hidden = term.atom.get() != lane.get() &&
+                        uses_var(term.atom, [&](const VarNode& v) { return &v == lane.get(); });
+    if (hidden) return -1;
+  }
+  return stride == 0 || stride == 1 ? static_cast<int>(stride) : -1;
+}
+
+std::int64_t extent_of(const BlockInfo& info, int iter) {
+  return as_int(info.block->iters[static_cast<std::size_t>(iter)].domain.extent).value_or(-1);
+}
+
+bool is_row_reduction(const BlockInfo& info) {
+  if (!info.is_reduction() || info.store == nullptr) return false;
+  const auto order = info.block->annotations.find("reduction_order");
+  if (order != info.block->annotations.end()) return std::get<std::string>(order->second) == "row";
+  const int innermost = info.num_spatial + info.num_reduction - 1;
+  bool along = !info.loads.empty();
+  for (const LoadNode* l : info.loads) {
+    const int stride = lane_stride(info, l->buffer, l->indices, innermost, 64);
+    along = along && stride == 1;
+  }
+  return along;
+}
+
+}  // namespace tenon::rules

@@ -1,0 +1,39 @@
+#pragma once
+
+/// What the rules want to know of a block, found from its expression.
+
+#include <string>
+#include <vector>
+
+#include "tenon/ir/function.h"
+
+namespace tenon::rules {
+
+struct BlockInfo {
+  const BlockNode* block = nullptr;
+  const StoreNode* store = nullptr;    ///< the body, when it is a single store
+  std::vector<const LoadNode*> loads;  ///< of the body, the accumulator's left out
+  int num_spatial = 0;
+  int num_reduction = 0;
+  bool has_calls = false;  ///< float functions, which cost more than a load
+
+  const std::string& name() const { return block->name; }
+  bool is_reduction() const { return num_reduction > 0; }
+  const Buffer& output() const { return store->buffer; }
+};
+
+/// The blocks in program order. Pointers are valid while the function lives.
+std::vector<BlockInfo> blocks_of(const Function& f);
+
+/// Whether the block's body is a float sum or product whose order design 3a calls "row" (or a reduction without an order that runs along
+/// the last index of what it reads).
+bool is_row_reduction(const BlockInfo& info);
+
+/// How many elements apart two neighbouring iterations of iter `i` (spatial first, then reduction) read or write: 0, 1, or
+/// something else (given as -1). Neighbours are taken inside an aligned group of `group` iterations.
+int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<Expr>& indices, int iter, int group);
+
+/// The extent of iter `i` when it is constant, else -1.
+std::int64_t extent_of(const BlockInfo& info, int iter);
+
+}  // namespace tenon::rules

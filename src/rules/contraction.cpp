@@ -1,0 +1,130 @@
+#include <algorithm>
+
+#include "rules/rule.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/visit.h"
+
+namespace tenon::rules {
+namespace {
+
+/// Which iters the tile runs over.
+struct TileAxes {
+  int column = -1;  ///< the vector axis: neighbours are next to each other, or the same, in every access
+  int row = -1;     ///< reuses what is read along the column; -1 when there is none
+};
+
+bool uses_iter(const LoadNode& l, const ExprNode* iter) {
+  return std::any_of(l.indices.begin(), l.indices.end(),
+                     [&](const Expr& e) { return uses_var(e, [&](const VarNode& v) { return &v == iter; }); });
+}
+
+TileAxes choose_axes(const BlockInfo& info, int lanes) {
+  TileAxes axes;
+  for (int d = info.num_spatial; d-- > 0 && axes.column < 0;) {
+    bool fits = lane_stride(info, info.store->buffer, info.store->indices, d, lanes) == 1;
+    for (const LoadNode* l : info.loads) fits = fits && lane_stride(info, l->buffer, l->indices, d, lanes) >= 0;
+    if (fits) axes.column = d;
+  }
+  if (axes.column < 0) axes.column = info.num_spatial - 1;
+  const ExprNode* column = info.block->iters[static_cast<std::size_t>(axes.column)].var.get();
+  std::int64_t best = 1;
+  for (int d = 0; d < info.num_spatial; ++d) {
+    if (d == axes.column) continue;
+    const ExprNode* iter = info.block->iters[static_cast<std::size_t>(d)].var.get();
+    const bool reuses = std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
+      return uses_iter(*l, column) && !uses_iter(*l, iter);
+    });
+    const std::int64_t extent = extent_of(info, d) < 0 ? (std::int64_t{1} << 40) : extent_of(info, d);
+    if (reuses && extent >= best) {
+      best = extent;
+      axes.row = d;
+    }
+  }
+  return axes;
+}
+
+struct Tile {
+  LoopRef outer, inner;
+};
+
+Tile tile_rows(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64_t factor) {
+  const char* tail = extent < 0 ? "partition" : extent % factor == 0 ? "mask" : "balance";
+  const auto parts = s.split(loop, {std::nullopt, extent < 0 ? factor : std::min(factor, extent)}, tail);
+  return {parts[0], parts[1]};
+}
+
+Tile tile_columns(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64_t factor) {
+  const std::int64_t lanes = extent < 0 ? factor : std::min(factor, extent);
+  const char* tail = extent < 0 ? "mask" : extent % lanes == 0 ? "mask" : "partition";
+  const auto parts = s.split(loop, {std::nullopt, lanes}, tail);
+  return {parts[0], parts[1]};
+}
+
+/// The loops of a copied or moved block inside the tile: the last as lanes, the one before unrolled.
+void finish_tile_loops(Schedule& s, const std::string& block, const LoopRef& inside_of) {
+  std::vector<LoopRef> loops = s.loops(block);
+  const auto at = std::find_if(loops.begin(), loops.end(), [&](const LoopRef& l) { return l.var.same_as(inside_of.var); });
+  loops.erase(loops.begin(), at == loops.end() ? loops.begin() : at + 1);
+  if (loops.empty()) return;
+  s.vectorize(loops.back());
+  for (std::size_t i = 0; i + 1 < loops.size(); ++i) s.unroll(loops[i]);
+}
+
+}  // namespace
+
+void schedule_contraction(RuleContext& context, const BlockInfo& info, const std::optional<std::string>& consumer,
+                          bool may_parallel) {
+  Schedule& s = context.s;
+  const std::string name = info.name();
+  const auto [tile_height, tile_width] = context.target.register_tile(info.output()->dtype);
+  const TileAxes axes = choose_axes(info, static_cast<int>(tile_width));
+  const std::vector<LoopRef> loops = s.loops(name);
+  TENON_CHECK(static_cast<int>(loops.size()) == info.num_spatial + info.num_reduction, "block '", name,
+              "' is scheduled already");
+  if (axes.column < 0) return schedule_fallback(context, name);
+
+  const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  const std::int64_t columns = extent_of(info, axes.column);
+  const std::int64_t rows = axes.row < 0 ? 1 : extent_of(info, axes.row);
+  std::int64_t work = 1;
+  for (int d = 0; d < info.num_spatial + info.num_reduction; ++d) {
+    work = extent_of(info, d) < 0 || work < 0 ? -1 : work * std::max<std::int64_t>(extent_of(info, d), 1);
+  }
+  const Tile column = tile_columns(s, at(axes.column), columns, tile_width);
+  std::optional<Tile> row;
+  if (axes.row >= 0) row = tile_rows(s, at(axes.row), rows, tile_height);
+
+  // Panels of columns outside, so that a panel of the reused operand stays in the cache while the rows pass; one panel alone: rows.
+  std::vector<LoopRef> order;
+  for (int d = 0; d < info.num_spatial; ++d) {
+    if (d != axes.column && d != axes.row) order.push_back(at(d));
+  }
+  const std::int64_t panels = columns < 0 ? -1 : (columns + tile_width - 1) / tile_width;
+  const bool rows_outside = row && panels >= 0 && panels < 2 * context.target.num_cores && panels % context.target.num_cores != 0;
+  if (row && rows_outside) order.push_back(row->outer);
+  order.push_back(column.outer);
+  if (row && !rows_outside) order.push_back(row->outer);
+  const LoopRef innermost_outer = order.back();
+  const LoopRef outermost = order.front();
+  const LoopRef first_reduction = at(info.num_spatial);
+  for (int d = 0; d < info.num_reduction; ++d) order.push_back(at(info.num_spatial + d));
+  if (row) order.push_back(row->inner);
+  order.push_back(column.inner);
+  s.reorder(order);
+
+  std::string tail_block;
+  if (consumer) {
+    s.set_scope({name}, "register");
+    tail_block = *consumer;
+  } else {
+    tail_block = s.cache_write({name}, "register").name;
+  }
+  s.reverse_compute_at({tail_block}, innermost_outer);
+  s.vectorize(column.inner);
+  if (row) s.unroll(row->inner);
+  finish_tile_loops(s, tail_block, innermost_outer);
+  if (info.block->init) s.decompose_reduction({name}, first_reduction);
+  if (may_parallel && worth_threads(work)) s.parallel(outermost);
+}
+
+}  // namespace tenon::rules

@@ -1,0 +1,101 @@
+#include "tenon/rules/default_schedule.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "rules/rule.h"
+#include "tenon/ir/builder.h"
+
+namespace tenon {
+namespace rules {
+
+void schedule_fallback(RuleContext& context, const std::string& block) {
+  const std::vector<LoopRef> loops = context.s.loops(block);
+  if (loops.empty()) return;
+  try {
+    context.s.parallel(loops[0]);
+  } catch (const ScheduleError&) {
+    // Iterations depend on each other: the loop stays serial.
+  }
+}
+
+namespace {
+
+const BlockInfo* find_block(const std::vector<BlockInfo>& blocks, const std::string& name) {
+  const auto found = std::find_if(blocks.begin(), blocks.end(), [&](const BlockInfo& b) { return b.name() == name; });
+  return found == blocks.end() ? nullptr : &*found;
+}
+
+/// The only block that reads what `producer` makes, when it is element-wise and reads each element once at its own place.
+std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks, const BlockInfo& producer, const Function& f) {
+  for (const Buffer& b : f->outputs) {
+    if (b.same_as(producer.output())) return std::nullopt;
+  }
+  const BlockInfo* consumer = nullptr;
+  for (const BlockInfo& b : blocks) {
+    const bool reads = std::any_of(b.loads.begin(), b.loads.end(),
+                                   [&](const LoadNode* l) { return l->buffer.same_as(producer.output()); });
+    if (!reads) continue;
+    if (consumer != nullptr || b.is_reduction() || b.store == nullptr) return std::nullopt;
+    consumer = &b;
+  }
+  if (consumer == nullptr || consumer->num_spatial != producer.num_spatial) return std::nullopt;
+  return consumer->name();
+}
+
+/// Tries a rule; on refusal the schedule is as it was.
+template <typename F>
+bool attempt(RuleContext& context, F&& rule) {
+  Schedule before = context.s;
+  try {
+    rule();
+    return true;
+  } catch (const ScheduleError&) {
+    context.s = before;
+    return false;
+  }
+}
+
+void schedule_alone(RuleContext& context, const std::string& name, std::unordered_set<std::string>* done) {
+  const Function f = context.s.function();  // keeps the infos valid
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  const BlockInfo* info = find_block(blocks, name);
+  done->insert(name);
+  if (info == nullptr || info->store == nullptr) return schedule_fallback(context, name);
+  bool fits = false;
+  if (!info->is_reduction()) {
+    fits = attempt(context, [&] { schedule_elementwise(context, *info); });
+  } else if (is_row_reduction(*info)) {
+    fits = attempt(context, [&] { schedule_row_reduction(context, *info); });
+  } else {
+    if (const auto consumer = sole_consumer(blocks, *info, f)) {
+      fits = attempt(context, [&] { schedule_contraction(context, *info, consumer); });
+      if (fits) done->insert(*consumer);
+    }
+    if (!fits) fits = attempt(context, [&] { schedule_contraction(context, *info, std::nullopt); });
+  }
+  if (!fits) schedule_fallback(context, name);
+}
+
+}  // namespace
+}  // namespace rules
+
+Schedule default_schedule(const Function& f, const Target& target) {
+  Schedule s(f);
+  rules::RuleContext context{s, target};
+  rules::inline_elementwise(context);
+  if (rules::attempt(context, [&] {
+        if (!rules::schedule_row_chain(context)) detail::raise<ScheduleError>("E0299", "no chain of rows");
+      })) {
+    return s;
+  }
+  std::unordered_set<std::string> done;
+  std::vector<std::string> names;
+  for (const rules::BlockInfo& info : rules::blocks_of(s.function())) names.push_back(info.name());
+  for (const std::string& name : names) {
+    if (done.count(name) == 0) rules::schedule_alone(context, name, &done);
+  }
+  return s;
+}
+
+}  // namespace tenon

@@ -1,0 +1,66 @@
+#include <algorithm>
+
+#include "rules/rule.h"
+#include "tenon/ir/builder.h"
+
+namespace tenon::rules {
+namespace {
+
+constexpr int kLanes = 32;
+
+/// Whether every access runs through memory in the order of the loops, so that all loops can be one.
+bool is_linear(const BlockInfo& info) {
+  const auto same_order = [&](const std::vector<Expr>& indices, const Buffer& buffer) {
+    if (indices.empty()) return true;
+    if (!buffer->strides.empty() || indices.size() != info.block->iters.size()) return false;
+    for (std::size_t d = 0; d < indices.size(); ++d) {
+      const IterVar& iter = info.block->iters[d];
+      const bool whole = buffer->shape[d].same_as(iter.domain.extent) ||
+                         (as_int(buffer->shape[d]) && as_int(buffer->shape[d]) == as_int(iter.domain.extent));
+      if (!indices[d].same_as(iter.var) || !whole) return false;
+    }
+    return true;
+  };
+  return same_order(info.store->indices, info.store->buffer) &&
+         std::all_of(info.loads.begin(), info.loads.end(),
+                     [&](const LoadNode* l) { return same_order(l->indices, l->buffer); });
+}
+
+std::int64_t num_elements(const BlockInfo& info) {
+  std::int64_t product = 1;
+  for (int d = 0; d < info.num_spatial; ++d) {
+    const std::int64_t extent = extent_of(info, d);
+    if (extent < 0) return -1;
+    product *= std::max<std::int64_t>(extent, 1);
+  }
+  return product;
+}
+
+}  // namespace
+
+bool worth_threads(std::int64_t elements) { return elements < 0 || elements > 32768; }
+
+void schedule_elementwise(RuleContext& context, const BlockInfo& info, bool may_parallel) {
+  Schedule& s = context.s;
+  const std::string name = info.name();
+  std::vector<LoopRef> loops = s.loops(name);
+  if (loops.empty()) return;
+  const bool parallel = may_parallel && worth_threads(num_elements(info));
+  const std::int64_t last = extent_of(info, info.num_spatial - 1);
+  bool fused = false;
+  if (loops.size() > 1 && is_linear(info)) {
+    loops = {s.fuse(loops)};
+    fused = true;
+  }
+  const LoopRef inner = loops.back();
+  if (!fused && last > 0 && last <= kLanes) {
+    s.vectorize(inner);
+    if (parallel && loops.size() > 1) s.parallel(loops[0]);
+    return;
+  }
+  const std::vector<LoopRef> parts = s.split(inner, {std::nullopt, kLanes}, "partition");
+  s.vectorize(parts[1]);
+  if (parallel) s.parallel(loops.size() > 1 ? loops[0] : parts[0]);
+}
+
+}  // namespace tenon::rules

@@ -1,0 +1,73 @@
+#include "rules/rule.h"
+
+#include <algorithm>
+
+#include "tenon/ir/visit.h"
+
+namespace tenon::rules {
+namespace {
+
+/// Blocks that read `buffer`, and how often in all.
+struct Readers {
+  std::vector<const BlockInfo*> blocks;
+  int num_reads = 0;
+};
+
+Readers readers_of(const std::vector<BlockInfo>& blocks, const Buffer& buffer) {
+  Readers out;
+  for (const BlockInfo& b : blocks) {
+    const auto reads = std::count_if(b.loads.begin(), b.loads.end(),
+                                     [&](const LoadNode* l) { return l->buffer.same_as(buffer); });
+    if (reads > 0) out.blocks.push_back(&b);
+    out.num_reads += static_cast<int>(reads);
+  }
+  return out;
+}
+
+/// Whether the value is a load (perhaps converted): inlining it anywhere costs only its index.
+bool is_copy(const BlockInfo& info) {
+  Expr value = info.store->value;
+  if (const auto* c = value.as<CastNode>()) value = c->value;
+  return value.as<LoadNode>() != nullptr;
+}
+
+bool should_inline(const std::vector<BlockInfo>& blocks, const BlockInfo& info, const Function& f) {
+  if (info.is_reduction() || info.store == nullptr) return false;
+  const auto is_output = [&](const Buffer& b) { return b.same_as(info.output()); };
+  if (std::any_of(f->outputs.begin(), f->outputs.end(), is_output)) return false;
+  const Readers readers = readers_of(blocks, info.output());
+  if (readers.blocks.empty()) return false;
+  if (is_copy(info)) return true;
+  // A reader with more iterations than the producer would compute the value again and again.
+  const auto repeats = [&](const BlockInfo* reader) {
+    return reader->block->iters.size() > info.block->iters.size() && (reader->num_reduction == 0 || reader->num_spatial > 0) &&
+           (info.has_calls || (reader->is_reduction() && !is_row_reduction(*reader)));
+  };
+  if (std::any_of(readers.blocks.begin(), readers.blocks.end(), repeats)) return false;
+  return !info.has_calls || readers.num_reads == 1;
+}
+
+}  // namespace
+
+void inline_elementwise(RuleContext& context) {
+  bool changed = true;
+  std::vector<std::string> refused;
+  while (changed) {
+    changed = false;
+    const Function f = context.s.function();
+    const std::vector<BlockInfo> blocks = blocks_of(f);
+    for (const BlockInfo& info : blocks) {
+      if (std::find(refused.begin(), refused.end(), info.name()) != refused.end()) continue;
+      if (!should_inline(blocks, info, f)) continue;
+      try {
+        context.s.compute_inline({info.name()});
+        changed = true;
+        break;  // the list of blocks is out of date
+      } catch (const ScheduleError&) {
+        refused.push_back(info.name());
+      }
+    }
+  }
+}
+
+}  // namespace tenon::rules
