@@ -1,0 +1,151 @@
+#include "tenon/rules/default_schedule.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+
+#include "tenon/driver/build.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/print.h"
+#include "tenon/te/expr.h"
+#include "tenon/te/tensor.h"
+
+namespace tenon {
+namespace {
+
+using Indices = std::vector<Expr>;
+
+Array random_array(const std::vector<std::int64_t>& shape, unsigned seed) {
+  Array a = Array::empty(shape, kFloat32);
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::int64_t n = 1;
+  for (const std::int64_t e : shape) n *= e;
+  for (std::int64_t i = 0; i < n; ++i) a.mutable_data<float>()[i] = uniform(random);
+  return a;
+}
+
+std::int64_t size_of(const Array& a) {
+  std::int64_t n = 1;
+  for (const std::int64_t e : a.shape()) n *= e;
+  return n;
+}
+
+/// Builds `f` with the default schedule and as written, calls both, and compares: bits when `exact`, else to 1e-5 relative.
+void expect_same_results(const Function& f, const std::vector<Array>& inputs, bool exact) {
+  const Schedule s = default_schedule(f, Target::host());
+  if (std::getenv("TENON_SHOW_SCHEDULES") != nullptr) std::cerr << print(s.function());
+  const Executable fast = build(s.function(), Target::host(), {.use_cache = false});
+  const Executable plain = build(f, Target::host(), {.use_cache = false});
+  const std::vector<Array> got = fast.call(inputs), expected = plain.call(inputs);
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t k = 0; k < got.size(); ++k) {
+    for (std::int64_t i = 0; i < size_of(got[k]); ++i) {
+      const float x = got[k].data<float>()[i], y = expected[k].data<float>()[i];
+      if (exact) {
+        ASSERT_EQ(x, y) << "element " << i << " of output " << k;
+      } else {
+        ASSERT_NEAR(x, y, 1e-5 * (1 + std::fabs(y))) << "element " << i << " of output " << k;
+      }
+    }
+  }
+}
+
+Function matmul(const Expr& m, std::int64_t n, const Expr& k, bool transposed = false) {
+  te::Tensor a = te::placeholder({m, k}, kFloat32, "A");
+  te::Tensor b = transposed ? te::placeholder({imm(n), k}, kFloat32, "B") : te::placeholder({k, imm(n)}, kFloat32, "B");
+  IterVar kk = te::reduce_axis(k, "k");
+  te::Tensor c = te::compute(
+      {m, imm(n)},
+      [&](const Indices& v) {
+        return te::sum(te::read(a, {v[0], kk.var}) * te::read(b, transposed ? Indices{v[1], kk.var} : Indices{kk.var, v[1]}), {kk});
+      },
+      "C");
+  return te::function({a, b}, {c}, "matmul");
+}
+
+TEST(DefaultScheduleTest, matmul_has_the_bits_of_the_loops) {
+  for (const auto& [m, n, k] : {std::tuple{128, 128, 64}, std::tuple{49, 100, 33}, std::tuple{1, 7, 5}, std::tuple{13, 64, 1}}) {
+    expect_same_results(matmul(imm(m), n, imm(k)), {random_array({m, k}, 1), random_array({k, n}, 2)}, true);
+  }
+}
+
+TEST(DefaultScheduleTest, transposed_matmul_has_the_bits_of_the_loops) {
+  expect_same_results(matmul(imm(31), 70, imm(45), true), {random_array({31, 45}, 1), random_array({70, 45}, 2)}, true);
+}
+
+TEST(DefaultScheduleTest, symbolic_rows_have_the_bits_of_the_loops) {
+  const Expr m = te::symbol("m");
+  const Function f = matmul(m, 128, imm(40));
+  for (const std::int64_t rows : {0, 1, 5, 6, 16, 23}) {
+    expect_same_results(f, {random_array({rows, 40}, 1), random_array({40, 128}, 2)}, true);
+  }
+}
+
+TEST(DefaultScheduleTest, epilogue_runs_at_the_tile) {
+  te::Tensor a = te::placeholder({imm(20), imm(32)}, kFloat32, "A");
+  te::Tensor b = te::placeholder({imm(32), imm(128)}, kFloat32, "B");
+  te::Tensor bias = te::placeholder({imm(128)}, kFloat32, "bias");
+  IterVar k = te::reduce_axis(imm(32), "k");
+  te::Tensor c = te::compute({imm(20), imm(128)}, [&](const Indices& v) {
+    return te::sum(te::read(a, {v[0], k.var}) * te::read(b, {k.var, v[1]}), {k});
+  }, "C");
+  te::Tensor d = te::compute({imm(20), imm(128)}, [&](const Indices& v) {
+    return te::math("gelu", {te::read(c, v) + te::read(bias, {v[1]})});
+  }, "D");
+  const Function f = te::function({a, b, bias}, {d}, "linear");
+  expect_same_results(f, {random_array({20, 32}, 1), random_array({32, 128}, 2), random_array({128}, 3)}, true);
+  const std::string text = print(default_schedule(f, Target::host()).function());
+  EXPECT_NE(text.find("register"), std::string::npos) << text;
+}
+
+TEST(DefaultScheduleTest, elementwise_has_the_bits_of_the_loops) {
+  const Expr n = te::symbol("n");
+  te::Tensor a = te::placeholder({n, imm(33)}, kFloat32, "A");
+  te::Tensor b = te::placeholder({imm(33)}, kFloat32, "b");
+  te::Tensor c = te::compute({n, imm(33)}, [&](const Indices& v) {
+    return te::math("exp", {te::read(a, v)}) + te::read(b, {v[1]});
+  }, "C");
+  const Function f = te::function({a, b}, {c}, "elementwise");
+  for (const std::int64_t rows : {0, 1, 3, 40}) expect_same_results(f, {random_array({rows, 33}, 1), random_array({33}, 2)}, true);
+}
+
+TEST(DefaultScheduleTest, row_sums_are_close_to_the_loops) {
+  for (const std::int64_t n : {1, 63, 64, 200, 384}) {
+    te::Tensor a = te::placeholder({imm(7), imm(n)}, kFloat32, "A");
+    IterVar k = te::reduce_axis(imm(n), "k");
+    te::Tensor c = te::compute({imm(7)}, [&](const Indices& v) { return te::sum(te::read(a, {v[0], k.var}), {k}); }, "C");
+    expect_same_results(te::function({a}, {c}, "row_sum"), {random_array({7, n}, 1)}, false);
+  }
+}
+
+TEST(DefaultScheduleTest, column_sums_have_the_bits_of_the_loops) {
+  te::Tensor a = te::placeholder({imm(50), imm(130)}, kFloat32, "A");
+  IterVar k = te::reduce_axis(imm(50), "k");
+  te::Tensor c = te::compute({imm(130)}, [&](const Indices& v) { return te::sum(te::read(a, {k.var, v[0]}), {k}); }, "C");
+  expect_same_results(te::function({a}, {c}, "column_sum"), {random_array({50, 130}, 1)}, true);
+}
+
+Function softmax(const Expr& rows, const Expr& n) {
+  te::Tensor a = te::placeholder({rows, n}, kFloat32, "A");
+  IterVar k = te::reduce_axis(n, "k"), l = te::reduce_axis(n, "l");
+  te::Tensor top = te::compute({rows}, [&](const Indices& v) { return te::max(te::read(a, {v[0], k.var}), {k}); }, "top");
+  te::Tensor e = te::compute({rows, n}, [&](const Indices& v) {
+    return te::math("exp", {te::read(a, v) - te::read(top, {v[0]})});
+  }, "e");
+  te::Tensor total = te::compute({rows}, [&](const Indices& v) { return te::sum(te::read(e, {v[0], l.var}), {l}); }, "total");
+  te::Tensor p = te::compute({rows, n}, [&](const Indices& v) { return te::read(e, v) / te::read(total, {v[0]}); }, "P");
+  return te::function({a}, {p}, "softmax");
+}
+
+TEST(DefaultScheduleTest, softmax_is_close_to_the_loops) {
+  expect_same_results(softmax(imm(9), imm(100)), {random_array({9, 100}, 1)}, false);
+  const Function f = softmax(te::symbol("rows"), te::symbol("n"));
+  for (const std::int64_t n : {1, 16, 64, 100}) expect_same_results(f, {random_array({5, n}, 1)}, false);
+}
+
+}  // namespace
+}  // namespace tenon
