@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "ir/transform/expand_math.h"
 #include "ir/transform/flatten_buffers.h"
 #include "ir/transform/guard_loads.h"
 #include "ir/transform/lower_blocks.h"
@@ -42,6 +43,7 @@ constexpr Pass kPasses[] = {
     {"unroll_loops", on_body<unroll_loops>},
     {"vectorize_loops", on_body<vectorize_loops>},
     {"simplify_vectors", simplify_function},
+    {"expand_math", on_body<expand_math>},  // last: long expansions that no other pass should walk
 };
 
 void print_after(const Pass& pass, const Function& before, const Function& after, double milliseconds) {
