@@ -64,14 +64,14 @@ struct InterpretReport {
   bool ok() const { return findings.empty(); }
   /// One finding a line.
   std::string text() const;
-  /// Raises what compiled code would raise (IndexError [E0651] for kIndexError, IndexError [E0652]
+  /// Raises what compiled code would raise (IndexError [E0681] for kIndexError, IndexError [E0682]
   /// for kAssert), and InternalError for everything else; nothing when ok().
   void check() const;
 };
 
 /// Runs `f` (verified, block or loop level) on arrays in parameter order: inputs, then outputs.
-/// Symbols take their values from the shapes of the inputs. ShapeError [E0451 to
-/// E0455] or DTypeError [E0553] where an array does not fit its parameter.
+/// Symbols take their values from the shapes of the inputs. ShapeError [E0481 to
+/// E0485] or DTypeError [E0581] where an array does not fit its parameter.
 InterpretReport interpret(const Function& f, const std::vector<ArrayView>& arrays,
                           const InterpretOptions& options = {});
 

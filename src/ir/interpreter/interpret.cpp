@@ -22,8 +22,8 @@ std::string InterpretReport::text() const {
 void InterpretReport::check() const {
   if (ok()) return;
   const Finding& first = findings.front();
-  TENON_USER_CHECK(first.kind != Finding::Kind::kIndexError, IndexError, "E0651", first.message);
-  TENON_USER_CHECK(first.kind != Finding::Kind::kAssert, IndexError, "E0652", first.message);
+  TENON_USER_CHECK(first.kind != Finding::Kind::kIndexError, IndexError, "E0681", first.message);
+  TENON_USER_CHECK(first.kind != Finding::Kind::kAssert, IndexError, "E0682", first.message);
   TENON_CHECK(ok(), "the interpreter found\n", text());
 }
 
@@ -41,9 +41,9 @@ std::string describe(const std::vector<std::int64_t>& shape) {
 }
 
 void check_argument(const Function& f, const Buffer& p, const ArrayView& a) {
-  TENON_USER_CHECK(a.dtype == p->dtype, DTypeError, "E0553", "argument '", p->name, "' of '",
+  TENON_USER_CHECK(a.dtype == p->dtype, DTypeError, "E0581", "argument '", p->name, "' of '",
                    f->name, "' has dtype ", to_string(a.dtype), ", expected ", to_string(p->dtype));
-  TENON_USER_CHECK(a.shape.size() == p->shape.size(), ShapeError, "E0455", "argument '", p->name,
+  TENON_USER_CHECK(a.shape.size() == p->shape.size(), ShapeError, "E0485", "argument '", p->name,
                    "' of '", f->name, "' has shape ", describe(a.shape), ", expected rank ",
                    p->shape.size());
 }
@@ -62,7 +62,7 @@ class SymbolValues {
                   "' is no dimension of any input");
       const std::int64_t v = (*this)[s];
       TENON_USER_CHECK(v >= s.min && v <= s.max.value_or(v) && v % s.multiple_of == 0, ShapeError,
-                       "E0453", "symbol '", name, "' of '", f->name, "' is ", v,
+                       "E0483", "symbol '", name, "' of '", f->name, "' is ", v,
                        ", outside of what was declared");
     }
   }
@@ -73,7 +73,7 @@ class SymbolValues {
     const ExprNode* v = input->shape[dimension].get();
     if (v->kind != NodeKind::kVar) return;
     const auto [found, fresh] = values_.try_emplace(v, size);
-    TENON_USER_CHECK(fresh || found->second == size, ShapeError, "E0452", "symbol '",
+    TENON_USER_CHECK(fresh || found->second == size, ShapeError, "E0482", "symbol '",
                      static_cast<const VarNode*>(v)->name, "' of '", f_->name, "' is ",
                      found->second, ", but dimension ", dimension, " of '", input->name, "' is ",
                      size);
@@ -118,7 +118,7 @@ class Run {
 
   void check_arguments() const {
     const std::vector<Buffer> params = f_->params();
-    TENON_USER_CHECK(arrays_.size() == params.size(), ShapeError, "E0454", "'", f_->name,
+    TENON_USER_CHECK(arrays_.size() == params.size(), ShapeError, "E0484", "'", f_->name,
                      "' takes ", params.size(), " arrays, got ", arrays_.size());
     for (std::size_t i = 0; i < params.size(); ++i) check_argument(f_, params[i], arrays_[i]);
   }
@@ -140,7 +140,7 @@ class Run {
       std::vector<std::int64_t> shape, strides;
       for (auto* e : p.shape) shape.push_back(e->get(machine_));
       for (auto* e : p.strides) strides.push_back(e->get(machine_));
-      TENON_USER_CHECK(shape == arrays_[i].shape, ShapeError, "E0451", "argument '", p.buffer->name,
+      TENON_USER_CHECK(shape == arrays_[i].shape, ShapeError, "E0481", "argument '", p.buffer->name,
                        "' of '", f_->name, "' has shape ", describe(arrays_[i].shape),
                        ", expected ", describe(shape));
       p.memory->reset(std::move(shape), std::move(strides));
