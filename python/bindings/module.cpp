@@ -1,8 +1,16 @@
-#include <pybind11/pybind11.h>
-
-namespace py = pybind11;
+#include "bindings.h"
+#include "tenon/runtime/executable.h"
 
 PYBIND11_MODULE(_core, module) {
+  namespace bindings = tenon::python;
   module.doc() = "The compiler behind the tenon package; use tenon, not this module.";
   module.attr("__version__") = TENON_VERSION;
+  bindings::bind_errors(module);
+  bindings::bind_expr(module);
+  bindings::bind_te(module);
+  bindings::bind_function(module);
+  bindings::bind_schedule(module);
+  bindings::bind_target(module);
+  bindings::bind_array(module);
+  tenon::install_interrupt_handler();
 }

@@ -1,5 +1,53 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon._core import __version__
+from tenon import te
+from tenon._arrays import asarray, from_dlpack
+from tenon._build import function, parse
+from tenon._core import Block, Function, Loop, Schedule, Target, Tensor, __version__
+from tenon.errors import (
+    CacheError,
+    DTypeError,
+    Error,
+    ExpressionError,
+    GradientError,
+    IndexError,
+    InternalError,
+    ModelError,
+    NumericError,
+    ResourceError,
+    ScheduleError,
+    ShapeError,
+    TargetError,
+    UnsupportedError,
+    UserError,
+)
 
-__all__ = ["__version__"]
+__all__ = [
+    "Block",
+    "CacheError",
+    "DTypeError",
+    "Error",
+    "ExpressionError",
+    "Function",
+    "GradientError",
+    "IndexError",
+    "InternalError",
+    "Loop",
+    "ModelError",
+    "NumericError",
+    "ResourceError",
+    "Schedule",
+    "ScheduleError",
+    "ShapeError",
+    "Target",
+    "TargetError",
+    "Tensor",
+    "UnsupportedError",
+    "UserError",
+    "__version__",
+    "asarray",
+    "from_dlpack",
+    "function",
+    "parse",
+    "te",
+]

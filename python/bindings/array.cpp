@@ -1,0 +1,113 @@
+#include "tenon/runtime/array.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include "array_from_python.h"
+#include "bindings.h"
+#include "dtype.h"
+
+namespace tenon::python {
+namespace {
+
+/// Calls the deleter of a tensor that nobody took.
+template <typename Managed>
+void drop_capsule(PyObject* capsule, const char* name) {
+  if (PyCapsule_IsValid(capsule, name) == 0) return;
+  auto* tensor = static_cast<Managed*>(PyCapsule_GetPointer(capsule, name));
+  if (tensor->deleter != nullptr) tensor->deleter(tensor);
+}
+
+py::object capsule_of(DLManagedTensorVersioned* tensor) {
+  return py::reinterpret_steal<py::object>(PyCapsule_New(
+      tensor, "dltensor_versioned",
+      [](PyObject* c) { drop_capsule<DLManagedTensorVersioned>(c, "dltensor_versioned"); }));
+}
+py::object capsule_of(DLManagedTensor* tensor) {
+  return py::reinterpret_steal<py::object>(PyCapsule_New(
+      tensor, "dltensor", [](PyObject* c) { drop_capsule<DLManagedTensor>(c, "dltensor"); }));
+}
+
+py::object dlpack(const Array& array, const py::object& stream, const py::object& max_version,
+                  const py::object& device, const py::object& copy) {
+  TENON_USER_CHECK(stream.is_none(), TargetError, "E0905", "an array in host memory has no stream");
+  TENON_USER_CHECK(device.is_none() || py::cast<int>(py::tuple(device)[0]) == kDLCPU, TargetError,
+                   "E0905", "the array is in host memory and cannot be exported to device ",
+                   py::cast<std::string>(py::repr(device)));
+  const bool is_copied = !copy.is_none() && py::cast<bool>(copy);
+  const Array exported = is_copied ? array.copy() : array;
+  const bool versioned = !max_version.is_none() && py::cast<int>(py::tuple(max_version)[0]) >= 1;
+  return versioned ? capsule_of(exported.to_dlpack_versioned(is_copied))
+                   : capsule_of(exported.to_dlpack());
+}
+
+/// A NumPy array of the same memory.
+py::object numpy_of(const Array& array) {
+  const py::ssize_t bytes = array.dtype().bytes();
+  const std::vector<py::ssize_t> shape(array.shape().begin(), array.shape().end());
+  std::vector<py::ssize_t> strides(array.strides().begin(), array.strides().end());
+  for (py::ssize_t& stride : strides) stride *= bytes;
+  py::array result(py::reinterpret_borrow<py::dtype>(numpy_dtype(array.dtype())), shape, strides,
+                   array.raw(), py::cast(array));
+  if (array.read_only()) result.attr("setflags")(py::arg("write") = false);
+  return result;
+}
+
+py::object array_protocol(const Array& array, const py::object& dtype, const py::object& copy) {
+  py::object result = numpy_of(array);
+  const bool must_copy = !copy.is_none() && py::cast<bool>(copy);
+  if (!dtype.is_none() && !dtype.equal(result.attr("dtype"))) {
+    TENON_USER_CHECK(copy.is_none() || must_copy, DTypeError, "E0513",
+                     "an array of another dtype cannot be had without a copy");
+    return result.attr("astype")(dtype);
+  }
+  return must_copy ? result.attr("copy")() : result;
+}
+
+py::tuple shape_of(const Array& array) {
+  py::tuple shape(array.shape().size());
+  for (std::size_t i = 0; i < shape.size(); ++i) shape[i] = array.shape()[i];
+  return shape;
+}
+
+py::ssize_t length(const Array& array) {
+  if (array.rank() == 0) throw py::type_error("len() of a tensor without dimensions");
+  return array.shape()[0];
+}
+
+std::string repr(const Array& array) {
+  const py::object text = py::module_::import("numpy").attr("array2string")(
+      numpy_of(array), py::arg("separator") = ", ", py::arg("prefix") = "tenon.Tensor(");
+  return detail::concat("tenon.Tensor(", py::cast<std::string>(text),
+                        ", dtype=", to_string(array.dtype()), ")");
+}
+
+}  // namespace
+
+void bind_array(py::module_& module) {
+  py::class_<Array> cls(module, "Tensor",
+                        "An array in host memory, shared with NumPy and others without a copy.");
+  cls.def("__dlpack__", &dlpack, py::kw_only(), py::arg("stream") = py::none(),
+          py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
+          py::arg("copy") = py::none())
+      .def("__dlpack_device__",
+           [](const Array&) { return py::make_tuple(static_cast<int>(kDLCPU), 0); })
+      .def("__array__", &array_protocol, py::arg("dtype") = py::none(),
+           py::arg("copy") = py::none())
+      .def("numpy", &numpy_of, "A NumPy array of the same memory.")
+      .def(
+          "item", [](const Array& a) { return numpy_of(a).attr("item")(); },
+          "The element of a one-element array.")
+      .def("__len__", &length)
+      .def("__repr__", &repr)
+      .def_property_readonly("shape", &shape_of)
+      .def_property_readonly("dtype", &Array::dtype)
+      .def_property_readonly("ndim", &Array::rank)
+      .def_property_readonly("size", &Array::size)
+      .def_property_readonly("nbytes", &Array::nbytes)
+      .def_property_readonly("read_only", &Array::read_only);
+  module.def("asarray", &to_array);
+  module.def("numpy_dtype", [](DType dtype) { return numpy_dtype(dtype); });
+}
+
+}  // namespace tenon::python

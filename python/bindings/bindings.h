@@ -1,0 +1,20 @@
+#pragma once
+
+/// The parts of the extension module, one function per file.
+
+#include <pybind11/pybind11.h>
+
+namespace tenon::python {
+
+namespace py = pybind11;
+
+/// Lets C++ exceptions arrive as the classes of tenon.errors.
+void bind_errors(py::module_& module);
+void bind_expr(py::module_& module);
+void bind_te(py::module_& module);
+void bind_function(py::module_& module);
+void bind_schedule(py::module_& module);
+void bind_target(py::module_& module);
+void bind_array(py::module_& module);
+
+}  // namespace tenon::python

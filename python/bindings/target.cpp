@@ -1,0 +1,33 @@
+#include "tenon/runtime/target.h"
+
+#include "bindings.h"
+#include "dtype.h"
+
+namespace tenon::python {
+
+void bind_target(py::module_& module) {
+  py::class_<Target>(module, "Target", "What kernels are compiled for.")
+      .def(py::init([](const std::string& text) { return Target::parse(text); }),
+           py::arg("text") = "cpu")
+      .def(
+          "register_tile",
+          [](const Target& t, DType dtype) {
+            const RegisterTile tile = t.register_tile(dtype);
+            return py::make_tuple(tile.rows, tile.columns);
+          },
+          py::arg("dtype"))
+      .def("vector_lanes", &Target::vector_lanes, py::arg("dtype"))
+      .def_property_readonly("mcpu", [](const Target& t) { return t.mcpu; })
+      .def_property_readonly("vector_bytes", [](const Target& t) { return t.vector_bytes; })
+      .def_property_readonly("num_cores", [](const Target& t) { return t.num_cores; })
+      .def_property_readonly("runs_on_host", &Target::runs_on_host)
+      .def("__eq__",
+           [](const Target& t, const py::object& o) {
+             return py::isinstance<Target>(o) && t == py::cast<Target>(o);
+           })
+      .def("__hash__", [](const Target& t) { return std::hash<std::string>()(t.str()); })
+      .def("__str__", &Target::str)
+      .def("__repr__", [](const Target& t) { return "tenon.Target(\"" + t.str() + "\")"; });
+}
+
+}  // namespace tenon::python

@@ -1,0 +1,47 @@
+"""From tensor expressions to kernels: `function`, `parse`, `build`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tenon import _core, te
+
+__all__ = ["function", "parse"]
+
+
+def function(
+    inputs: te.Tensor | Sequence[te.Tensor],
+    outputs: te.Tensor | Sequence[te.Tensor],
+    name: str | None = None,
+) -> _core.Function:
+    """Make the loops that compute `outputs` from `inputs`: one block for each computed tensor.
+
+    Parameters
+    ----------
+    inputs
+        The placeholders, in the order of the kernel's arguments.
+    outputs
+        The computed tensors that a call returns.
+    name
+        Of the function; the first output's by default.
+
+    Raises
+    ------
+    ExpressionError
+        A placeholder is missing from the inputs [E0104], an output is not computed or an input is
+        [E0105], or a symbol is no whole dimension of an input [E0106].
+    """
+    ins = [inputs] if isinstance(inputs, te.Tensor) else list(inputs)
+    outs = [outputs] if isinstance(outputs, te.Tensor) else list(outputs)
+    return _core.function(ins, outs, name or (outs[0].name if outs else "function"))
+
+
+def parse(text: str) -> _core.Function:
+    """Read a function from the text that ``print(function)`` writes.
+
+    Raises
+    ------
+    ExpressionError
+        The text is no program; line, column and what was expected are named [E0120 to E0124].
+    """
+    return _core.parse(text)
