@@ -6,6 +6,7 @@
 #include "array_from_python.h"
 #include "bindings.h"
 #include "dtype.h"
+#include "tenon/support/error.h"
 
 namespace tenon::python {
 namespace {
