@@ -101,7 +101,7 @@ Array from_numpy(py::handle value) {
   const auto& array = *reinterpret_cast<const NumpyArray*>(kept.ptr());
   const std::optional<DType> dtype = dtype_of(descr_of(array));
   TENON_USER_CHECK(
-      dtype, DTypeError, "E0554", "a NumPy array has dtype ",
+      dtype, DTypeError, "E0515", "a NumPy array has dtype ",
       py::cast<std::string>(py::str(value.attr("dtype"))),
       ", which Tenon does not have\n  hint: convert it with .astype(\"float32\") or the like");
   std::vector<std::int64_t> strides(static_cast<std::size_t>(array.nd));
@@ -136,7 +136,7 @@ Array from_dlpack_object(py::handle value) {
   if (py::hasattr(value, "__dlpack_device__")) {
     const int device = py::cast<int>(py::tuple(value.attr("__dlpack_device__")())[0]);
     TENON_USER_CHECK(device == kDLCPU || device == kDLCUDAHost || device == kDLROCMHost,
-                     TargetError, "E0905", "an array is on DLPack device type ", device,
+                     TargetError, "E0915", "an array is on DLPack device type ", device,
                      ", expected one in host memory\n  hint: copy it to the CPU first");
   }
   const py::object capsule = dlpack_capsule(value);

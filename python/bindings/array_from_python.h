@@ -18,8 +18,8 @@ struct NumpyView {
 bool view_numpy(PyObject* object, NumpyView* view);
 
 /// The elements of a Tensor, a NumPy array or anything with `__dlpack__`, without a copy where the
-/// layout permits (strides of whole elements, native byte order). DTypeError [E0554, E0512],
-/// TargetError [E0905] for another device.
+/// layout permits (strides of whole elements, native byte order). DTypeError [E0512, E0515],
+/// TargetError [E0915] for another device.
 Array to_array(pybind11::handle value);
 
 }  // namespace tenon::python

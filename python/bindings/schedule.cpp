@@ -37,7 +37,7 @@ void bind_handles(py::module_& module) {
 
 std::string block_name(const py::object& block) {
   if (py::isinstance<BlockRef>(block)) return py::cast<BlockRef>(block).name;
-  TENON_USER_CHECK(py::isinstance<py::str>(block), ScheduleError, "E0241",
+  TENON_USER_CHECK(py::isinstance<py::str>(block), ScheduleError, "E0245",
                    "loops: the argument 'block' should be a block or its name");
   return py::cast<std::string>(block);
 }

@@ -19,17 +19,17 @@ def asarray(values: Any, dtype: object = None) -> Tensor:
     Parameters
     ----------
     values
-        A `Tensor`, a NumPy array or anything with ``__dlpack__``, whose memory is shared; or numbers
-        and nested lists, which NumPy reads.
+        A `Tensor`, a NumPy array or anything with ``__dlpack__``, whose memory is shared; or
+        numbers and nested lists, which NumPy reads.
     dtype
         Of the result. Elements of another dtype are converted, which copies them.
 
     Raises
     ------
     DTypeError
-        There is no such dtype [E0501, E0554].
+        There is no such dtype [E0501, E0515].
     TargetError
-        The array is on a device [E0905].
+        The array is on a device [E0915].
     """
     is_array = isinstance(values, (Tensor, np.ndarray)) or hasattr(values, "__dlpack__")
     if dtype is None:
@@ -47,9 +47,9 @@ def from_dlpack(array: Any) -> Tensor:
     Raises
     ------
     DTypeError
-        The object has no ``__dlpack__`` [E0512], or its dtype does not exist here [E0554].
+        The object has no ``__dlpack__`` [E0512], or its dtype does not exist here [E0515].
     TargetError
-        The array is on a device [E0905].
+        The array is on a device [E0915].
     """
     if not hasattr(array, "__dlpack__"):
         raise DTypeError(

@@ -355,7 +355,7 @@ def _condition(x: Operand) -> Expr:
         return _core.const(x, "bool")
     if isinstance(x, Expr) and x.dtype == "bool":
         return x
-    raise DTypeError("E0504", f"a condition should be a bool, got {x!r}\n  hint: compare first")
+    raise DTypeError("E0514", f"a condition should be a bool, got {x!r}\n  hint: compare first")
 
 
 def not_(condition: Operand) -> Expr:
