@@ -107,7 +107,7 @@ void bind_array(py::module_& module) {
       .def_property_readonly("size", &Array::size)
       .def_property_readonly("nbytes", &Array::nbytes)
       .def_property_readonly("read_only", &Array::read_only);
-  module.def("asarray", &to_array);
+  module.def("asarray", [](const py::object& values) { return to_array(values); });
   module.def("numpy_dtype", [](DType dtype) { return numpy_dtype(dtype); });
 }
 

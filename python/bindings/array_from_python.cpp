@@ -96,12 +96,12 @@ py::object plain_numpy(py::handle value) {
   return numpy.attr("array")(value, dtype, py::arg("order") = "C");
 }
 
-Array from_numpy(py::handle value) {
+Array from_numpy(py::handle value, const std::string& what) {
   const py::object kept = plain_numpy(value);
   const auto& array = *reinterpret_cast<const NumpyArray*>(kept.ptr());
   const std::optional<DType> dtype = dtype_of(descr_of(array));
   TENON_USER_CHECK(
-      dtype, DTypeError, "E0515", "a NumPy array has dtype ",
+      dtype, DTypeError, "E0515", what, " has the NumPy dtype ",
       py::cast<std::string>(py::str(value.attr("dtype"))),
       ", which Tenon does not have\n  hint: convert it with .astype(\"float32\") or the like");
   std::vector<std::int64_t> strides(static_cast<std::size_t>(array.nd));
@@ -132,11 +132,11 @@ Array take(const py::object& capsule, const char* name, const char* used_name) {
   return Array::from_dlpack(tensor);
 }
 
-Array from_dlpack_object(py::handle value) {
+Array from_dlpack_object(py::handle value, const std::string& what) {
   if (py::hasattr(value, "__dlpack_device__")) {
     const int device = py::cast<int>(py::tuple(value.attr("__dlpack_device__")())[0]);
     TENON_USER_CHECK(device == kDLCPU || device == kDLCUDAHost || device == kDLROCMHost,
-                     TargetError, "E0915", "an array is on DLPack device type ", device,
+                     TargetError, "E0915", what, " is on DLPack device type ", device,
                      ", expected one in host memory\n  hint: copy it to the CPU first");
   }
   const py::object capsule = dlpack_capsule(value);
@@ -167,12 +167,12 @@ bool view_numpy(PyObject* object, NumpyView* view) {
   return true;
 }
 
-Array to_array(py::handle value) {
+Array to_array(py::handle value, const std::string& what) {
   if (py::isinstance<Array>(value)) return py::cast<Array>(value);
-  if (is_numpy_array(value.ptr())) return from_numpy(value);
-  if (py::hasattr(value, "__dlpack__")) return from_dlpack_object(value);
+  if (is_numpy_array(value.ptr())) return from_numpy(value, what);
+  if (py::hasattr(value, "__dlpack__")) return from_dlpack_object(value, what);
   detail::raise<DTypeError>(
-      "E0512", detail::concat("expected an array, got ",
+      "E0512", detail::concat(what, " should be an array, got ",
                               py::cast<std::string>(py::repr(py::type::of(value))),
                               "\n  hint: make one with numpy.asarray(values, \"float32\")"));
 }

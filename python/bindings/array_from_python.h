@@ -4,6 +4,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 #include "tenon/runtime/array.h"
 
 namespace tenon::python {
@@ -20,6 +22,7 @@ bool view_numpy(PyObject* object, NumpyView* view);
 /// The elements of a Tensor, a NumPy array or anything with `__dlpack__`, without a copy where the
 /// layout permits (strides of whole elements, native byte order). DTypeError [E0512, E0515],
 /// TargetError [E0915] for another device.
-Array to_array(pybind11::handle value);
+/// `what` names the value in messages.
+Array to_array(pybind11::handle value, const std::string& what = "an array");
 
 }  // namespace tenon::python

@@ -9,8 +9,10 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_expr(module);
   bindings::bind_te(module);
   bindings::bind_function(module);
+  bindings::bind_trace(module);
   bindings::bind_schedule(module);
   bindings::bind_target(module);
   bindings::bind_array(module);
+  bindings::bind_interpret(module);
   tenon::install_interrupt_handler();
 }

@@ -84,7 +84,7 @@ NamedArguments named_arguments(const Primitive& primitive, const py::args& posit
   for (const Parameter& p : primitive.parameters) {
     const bool is_named = named.contains(p.name);
     if (is_named) arguments.emplace_back(p.name, to_value(p.kind, named[p.name]));
-    if (used == positional.size() || p.keyword_only) continue;
+    if (used == positional.size()) continue;
     TENON_USER_CHECK(!is_named, ScheduleError, "E0244", primitive.name, ": the argument '", p.name,
                      "' is given twice");
     arguments.emplace_back(
@@ -113,7 +113,6 @@ std::string documentation(const Primitive& primitive) {
   std::string parameters, requirements;
   for (const Parameter& p : primitive.parameters) {
     if (!parameters.empty()) parameters += ", ";
-    if (p.keyword_only && parameters.find("*") == std::string::npos) parameters += "*, ";
     parameters += (p.variadic ? "*" : "") + std::string(p.name);
     if (p.default_text != nullptr) parameters += detail::concat("=", p.default_text);
   }

@@ -73,6 +73,7 @@ void bind_schedule(py::module_& module) {
       .def(
           "copy", [](const Schedule& s) { return Schedule(s); },
           "An independent schedule in the same state.")
+      .def_property_readonly("trace", &Schedule::trace, "The steps so far, as data.")
       .def_property_readonly("function", &Schedule::function, "The function as it is now.")
       .def("__str__", [](const Schedule& s) { return print(s.function()); })
       .def("__repr__",

@@ -2,8 +2,8 @@
 
 from tenon import te
 from tenon._arrays import asarray, from_dlpack
-from tenon._build import function, parse
-from tenon._core import Block, Function, Loop, Schedule, Target, Tensor, __version__
+from tenon._build import function, interpret, parse
+from tenon._core import Block, Function, Loop, Schedule, Target, Tensor, Trace, __version__
 from tenon.errors import (
     CacheError,
     DTypeError,
@@ -42,12 +42,14 @@ __all__ = [
     "Target",
     "TargetError",
     "Tensor",
+    "Trace",
     "UnsupportedError",
     "UserError",
     "__version__",
     "asarray",
     "from_dlpack",
     "function",
+    "interpret",
     "parse",
     "te",
 ]

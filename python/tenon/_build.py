@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tenon import _core, te
 
-__all__ = ["function", "parse"]
+__all__ = ["function", "interpret", "parse"]
 
 
 def function(
@@ -45,3 +45,27 @@ def parse(text: str) -> _core.Function:
         The text is no program; line, column and what was expected are named [E0120 to E0124].
     """
     return _core.parse(text)
+
+
+def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple[_core.Tensor, ...]:
+    """Run a function slowly and strictly, without compiling it: what kernels are compared with.
+
+    Parameters
+    ----------
+    function
+        Any function, scheduled or not.
+    arrays
+        One for each input; results are returned as by a kernel.
+
+    Raises
+    ------
+    ShapeError
+        The arrays do not fit the inputs [E0401, E0470, E0471].
+    DTypeError
+        An array has another dtype than its input [E0505].
+    IndexError
+        An index that depends on data is out of range [E0601].
+    InternalError
+        The program reads or writes out of bounds, reads what nothing wrote, or races.
+    """
+    return _core.interpret(function, *arrays)
