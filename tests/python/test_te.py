@@ -31,7 +31,7 @@ def test_a_tensor_knows_its_shape_dtype_name_and_op(a):
         (lambda x, i: i // 3 % 2, "k // 3 % 2"),
         (lambda x, i: (i << 1) | 3, "k << 1 | 3"),
         (lambda x, i: te.all(i > 0, i < 4), "k > 0 and k < 4"),
-        (lambda x, i: (i > 0) & ~(i < 4), "k > 0 and not(k < 4)"),
+        (lambda x, i: (i > 0) & ~(i < 4), "k > 0 and not k < 4"),
         (lambda x, i: te.maximum(x, 0), "max(A[0, 0], 0.0)"),
         (lambda x, i: te.gelu(x, "tanh"), "gelu_tanh(A[0, 0])"),
     ],
