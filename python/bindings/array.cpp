@@ -31,9 +31,9 @@ py::object capsule_of(DLManagedTensor* tensor) {
 
 py::object dlpack(const Array& array, const py::object& stream, const py::object& max_version,
                   const py::object& device, const py::object& copy) {
-  TENON_USER_CHECK(stream.is_none(), TargetError, "E0915", "an array in host memory has no stream");
+  TENON_USER_CHECK(stream.is_none(), TargetError, "E0925", "an array in host memory has no stream");
   TENON_USER_CHECK(device.is_none() || py::cast<int>(py::tuple(device)[0]) == kDLCPU, TargetError,
-                   "E0915", "the array is in host memory and cannot be exported to device ",
+                   "E0925", "the array is in host memory and cannot be exported to device ",
                    py::cast<std::string>(py::repr(device)));
   const bool is_copied = !copy.is_none() && py::cast<bool>(copy);
   const Array exported = is_copied ? array.copy() : array;

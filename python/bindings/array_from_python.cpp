@@ -136,7 +136,7 @@ Array from_dlpack_object(py::handle value, const std::string& what) {
   if (py::hasattr(value, "__dlpack_device__")) {
     const int device = py::cast<int>(py::tuple(value.attr("__dlpack_device__")())[0]);
     TENON_USER_CHECK(device == kDLCPU || device == kDLCUDAHost || device == kDLROCMHost,
-                     TargetError, "E0915", what, " is on DLPack device type ", device,
+                     TargetError, "E0925", what, " is on DLPack device type ", device,
                      ", expected one in host memory\n  hint: copy it to the CPU first");
   }
   const py::object capsule = dlpack_capsule(value);

@@ -29,7 +29,7 @@ def asarray(values: Any, dtype: object = None) -> Tensor:
     DTypeError
         There is no such dtype [E0501, E0515].
     TargetError
-        The array is on a device [E0915].
+        The array is on a device [E0925].
     """
     is_array = isinstance(values, (Tensor, np.ndarray)) or hasattr(values, "__dlpack__")
     if dtype is None:
@@ -49,7 +49,7 @@ def from_dlpack(array: Any) -> Tensor:
     DTypeError
         The object has no ``__dlpack__`` [E0512], or its dtype does not exist here [E0515].
     TargetError
-        The array is on a device [E0915].
+        The array is on a device [E0925].
     """
     if not hasattr(array, "__dlpack__"):
         raise DTypeError(

@@ -60,11 +60,11 @@ def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple
     Raises
     ------
     ShapeError
-        The arrays do not fit the inputs [E0401, E0470, E0471].
+        The arrays do not fit the inputs [E0470, E0471, E0481 to E0485].
     DTypeError
-        An array has another dtype than its input [E0505].
+        An array has another dtype than its input [E0581].
     IndexError
-        An index that depends on data is out of range [E0601].
+        An index that depends on data is out of range [E0681].
     InternalError
         The program reads or writes out of bounds, reads what nothing wrote, or races.
     """
