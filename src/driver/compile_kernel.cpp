@@ -91,9 +91,11 @@ std::vector<CompiledKernel> compile_kernels(std::span<const Function> functions,
   std::atomic<std::size_t> next{0};
   std::mutex error_mutex;
   std::exception_ptr error;
+  const auto caller = std::this_thread::get_id();
   const auto work = [&] {
     for (std::size_t i = next++; i < functions.size(); i = next++) {
       try {
+        if (options.poll && std::this_thread::get_id() == caller) options.poll();
         kernels[i] = compile_kernel(functions[i], target, options);
       } catch (...) {
         const std::lock_guard lock(error_mutex);

@@ -79,6 +79,23 @@ TEST(Build, many_functions_compile_on_several_threads_in_order) {
   }
 }
 
+TEST(Build, what_poll_throws_stops_the_build) {
+  const std::vector<Function> functions = {scale(1), scale(2), scale(3)};
+  BuildOptions options = uncached();
+  options.num_threads = 2;
+  options.poll = [] { throw std::runtime_error("stopped by the user"); };
+  EXPECT_THROW(
+      {
+        try {
+          compile_kernels(functions, Target::host(), options);
+        } catch (const std::runtime_error& e) {
+          EXPECT_STREQ(e.what(), "stopped by the user");
+          throw;
+        }
+      },
+      std::runtime_error);
+}
+
 TEST(Build, equal_functions_have_equal_keys_whatever_their_names_and_others_do_not) {
   EXPECT_EQ(canonical_bytes(scale(2, "i")), canonical_bytes(scale(2, "j")));
   EXPECT_NE(canonical_bytes(scale(2)), canonical_bytes(scale(3)));

@@ -2,6 +2,7 @@
 
 /// From functions to code that runs: lower, look up or compile, load, wrap.
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,6 +25,9 @@ struct BuildOptions {
   CodegenOptions codegen = {};
   bool use_cache = true;  ///< look the object up on disk, and store it there
   int num_threads = 0;    ///< that compile at once; 0: as many as the target has cores
+  /// Called on the calling thread before each kernel that it compiles; what it throws stops the
+  /// build (Ctrl-C).
+  std::function<void()> poll = nullptr;
 };
 
 /// One function as machine code in this process. Copies share the code.
@@ -45,7 +49,7 @@ struct CompiledKernel {
 CompiledKernel compile_kernel(const Function& f, const Target& target,
                               const BuildOptions& options = {});
 /// The same for many, on several threads; results in the order of the functions. The first error is
-/// raised after all threads stopped.
+/// raised when all threads have stopped.
 std::vector<CompiledKernel> compile_kernels(std::span<const Function> functions,
                                             const Target& target, const BuildOptions& options = {});
 
