@@ -56,6 +56,17 @@ void print_after(const Pass& pass, const Function& before, const Function& after
                same ? "" : print(after).c_str());
 }
 
+#ifndef NDEBUG
+void verify_after(const Pass& pass, const Function& f) {
+  const std::string after = std::string("pass '") + pass.name + "'";
+  if (f->level == Level::kBlock) {
+    verify_between_levels(f, after);
+  } else {
+    verify(f, after);
+  }
+}
+#endif
+
 }  // namespace
 
 Function lower(const Function& f, const LowerOptions& options) {
@@ -67,6 +78,9 @@ Function lower(const Function& f, const LowerOptions& options) {
     const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
     print_after(pass, current, next, elapsed.count());
     current = next;
+#ifndef NDEBUG
+    if (options.verify) verify_after(pass, current);
+#endif
   }
   if (options.verify) verify(current);
   return current;

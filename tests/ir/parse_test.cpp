@@ -96,8 +96,8 @@ TEST(Parse, round_trip_of_loop_functions) { expect_round_trip(kLoops); }
 TEST(Parse, a_long_signature_is_wrapped_and_read_back) {
   expect_round_trip(R"(loop function with_a_rather_long_name[first_size, second_size](
     input: float32[first_size, second_size],
-    weights: float32[second_size, 128]) -> (
-    output: float32[first_size, 128])
+    weights: float32[second_size, 128]
+) -> (output: float32[first_size, 128])
   pass
 )");
 }

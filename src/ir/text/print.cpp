@@ -379,13 +379,11 @@ class Printer {
     if (f.level != Level::kBlock) out_ += std::string(to_string(f.level)) + " ";
     out_ += "function " + (text::is_identifier(f.name) ? f.name : text::quote(f.name)) + symbols;
     const std::string tail = f.attrs.empty() ? "" : " " + text::print_attrs(f.attrs);
-    const std::string one_line =
-        "(" + join(inputs, ", ") + ") -> (" + join(outputs, ", ") + ")" + tail;
-    if (out_.size() + one_line.size() <= kLineWidth) {
-      out_ += one_line;
-    } else {
-      out_ += "(" + wrapped(inputs) + ") -> (" + wrapped(outputs) + ")" + tail;
-    }
+    const std::string results = " -> (" + join(outputs, ", ") + ")" + tail;
+    const std::string arguments = "(" + join(inputs, ", ") + ")";
+    const bool is_short = out_.size() + arguments.size() + results.size() <= kLineWidth;
+    out_ += is_short ? arguments : wrapped(inputs);
+    out_ += results.size() <= kLineWidth ? results : " -> " + wrapped(outputs) + tail;
     if (options_.mark != nullptr && options_.mark == f.body.get() &&
         f.body->kind == NodeKind::kSeq) {
       out_ += "            <--- here";
@@ -427,9 +425,11 @@ class Printer {
     return out;
   }
 
+  /// One a line.
   std::string wrapped(const std::vector<std::string>& items) const {
-    const std::string indent(static_cast<std::size_t>(indent_ + 4), ' ');
-    return items.empty() ? "" : "\n" + indent + join(items, ",\n" + indent);
+    if (items.empty()) return "()";
+    const std::string margin = "\n" + std::string(static_cast<std::size_t>(indent_), ' ');
+    return "(" + margin + "    " + join(items, "," + margin + "    ") + margin + ")";
   }
 
   const PrintOptions& options_;
