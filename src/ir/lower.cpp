@@ -72,6 +72,9 @@ void verify_after(const Pass& pass, const Function& f) {
 Function lower(const Function& f, const LowerOptions& options) {
   if (f->level != Level::kBlock) return f;
   Function current = f;
+#ifndef NDEBUG
+  if (options.verify) verify(f, "scheduling");
+#endif
   for (const Pass& pass : kPasses) {
     const auto start = std::chrono::steady_clock::now();
     Function next = pass.run(current);

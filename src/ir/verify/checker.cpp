@@ -99,7 +99,8 @@ void Checker::shape(const Buffer& b) {
   }
   if (!b->dtype.is_scalar())
     report("buffer", "the elements of buffer '", b->name, "' are ", to_string(b->dtype));
-  if (b->scope != Scope::kRegister) return;
+  if (b->scope != Scope::kRegister || function_->level == Level::kBlock)
+    return;  // shrunk by lowering
   for (const Expr& d : b->shape) {
     if (!as_int(d))
       report("register", "register buffer '", b->name, "' has the size ", print(d),
