@@ -272,7 +272,7 @@ std::string default_cache_folder() {
     const char* value = std::getenv(name);
     return std::string(value == nullptr ? "" : value);
   };
-  const std::string own = variable("TENON_CACHE_DIR");
+  std::string own = variable("TENON_CACHE_DIR");
   if (own == "off") return "";
   if (!own.empty()) return own;
   const std::string shared = variable("XDG_CACHE_HOME");

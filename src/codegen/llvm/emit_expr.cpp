@@ -347,7 +347,7 @@ Value* Emitter::emit_checked_index(const CallNode& n) {
   return b_.CreateSelect(fits, index, llvm::Constant::getAllOnesValue(index->getType()));
 }
 
-void Emitter::emit_index_report(Value* failed, Value* index, Value* extent, Expr site) {
+void Emitter::emit_index_report(Value* failed, Value* index, Value* extent, const Expr& site) {
   auto* report = llvm::BasicBlock::Create(context_, "index_error", frame_.function);
   auto* done = llvm::BasicBlock::Create(context_, "checked", frame_.function);
   llvm::MDNode* unlikely = llvm::MDBuilder(context_).createBranchWeights(1, 100000);

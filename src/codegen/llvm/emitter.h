@@ -94,7 +94,8 @@ class Emitter {
   llvm::Value* emit_ramp(const RampNode& n);
   llvm::Value* emit_call(const CallNode& n);
   llvm::Value* emit_checked_index(const CallNode& n);
-  void emit_index_report(llvm::Value* failed, llvm::Value* index, llvm::Value* extent, Expr site);
+  void emit_index_report(llvm::Value* failed, llvm::Value* index, llvm::Value* extent,
+                         const Expr& site);
   llvm::Value* find(const ExprNode* n) const;
   llvm::Value* in_scope(const std::function<llvm::Value*()>& f);
   /// `then_value()` where the scalar `condition` holds, else `else_value()`; only one is run.

@@ -35,13 +35,13 @@ std::string text_of(llvm::Error error) { return llvm::toString(std::move(error))
 
 /// What compiled code may refer to outside itself.
 void* external_symbol(llvm::StringRef name) {
-  static const std::map<std::string, void*, std::less<>> kTable = {
+  static const std::map<std::string, void*, std::less<>> table = {
       {"memcpy", reinterpret_cast<void*>(&std::memcpy)},
       {"memmove", reinterpret_cast<void*>(&std::memmove)},
       {"memset", reinterpret_cast<void*>(&std::memset)},
   };
-  const auto it = kTable.find(std::string_view(name.data(), name.size()));
-  return it == kTable.end() ? nullptr : it->second;
+  const auto it = table.find(std::string_view(name.data(), name.size()));
+  return it == table.end() ? nullptr : it->second;
 }
 
 struct SymbolRange {
