@@ -29,8 +29,7 @@ namespace detail {
 inline thread_local std::uintptr_t stack_bottom = 0;
 
 inline constexpr std::size_t kStackReserve = std::size_t{192} << 10;
-inline constexpr std::size_t kBigStack = std::size_t{512}
-                                         << 20;  // address space; pages are committed when touched
+inline constexpr std::size_t kBigStack = std::size_t{32} << 20;  // pages are committed when touched
 
 inline std::uintptr_t thread_stack_bottom() {
   pthread_attr_t attr;
@@ -40,6 +39,32 @@ inline std::uintptr_t thread_stack_bottom() {
   pthread_attr_getstack(&attr, &base, &size);
   pthread_attr_destroy(&attr);
   return reinterpret_cast<std::uintptr_t>(base);
+}
+
+/// The stack that this thread used last, kept for the next time.
+struct SpareStack {
+  void* memory = nullptr;
+  SpareStack() = default;
+  SpareStack(const SpareStack&) = delete;
+  SpareStack& operator=(const SpareStack&) = delete;
+  ~SpareStack() {
+    if (memory != nullptr) munmap(memory, kBigStack);
+  }
+};
+inline thread_local SpareStack spare_stack;
+
+inline void* take_stack() {
+  if (void* memory = std::exchange(spare_stack.memory, nullptr)) return memory;
+  void* memory = mmap(nullptr, kBigStack, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return memory;
+}
+
+inline void give_stack(void* memory) {
+  constexpr std::size_t kKept = std::size_t{1} << 20;  // at the top, where the next call begins
+  madvise(memory, kBigStack - kKept, MADV_DONTNEED);
+  if (void* other = std::exchange(spare_stack.memory, memory)) munmap(other, kBigStack);
 }
 
 /// One call moved to a fresh stack of the same thread (thread-local state stays visible, exceptions
@@ -71,9 +96,7 @@ struct StackSwitch {
   }
 
   void go() {
-    void* memory = mmap(nullptr, kBigStack, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
+    void* memory = take_stack();
     const std::uintptr_t previous =
         std::exchange(stack_bottom, reinterpret_cast<std::uintptr_t>(memory));
     getcontext(&callee);
@@ -91,7 +114,7 @@ struct StackSwitch {
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 #endif
     stack_bottom = previous;
-    munmap(memory, kBigStack);
+    give_stack(memory);
     if (error) std::rethrow_exception(error);
   }
 };
