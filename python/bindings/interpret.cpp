@@ -4,6 +4,7 @@
 
 #include "array_from_python.h"
 #include "bindings.h"
+#include "interpret_arrays.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/simplify.h"
 #include "tenon/ir/visit.h"
@@ -55,20 +56,28 @@ ArrayView view_of(const Array& array) {
 
 py::object interpret_function(const Function& f, const py::args& values) {
   const std::vector<Array> inputs = inputs_of(f, values);
-  const VarMap symbols = bind_symbols(f, inputs);
   std::vector<Array> results;
-  for (const Buffer& output : f->outputs) results.push_back(result_for(*output, symbols));
-  std::vector<ArrayView> views;
-  for (const Array& array : inputs) views.push_back(view_of(array));
-  for (const Array& array : results) views.push_back(view_of(array));
   {
     const py::gil_scoped_release released;
-    interpret(f, views).check();
+    results = interpret_arrays(f, inputs);
   }
   return results.size() == 1 ? py::cast(results[0]) : py::object(py::tuple(py::cast(results)));
 }
 
 }  // namespace
+
+std::vector<Array> interpret_arrays(const Function& f, const std::vector<Array>& inputs) {
+  const VarMap symbols = bind_symbols(f, inputs);
+  std::vector<Array> results;
+  std::vector<ArrayView> views;
+  for (const Array& array : inputs) views.push_back(view_of(array));
+  for (const Buffer& output : f->outputs) {
+    results.push_back(result_for(*output, symbols));
+    views.push_back(view_of(results.back()));
+  }
+  interpret(f, views).check();
+  return results;
+}
 
 void bind_interpret(py::module_& module) { module.def("interpret", &interpret_function); }
 

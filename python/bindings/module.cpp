@@ -14,5 +14,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_target(module);
   bindings::bind_array(module);
   bindings::bind_interpret(module);
+  bindings::bind_kernel(module);
+  bindings::bind_config(module);
   tenon::install_interrupt_handler();
 }

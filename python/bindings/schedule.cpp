@@ -42,6 +42,12 @@ std::string block_name(const py::object& block) {
   return py::cast<std::string>(block);
 }
 
+Schedule make_schedule(const Function& f) {
+  TENON_USER_CHECK(f->level == Level::kBlock, ScheduleError, "E0246", "function '", f->name,
+                   "' is at level ", to_string(f->level), " and has no blocks to schedule");
+  return Schedule(f);
+}
+
 /// One method for each registered primitive.
 void bind_primitives(py::class_<Schedule>& cls) {
   for (const Primitive* p : primitives()) {
@@ -58,7 +64,7 @@ void bind_schedule(py::module_& module) {
   bind_handles(module);
   py::class_<Schedule> cls(module, "Schedule",
                            "A function and the steps that rewrite it; each step is checked.");
-  cls.def(py::init<Function>(), py::arg("function"))
+  cls.def(py::init(&make_schedule), py::arg("function"))
       .def(
           "loops",
           [](const Schedule& s, const py::object& b) {

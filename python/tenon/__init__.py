@@ -2,8 +2,9 @@
 
 from tenon import te
 from tenon._arrays import asarray, from_dlpack
-from tenon._build import function, interpret, parse
-from tenon._core import Block, Function, Loop, Schedule, Target, Tensor, Trace, __version__
+from tenon._build import build, function, interpret, parse
+from tenon._config import config
+from tenon._core import Block, Function, Kernel, Loop, Schedule, Target, Tensor, Trace, __version__
 from tenon.errors import (
     CacheError,
     DTypeError,
@@ -32,6 +33,7 @@ __all__ = [
     "GradientError",
     "IndexError",
     "InternalError",
+    "Kernel",
     "Loop",
     "ModelError",
     "NumericError",
@@ -47,6 +49,8 @@ __all__ = [
     "UserError",
     "__version__",
     "asarray",
+    "build",
+    "config",
     "from_dlpack",
     "function",
     "interpret",

@@ -1,12 +1,14 @@
-"""From tensor expressions to kernels: `function`, `parse`, `build`."""
+"""From tensor expressions to kernels: `function`, `parse`, `interpret`, `build`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tenon import _core, te
+from tenon._config import config
+from tenon.errors import ExpressionError
 
-__all__ = ["function", "interpret", "parse"]
+__all__ = ["build", "function", "interpret", "parse"]
 
 
 def function(
@@ -69,3 +71,42 @@ def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple
         The program reads or writes out of bounds, reads what nothing wrote, or races.
     """
     return _core.interpret(function, *arrays)
+
+
+def build(
+    program: _core.Function | _core.Schedule, target: str | _core.Target = "cpu"
+) -> _core.Kernel:
+    """Compile a function or a schedule.
+
+    Parameters
+    ----------
+    program
+        A schedule is compiled as it is; a function gets the default schedule.
+    target
+        A text such as ``"cpu"`` or ``"cpu -mcpu=x86-64-v3"``, or a `Target`.
+
+    Returns
+    -------
+    Kernel
+        Called with one array for each input: of NumPy, a `Tensor`, or anything with
+        ``__dlpack__``. Row-major arrays are read in place, others copied once. It returns a
+        `Tensor`, or a tuple of them, or fills the arrays given as ``out=``.
+
+    Raises
+    ------
+    TargetError
+        The target is unknown [E0901 to E0904], or this machine cannot run its code [E0915].
+    ScheduleError
+        The schedule promises what the target does not have, such as a tile in registers.
+    """
+    if not isinstance(program, (_core.Function, _core.Schedule)):
+        raise ExpressionError(
+            "E0137",
+            f"build takes a function or a schedule, got {type(program).__name__}\n"
+            "  hint: tn.function(inputs, outputs) makes a function of tensors",
+        )
+    is_schedule = isinstance(program, _core.Schedule)
+    function = program.function if isinstance(program, _core.Schedule) else program
+    chosen = target if isinstance(target, _core.Target) else _core.Target(target)
+    verify = config.verify
+    return _core.build(function, chosen, not is_schedule, verify != "off", verify == "interpret")

@@ -217,13 +217,22 @@ ObjectCache::ObjectCache(std::string folder, std::uint64_t max_bytes)
 
 ObjectCache::~ObjectCache() = default;
 
-ObjectCache& ObjectCache::shared() {
-  static auto* cache = new ObjectCache([] {
-    const std::string folder = default_cache_folder();
-    return folder.empty() ? folder : folder + "/objects";
-  }());
-  return *cache;
+namespace {
+
+ObjectCache* open_in(const std::string& folder) {
+  return new ObjectCache(folder.empty() ? folder : folder + "/objects");
 }
+
+std::atomic<ObjectCache*>& shared_cache() {
+  static std::atomic<ObjectCache*> cache(open_in(default_cache_folder()));
+  return cache;
+}
+
+}  // namespace
+
+ObjectCache& ObjectCache::shared() { return *shared_cache().load(); }
+// The one before stays: a build may be using it.
+void ObjectCache::use_folder(const std::string& folder) { shared_cache().store(open_in(folder)); }
 
 bool ObjectCache::enabled() const { return state_->enabled; }
 const std::string& ObjectCache::folder() const { return state_->folder; }

@@ -41,6 +41,9 @@ class ObjectCache {
 
   /// The process' cache, in default_cache_folder(); opened at the first call.
   static ObjectCache& shared();
+  /// Lets the process' cache lie in `folder` from now on; an empty name turns it off. Builds under
+  /// way end with the one before.
+  static void use_folder(const std::string& folder);
 
   bool enabled() const;
   const std::string& folder() const;

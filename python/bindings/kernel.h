@@ -1,0 +1,31 @@
+#pragma once
+
+/// What `tn.build` returns.
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <vector>
+
+#include "call_executable.h"
+#include "tenon/driver/build.h"
+
+namespace tenon::python {
+
+struct Kernel {
+  CompiledKernel compiled;
+  Executable executable;
+  Function source;  ///< the scheduled function that was lowered
+  bool has_default_schedule = false;
+  bool is_compared = false;  ///< each call is compared with the interpreter
+  ResultShapes shapes;
+};
+
+/// Raises NumericError [E0703] unless `results` have the bits that the interpreter gets (all NaNs
+/// count as equal).
+void compare_with_interpreter(const Kernel& kernel, const std::vector<Array>& inputs,
+                              pybind11::handle results);
+/// What was compiled, how long it took and what the innermost loop is made of, for people.
+std::string report(const Kernel& kernel);
+
+}  // namespace tenon::python

@@ -1,0 +1,71 @@
+"""Settings of the process: `tenon.config`."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from tenon import _core
+from tenon.errors import UserError
+
+__all__ = ["Config", "config"]
+
+Verify = Literal["off", "verifier", "interpret"]
+
+
+class Config:
+    """Settings that every later build or call reads; each assignment is checked."""
+
+    __slots__ = ("_verify",)
+
+    def __init__(self) -> None:
+        self._verify: Verify = "off"
+
+    @property
+    def threads(self) -> int:
+        """Threads that parallel loops use; 0 restores the default, the cores that may be used."""
+        return _core.num_threads()
+
+    @threads.setter
+    def threads(self, count: int) -> None:
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1024:
+            raise UserError("E0140", f"config.threads should be 0 to 1024, got {count!r}")
+        _core.set_num_threads(count)
+
+    @property
+    def verify(self) -> Verify:
+        """How builds are checked.
+
+        ``"verifier"`` checks the program after each pass; ``"interpret"`` also compares each call
+        of what is built from now on with the interpreter, bit by bit, which is slow.
+        """
+        return self._verify
+
+    @verify.setter
+    def verify(self, mode: Verify) -> None:
+        if mode not in ("off", "verifier", "interpret"):
+            raise UserError(
+                "E0141", f"config.verify should be 'off', 'verifier' or 'interpret', got {mode!r}"
+            )
+        self._verify = mode
+
+    @property
+    def cache_dir(self) -> str | None:
+        """The folder of compiled code; None where there is no cache."""
+        folder = _core.cache_folder()
+        return os.path.dirname(folder) if folder else None
+
+    @cache_dir.setter
+    def cache_dir(self, folder: str | os.PathLike[str] | None) -> None:
+        if folder is not None and not isinstance(folder, (str, os.PathLike)):
+            raise UserError("E0142", f"config.cache_dir should be a path or None, got {folder!r}")
+        _core.use_cache_folder("" if folder is None else os.path.abspath(folder))
+
+    def __repr__(self) -> str:
+        return (
+            f"<tenon.config threads={self.threads} verify={self.verify!r} "
+            f"cache_dir={self.cache_dir!r}>"
+        )
+
+
+config = Config()
