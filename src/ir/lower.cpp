@@ -38,23 +38,25 @@ constexpr Pass kPasses[] = {
     {"lower_blocks", lower_blocks},
     {"simplify", simplify_function},
     {"specialize_extents", specialize_extents},  // choices are in the simplified extents
-    {"guard_loads", guard_loads},                         // bounds are per dimension
+    {"guard_loads", guard_loads},                // bounds are per dimension
     {"flatten_buffers", flatten_buffers},
-    {"simplify_offsets", simplify_function},  // branches of specialize_extents now know their condition
+    {"simplify_offsets",
+     simplify_function},  // branches of specialize_extents now know their condition
     {"unroll_loops", on_body<unroll_loops>},
     {"vectorize_loops", on_body<vectorize_loops>},
     {"simplify_vectors", simplify_function},
     {"expand_math", on_body<expand_math>},  // last: long expansions that no other pass should walk
 };
 
-void print_after(const Pass& pass, const Function& before, const Function& after, double milliseconds) {
+void print_after(const Pass& pass, const Function& before, const Function& after,
+                 double milliseconds) {
   const char* wanted = std::getenv("TENON_PRINT_IR");
   if (wanted == nullptr) return;
   const std::string text = wanted;
   if (text != "after:all" && text != std::string("after:") + pass.name) return;
   const bool same = before.same_as(after) || structural_equal(before, after);
-  std::fprintf(stderr, "# after %s (%.2f ms)%s\n%s", pass.name, milliseconds, same ? " (unchanged)" : "",
-               same ? "" : print(after).c_str());
+  std::fprintf(stderr, "# after %s (%.2f ms)%s\n%s", pass.name, milliseconds,
+               same ? " (unchanged)" : "", same ? "" : print(after).c_str());
 }
 
 #ifndef NDEBUG
@@ -80,7 +82,8 @@ Function lower(const Function& f, const LowerOptions& options) {
     if (!options.expand_math && std::string_view(pass.name) == "expand_math") continue;
     const auto start = std::chrono::steady_clock::now();
     Function next = pass.run(current);
-    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> elapsed =
+        std::chrono::steady_clock::now() - start;
     print_after(pass, current, next, elapsed.count());
     current = next;
 #ifndef NDEBUG

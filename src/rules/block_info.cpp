@@ -18,7 +18,8 @@ class Collect : public Walker {
     BlockInfo info;
     info.block = &n;
     info.store = n.body.as<StoreNode>();
-    for (const IterVar& iter : n.iters) ++(iter.kind == IterKind::kSpatial ? info.num_spatial : info.num_reduction);
+    for (const IterVar& iter : n.iters)
+      ++(iter.kind == IterKind::kSpatial ? info.num_spatial : info.num_reduction);
     if (info.store != nullptr) collect_reads(&info);
     found.push_back(std::move(info));
   }
@@ -26,7 +27,8 @@ class Collect : public Walker {
  private:
   static void collect_reads(BlockInfo* info) {
     post_order_visit(info->store->value, [&](const Node& node) {
-      if (node.kind == NodeKind::kCall) info->has_calls |= static_cast<const CallNode&>(node).name != "checked_index";
+      if (node.kind == NodeKind::kCall)
+        info->has_calls |= static_cast<const CallNode&>(node).name != "checked_index";
       if (node.kind != NodeKind::kLoad) return;
       const auto& l = static_cast<const LoadNode&>(node);
       if (!l.buffer.same_as(info->store->buffer)) info->loads.push_back(&l);
@@ -42,7 +44,8 @@ std::vector<BlockInfo> blocks_of(const Function& f) {
   return std::move(collect.found);
 }
 
-int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<Expr>& indices, int iter, int group) {
+int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<Expr>& indices,
+                int iter, int group) {
   const std::vector<Expr> strides = strides_of(*buffer);
   Expr offset = imm(0);
   for (std::size_t d = 0; d < indices.size(); ++d) offset = offset + indices[d] * strides[d];
@@ -51,8 +54,8 @@ int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<E
   for (const IterVar& other : info.block->iters) analyzer.bind(other.var, other.domain);
   analyzer.bind(lane, {imm(0), imm(group)});
   analyzer.bind(base, {imm(0), imm(std::int64_t{1} << 30)});
-  const Expr moved =
-      substitute(offset, {{info.block->iters[static_cast<std::size_t>(iter)].var.get(), base * group + lane}});
+  const Expr moved = substitute(
+      offset, {{info.block->iters[static_cast<std::size_t>(iter)].var.get(), base * group + lane}});
   const AffineForm form = analyzer.affine(moved);
   const std::int64_t stride = form.coefficient_of(lane);
   for (const AffineTerm& term : form.terms) {

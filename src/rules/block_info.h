@@ -25,13 +25,15 @@ struct BlockInfo {
 /// The blocks in program order. Pointers are valid while the function lives.
 std::vector<BlockInfo> blocks_of(const Function& f);
 
-/// Whether the block's body is a float sum or product whose order design 3a calls "row" (or a reduction without an order that runs along
-/// the last index of what it reads).
+/// Whether the block's body is a float sum or product whose order design 3a calls "row" (or a
+/// reduction without an order that runs along the last index of what it reads).
 bool is_row_reduction(const BlockInfo& info);
 
-/// How many elements apart two neighbouring iterations of iter `i` (spatial first, then reduction) read or write: 0, 1, or
-/// something else (given as -1). Neighbours are taken inside an aligned group of `group` iterations.
-int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<Expr>& indices, int iter, int group);
+/// How many elements apart two neighbouring iterations of iter `i` (spatial first, then reduction)
+/// read or write: 0, 1, or something else (given as -1). Neighbours are taken inside an aligned
+/// group of `group` iterations.
+int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<Expr>& indices,
+                int iter, int group);
 
 /// The extent of iter `i` when it is constant, else -1.
 std::int64_t extent_of(const BlockInfo& info, int iter);

@@ -9,20 +9,23 @@ namespace {
 
 /// Which iters the tile runs over.
 struct TileAxes {
-  int column = -1;  ///< the vector axis: neighbours are next to each other, or the same, in every access
-  int row = -1;     ///< reuses what is read along the column; -1 when there is none
+  int column =
+      -1;  ///< the vector axis: neighbours are next to each other, or the same, in every access
+  int row = -1;  ///< reuses what is read along the column; -1 when there is none
 };
 
 bool uses_iter(const LoadNode& l, const ExprNode* iter) {
-  return std::any_of(l.indices.begin(), l.indices.end(),
-                     [&](const Expr& e) { return uses_var(e, [&](const VarNode& v) { return &v == iter; }); });
+  return std::any_of(l.indices.begin(), l.indices.end(), [&](const Expr& e) {
+    return uses_var(e, [&](const VarNode& v) { return &v == iter; });
+  });
 }
 
 TileAxes choose_axes(const BlockInfo& info, int lanes) {
   TileAxes axes;
   for (int d = info.num_spatial; d-- > 0 && axes.column < 0;) {
     bool fits = lane_stride(info, info.store->buffer, info.store->indices, d, lanes) == 1;
-    for (const LoadNode* l : info.loads) fits = fits && lane_stride(info, l->buffer, l->indices, d, lanes) >= 0;
+    for (const LoadNode* l : info.loads)
+      fits = fits && lane_stride(info, l->buffer, l->indices, d, lanes) >= 0;
     if (fits) axes.column = d;
   }
   if (axes.column < 0) axes.column = info.num_spatial - 1;
@@ -34,7 +37,8 @@ TileAxes choose_axes(const BlockInfo& info, int lanes) {
     const bool reuses = std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
       return uses_iter(*l, column) && !uses_iter(*l, iter);
     });
-    const std::int64_t extent = extent_of(info, d) < 0 ? (std::int64_t{1} << 40) : extent_of(info, d);
+    const std::int64_t extent =
+        extent_of(info, d) < 0 ? (std::int64_t{1} << 40) : extent_of(info, d);
     if (reuses && extent >= best) {
       best = extent;
       axes.row = d;
@@ -49,7 +53,8 @@ struct Tile {
 
 Tile tile_rows(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64_t factor) {
   const char* tail = extent < 0 ? "partition" : extent % factor == 0 ? "mask" : "balance";
-  const auto parts = s.split(loop, {std::nullopt, extent < 0 ? factor : std::min(factor, extent)}, tail);
+  const auto parts =
+      s.split(loop, {std::nullopt, extent < 0 ? factor : std::min(factor, extent)}, tail);
   return {parts[0], parts[1]};
 }
 
@@ -60,10 +65,12 @@ Tile tile_columns(Schedule& s, const LoopRef& loop, std::int64_t extent, std::in
   return {parts[0], parts[1]};
 }
 
-/// The loops of a copied or moved block inside the tile: the last as lanes, the one before unrolled.
+/// The loops of a copied or moved block inside the tile: the last as lanes, the one before
+/// unrolled.
 void finish_tile_loops(Schedule& s, const std::string& block, const LoopRef& inside_of) {
   std::vector<LoopRef> loops = s.loops(block);
-  const auto at = std::find_if(loops.begin(), loops.end(), [&](const LoopRef& l) { return l.var.same_as(inside_of.var); });
+  const auto at = std::find_if(loops.begin(), loops.end(),
+                               [&](const LoopRef& l) { return l.var.same_as(inside_of.var); });
   loops.erase(loops.begin(), at == loops.end() ? loops.begin() : at + 1);
   if (loops.empty()) return;
   s.vectorize(loops.back());
@@ -72,15 +79,79 @@ void finish_tile_loops(Schedule& s, const std::string& block, const LoopRef& ins
 
 }  // namespace
 
-void schedule_contraction(RuleContext& context, const BlockInfo& info, const std::optional<std::string>& consumer,
-                          bool may_parallel) {
+std::string unpacked_operand(const BlockInfo& info) {
+  if (!info.is_reduction() || is_row_reduction(info) || info.num_spatial == 0 ||
+      info.loads.size() < 2)
+    return "";
+  const int column = info.num_spatial - 1;
+  const ExprNode* iter = info.block->iters[static_cast<std::size_t>(column)].var.get();
+  for (const LoadNode* l : info.loads) {
+    const bool one_dimension = std::count_if(l->indices.begin(), l->indices.end(),
+                                             [&](const Expr& e) { return e.get() == iter; }) == 1;
+    if (one_dimension && l->indices.back().get() != iter &&
+        lane_stride(info, l->buffer, l->indices, column, 64) < 0) {
+      return l->buffer->name;
+    }
+  }
+  return "";
+}
+
+void pack_operand(RuleContext& context, const std::string& block, const std::string& buffer) {
+  const Function f = context.s.function();
+  for (const BlockInfo& info : blocks_of(f)) {
+    if (info.name() != block) continue;
+    const ExprNode* column =
+        info.block->iters[static_cast<std::size_t>(info.num_spatial) - 1].var.get();
+    for (const LoadNode* l : info.loads) {
+      if (l->buffer->name != buffer) continue;
+      IndexMap map;
+      Expr last;
+      for (std::size_t d = 0; d < l->indices.size(); ++d) {
+        map.vars.push_back(var("d" + std::to_string(d)));
+        if (l->indices[d].get() == column) {
+          last = map.vars.back();
+        } else {
+          map.results.push_back(map.vars.back());
+        }
+      }
+      map.results.push_back(last);
+      context.s.transform_layout({block}, buffer, map);
+      return;
+    }
+  }
+}
+
+void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
+                                 const std::string& copy, const LoopRef& row) {
+  Schedule& s = context.s;
+  const std::string name = info.name();
+  std::vector<LoopRef> loops = s.loops(name);
+  const auto at = std::find_if(loops.begin(), loops.end(),
+                               [&](const LoopRef& l) { return l.var.same_as(row.var); });
+  loops.erase(loops.begin(), at == loops.end() ? loops.begin() : at + 1);
+  const std::size_t reductions = loops.size() - static_cast<std::size_t>(info.num_reduction);
+  const std::int64_t columns = extent_of(info, info.num_spatial - 1);
+  const Tile column = tile_columns(s, loops[reductions - 1], columns,
+                                   context.target.register_tile(info.output()->dtype).columns);
+  std::vector<LoopRef> order{column.outer};
+  order.insert(order.end(), loops.begin() + static_cast<std::ptrdiff_t>(reductions), loops.end());
+  order.push_back(column.inner);
+  s.reorder(order);
+  s.reverse_compute_at({copy}, column.outer);
+  s.vectorize(column.inner);
+  s.vectorize(s.loops(copy).back());
+  if (info.block->init) s.decompose_reduction({name}, loops[reductions]);
+}
+
+void schedule_contraction(RuleContext& context, const BlockInfo& info,
+                          const std::optional<std::string>& consumer, bool may_parallel) {
   Schedule& s = context.s;
   const std::string name = info.name();
   const auto [tile_height, tile_width] = context.target.register_tile(info.output()->dtype);
   const TileAxes axes = choose_axes(info, static_cast<int>(tile_width));
   const std::vector<LoopRef> loops = s.loops(name);
-  TENON_CHECK(static_cast<int>(loops.size()) == info.num_spatial + info.num_reduction, "block '", name,
-              "' is scheduled already");
+  TENON_CHECK(static_cast<int>(loops.size()) == info.num_spatial + info.num_reduction, "block '",
+              name, "' is scheduled already");
   if (axes.column < 0) return schedule_fallback(context, name);
 
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
@@ -88,19 +159,23 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info, const std
   const std::int64_t rows = axes.row < 0 ? 1 : extent_of(info, axes.row);
   std::int64_t work = 1;
   for (int d = 0; d < info.num_spatial + info.num_reduction; ++d) {
-    work = extent_of(info, d) < 0 || work < 0 ? -1 : work * std::max<std::int64_t>(extent_of(info, d), 1);
+    work = extent_of(info, d) < 0 || work < 0
+               ? -1
+               : work * std::max<std::int64_t>(extent_of(info, d), 1);
   }
   const Tile column = tile_columns(s, at(axes.column), columns, tile_width);
   std::optional<Tile> row;
   if (axes.row >= 0) row = tile_rows(s, at(axes.row), rows, tile_height);
 
-  // Panels of columns outside, so that a panel of the reused operand stays in the cache while the rows pass; one panel alone: rows.
+  // Panels of columns outside, so that a panel of the reused operand stays in the cache while the
+  // rows pass; one panel alone: rows.
   std::vector<LoopRef> order;
   for (int d = 0; d < info.num_spatial; ++d) {
     if (d != axes.column && d != axes.row) order.push_back(at(d));
   }
   const std::int64_t panels = columns < 0 ? -1 : (columns + tile_width - 1) / tile_width;
-  const bool rows_outside = row && panels >= 0 && panels < 2 * context.target.num_cores && panels % context.target.num_cores != 0;
+  const bool rows_outside = row && panels >= 0 && panels < 2 * context.target.num_cores &&
+                            panels % context.target.num_cores != 0;
   if (row && rows_outside) order.push_back(row->outer);
   order.push_back(column.outer);
   if (row && !rows_outside) order.push_back(row->outer);

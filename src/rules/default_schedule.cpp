@@ -1,6 +1,8 @@
 #include "tenon/rules/default_schedule.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <unordered_set>
 
 #include "rules/rule.h"
@@ -22,19 +24,23 @@ void schedule_fallback(RuleContext& context, const std::string& block) {
 namespace {
 
 const BlockInfo* find_block(const std::vector<BlockInfo>& blocks, const std::string& name) {
-  const auto found = std::find_if(blocks.begin(), blocks.end(), [&](const BlockInfo& b) { return b.name() == name; });
+  const auto found = std::find_if(blocks.begin(), blocks.end(),
+                                  [&](const BlockInfo& b) { return b.name() == name; });
   return found == blocks.end() ? nullptr : &*found;
 }
 
-/// The only block that reads what `producer` makes, when it is element-wise and reads each element once at its own place.
-std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks, const BlockInfo& producer, const Function& f) {
+/// The only block that reads what `producer` makes, when it is element-wise and reads each element
+/// once at its own place.
+std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks,
+                                         const BlockInfo& producer, const Function& f) {
   for (const Buffer& b : f->outputs) {
     if (b.same_as(producer.output())) return std::nullopt;
   }
   const BlockInfo* consumer = nullptr;
   for (const BlockInfo& b : blocks) {
-    const bool reads = std::any_of(b.loads.begin(), b.loads.end(),
-                                   [&](const LoadNode* l) { return l->buffer.same_as(producer.output()); });
+    const bool reads = std::any_of(b.loads.begin(), b.loads.end(), [&](const LoadNode* l) {
+      return l->buffer.same_as(producer.output());
+    });
     if (!reads) continue;
     if (consumer != nullptr || b.is_reduction() || b.store == nullptr) return std::nullopt;
     consumer = &b;
@@ -50,13 +56,16 @@ bool attempt(RuleContext& context, F&& rule) {
   try {
     rule();
     return true;
-  } catch (const ScheduleError&) {
+  } catch (const ScheduleError& e) {
+    if (std::getenv("TENON_EXPLAIN_RULES") != nullptr)
+      std::fprintf(stderr, "rule refused: %s\n", e.what());
     context.s = before;
     return false;
   }
 }
 
-void schedule_alone(RuleContext& context, const std::string& name, std::unordered_set<std::string>* done) {
+void schedule_alone(RuleContext& context, const std::string& name,
+                    std::unordered_set<std::string>* done) {
   const Function f = context.s.function();  // keeps the infos valid
   const std::vector<BlockInfo> blocks = blocks_of(f);
   const BlockInfo* info = find_block(blocks, name);
@@ -85,7 +94,8 @@ Schedule default_schedule(const Function& f, const Target& target) {
   rules::RuleContext context{s, target};
   rules::inline_elementwise(context);
   if (rules::attempt(context, [&] {
-        if (!rules::schedule_row_chain(context)) detail::raise<ScheduleError>("E0299", "no chain of rows");
+        if (!rules::schedule_row_chain(context))
+          detail::raise<ScheduleError>("E0299", "no chain of rows");
       })) {
     return s;
   }

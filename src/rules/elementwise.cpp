@@ -8,15 +8,17 @@ namespace {
 
 constexpr int kLanes = 32;
 
-/// Whether every access runs through memory in the order of the loops, so that all loops can be one.
+/// Whether every access runs through memory in the order of the loops, so that all loops can be
+/// one.
 bool is_linear(const BlockInfo& info) {
   const auto same_order = [&](const std::vector<Expr>& indices, const Buffer& buffer) {
     if (indices.empty()) return true;
     if (!buffer->strides.empty() || indices.size() != info.block->iters.size()) return false;
     for (std::size_t d = 0; d < indices.size(); ++d) {
       const IterVar& iter = info.block->iters[d];
-      const bool whole = buffer->shape[d].same_as(iter.domain.extent) ||
-                         (as_int(buffer->shape[d]) && as_int(buffer->shape[d]) == as_int(iter.domain.extent));
+      const bool whole =
+          buffer->shape[d].same_as(iter.domain.extent) ||
+          (as_int(buffer->shape[d]) && as_int(buffer->shape[d]) == as_int(iter.domain.extent));
       if (!indices[d].same_as(iter.var) || !whole) return false;
     }
     return true;

@@ -1,7 +1,6 @@
-#include "rules/rule.h"
-
 #include <algorithm>
 
+#include "rules/rule.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon::rules {
@@ -31,20 +30,27 @@ bool is_copy(const BlockInfo& info) {
   return value.as<LoadNode>() != nullptr;
 }
 
+/// Whether a contraction reads the copy across its lanes: then the copy is the place to change the
+/// layout.
+bool wants_packing(const std::vector<const BlockInfo*>& readers, const BlockInfo& info) {
+  return std::any_of(readers.begin(), readers.end(), [&](const BlockInfo* reader) {
+    return !unpacked_operand(*reader).empty() && unpacked_operand(*reader) == info.output()->name;
+  });
+}
+
 bool should_inline(const std::vector<BlockInfo>& blocks, const BlockInfo& info, const Function& f) {
   if (info.is_reduction() || info.store == nullptr) return false;
   const auto is_output = [&](const Buffer& b) { return b.same_as(info.output()); };
   if (std::any_of(f->outputs.begin(), f->outputs.end(), is_output)) return false;
   const Readers readers = readers_of(blocks, info.output());
   if (readers.blocks.empty()) return false;
-  if (is_copy(info)) return true;
+  if (is_copy(info)) return !wants_packing(readers.blocks, info);
   // A reader with more iterations than the producer would compute the value again and again.
   const auto repeats = [&](const BlockInfo* reader) {
-    return reader->block->iters.size() > info.block->iters.size() && (reader->num_reduction == 0 || reader->num_spatial > 0) &&
-           (info.has_calls || (reader->is_reduction() && !is_row_reduction(*reader)));
+    return reader->block->iters.size() > info.block->iters.size();
   };
   if (std::any_of(readers.blocks.begin(), readers.blocks.end(), repeats)) return false;
-  return !info.has_calls || readers.num_reads == 1;
+  return readers.blocks.size() == 1 || (!info.has_calls && info.loads.size() <= 1);
 }
 
 }  // namespace

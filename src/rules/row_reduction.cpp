@@ -5,37 +5,51 @@
 
 namespace tenon::rules {
 
-// Design 3a (b): term p joins lane p mod 64 of block p div 4096, ascending; the lanes join by halving.
-void schedule_row_reduction(RuleContext& context, const BlockInfo& info, bool may_parallel) {
+// Design 3a (b): term p joins lane p mod 64 of block p div 4096, ascending; the lanes join by
+// halving.
+std::string divide_into_lanes(RuleContext& context, const std::string& block, int num_spatial) {
   constexpr int kLanes = 64;
   Schedule& s = context.s;
+  const std::vector<LoopRef> parts = s.split(s.loops(block).back(), {std::nullopt, kLanes}, "mask");
+  return s.rfactor(parts[1], num_spatial).name;
+}
+
+void finish_lanes(RuleContext& context, const std::string& block, const std::string& lanes) {
+  Schedule& s = context.s;
+  const std::vector<LoopRef> loops = s.loops(lanes);
+  const LoopRef chunk = loops.back(), lane = loops[loops.size() - 2];
+  s.reorder({chunk, lane});
+  s.decompose_reduction({lanes}, chunk);
+  s.vectorize(lane);
+  s.vectorize(s.loops(lanes + "_init").back());
+  s.decompose_reduction({block}, s.loops(block).back());
+  s.vectorize(s.loops(block).back());
+  s.set_scope({lanes}, "register");
+}
+
+void schedule_row_reduction(RuleContext& context, const BlockInfo& info, bool may_parallel) {
+  Schedule& s = context.s;
   const std::string name = info.name();
-  std::vector<LoopRef> loops = s.loops(name);
-  const std::size_t spatial = static_cast<std::size_t>(info.num_spatial);
-  LoopRef along = loops.back();
   const std::int64_t extent = extent_of(info, info.num_spatial + info.num_reduction - 1);
   std::int64_t rows = 1;
-  for (int d = 0; d < info.num_spatial; ++d) rows = extent_of(info, d) < 0 || rows < 0 ? -1 : rows * extent_of(info, d);
-
-  const std::vector<LoopRef> parts = s.split(along, {std::nullopt, kLanes}, "mask");
-  const std::string lanes = s.rfactor(parts[1], info.num_spatial).name;
-  if (spatial > 0) {
-    s.compute_at({lanes}, s.loops(name)[spatial - 1]);
+  for (int d = 0; d < info.num_spatial; ++d) {
+    rows = extent_of(info, d) < 0 || rows < 0 ? -1 : rows * extent_of(info, d);
   }
-  // Inside a row: 64 accumulators over the chunks, then one joining of the lanes.
-  std::vector<LoopRef> lane_loops = s.loops(lanes);
-  const LoopRef lane = lane_loops.back();
-  LoopRef chunk;
-  for (const LoopRef& l : lane_loops) {
-    if (l.name() == parts[0].name()) chunk = l;
+  const std::string lanes = divide_into_lanes(context, name, info.num_spatial);
+  if (info.num_spatial == 0) {
+    const std::vector<LoopRef> loops = s.loops(lanes);
+    s.reorder({loops[0], loops[1]});
+    s.decompose_reduction({lanes}, loops[0]);
+    s.vectorize(loops[1]);
+    s.vectorize(s.loops(lanes + "_init").back());
+    s.decompose_reduction({name}, s.loops(name).back());
+    s.vectorize(s.loops(name).back());
+    return;
   }
-  if (chunk.var) s.decompose_reduction({lanes}, chunk);
-  s.vectorize(s.loops(lanes).back());
-  s.set_scope({lanes}, "register");
-  s.vectorize(s.loops(lanes + "_init").back());
-  s.decompose_reduction({name}, s.loops(name).back());
-  s.vectorize(s.loops(name).back());
-  if (may_parallel && spatial > 0 && worth_threads(rows < 0 || extent < 0 ? -1 : rows * extent)) s.parallel(s.loops(name)[0]);
+  s.compute_at({lanes}, s.loops(name)[static_cast<std::size_t>(info.num_spatial) - 1]);
+  finish_lanes(context, name, lanes);
+  if (may_parallel && worth_threads(rows < 0 || extent < 0 ? -1 : rows * extent))
+    s.parallel(s.loops(name)[0]);
 }
 
 }  // namespace tenon::rules

@@ -1,6 +1,7 @@
 #pragma once
 
-/// One rule per structural class. A rule writes an ordinary schedule; it may raise ScheduleError, whereupon the caller goes back.
+/// One rule per structural class. A rule writes an ordinary schedule; it may raise ScheduleError,
+/// whereupon the caller goes back.
 
 #include <optional>
 #include <string>
@@ -23,15 +24,36 @@ void inline_elementwise(RuleContext& context);
 /// Lanes along the innermost axis, whole chunks in parallel (elementwise.cpp).
 void schedule_elementwise(RuleContext& context, const BlockInfo& info, bool may_parallel = true);
 
-/// Register tiles with the accumulators in registers over the reduction; `consumer` is an element-wise block that reads the result at
-/// the same place (contraction.cpp).
-void schedule_contraction(RuleContext& context, const BlockInfo& info, const std::optional<std::string>& consumer,
-                          bool may_parallel = true);
+/// Register tiles with the accumulators in registers over the reduction; `consumer` is an
+/// element-wise block that reads the result at the same place (contraction.cpp).
+void schedule_contraction(RuleContext& context, const BlockInfo& info,
+                          const std::optional<std::string>& consumer, bool may_parallel = true);
+
+/// The name of the buffer that a contraction reads across the lanes of its last spatial axis
+/// although another layout would make them neighbours; "" when there is none.
+std::string unpacked_operand(const BlockInfo& info);
+
+/// Lets the dimension of `buffer` that runs along the last spatial axis of the contraction `block`
+/// be its innermost one. The buffer is an intermediate; its loops do not change.
+void pack_operand(RuleContext& context, const std::string& block, const std::string& buffer);
+
+/// A contraction under the loops of a row: accumulators in registers over the reduction, lanes
+/// along the last spatial axis. `row` is the innermost of these loops; `copy` is the block that
+/// writes the accumulators back (made by cache_write).
+void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
+                                 const std::string& copy, const LoopRef& row);
+
+/// Divides a row reduction into 64 accumulators and their joining (design 3a (b)); returns the name
+/// of the block that fills the accumulators. Its nest stands alone.
+std::string divide_into_lanes(RuleContext& context, const std::string& block, int num_spatial);
+/// Vectorizes both halves once they are under the loop of their row.
+void finish_lanes(RuleContext& context, const std::string& block, const std::string& lanes);
 
 /// 64 lanes along the reduction, joined by halving (row_reduction.cpp).
 void schedule_row_reduction(RuleContext& context, const BlockInfo& info, bool may_parallel = true);
 
-/// Several blocks over the same leading axes, run together for each (row_chain.cpp). False when the blocks do not fit.
+/// Several blocks over the same leading axes, run together for each (row_chain.cpp). False when the
+/// blocks do not fit.
 bool schedule_row_chain(RuleContext& context);
 
 /// The block's outermost loop in parallel when it may be (default_schedule.cpp).

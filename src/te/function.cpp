@@ -40,13 +40,14 @@ class FunctionBuilder {
     for (std::size_t i = allocated_.size(); i-- > 0;) body = make_allocate(allocated_[i], body);
     Attrs attrs;
     body = number_index_sites(body, &attrs);
-    return make_function(std::move(name), inputs_, outputs_, symbols(), body, Level::kBlock, std::move(attrs));
+    return make_function(std::move(name), inputs_, outputs_, symbols(), body, Level::kBlock,
+                         std::move(attrs));
   }
 
  private:
   void add_input(const Tensor& t) {
-    TENON_USER_CHECK(t->kind == TensorKind::kPlaceholder, ExpressionError, "E0105", "input '", t->name,
-                     "' of tn.function is computed, expected a placeholder");
+    TENON_USER_CHECK(t->kind == TensorKind::kPlaceholder, ExpressionError, "E0105", "input '",
+                     t->name, "' of tn.function is computed, expected a placeholder");
     TENON_USER_CHECK(buffers_.count(t.get()) == 0, ExpressionError, "E0105", "input '", t->name,
                      "' of tn.function is listed twice");
     inputs_.push_back(fresh_buffer(t->name, *t));
@@ -56,8 +57,8 @@ class FunctionBuilder {
   void check_output(const Tensor& t) {
     TENON_USER_CHECK(t->kind == TensorKind::kCompute, ExpressionError, "E0105", "output '", t->name,
                      "' of tn.function is a placeholder, expected a computed tensor");
-    TENON_USER_CHECK(outputs_seen_.insert(t.get()).second, ExpressionError, "E0105", "output '", t->name,
-                     "' of tn.function is listed twice");
+    TENON_USER_CHECK(outputs_seen_.insert(t.get()).second, ExpressionError, "E0105", "output '",
+                     t->name, "' of tn.function is listed twice");
   }
 
   Buffer fresh_buffer(const std::string& name, const TensorNode& t) {
@@ -75,8 +76,10 @@ class FunctionBuilder {
       auto [t, finished] = stack.back();
       stack.pop_back();
       if (t->kind == TensorKind::kPlaceholder) {
-        TENON_USER_CHECK(buffers_.count(t.get()) != 0, ExpressionError, "E0104", "placeholder '", t->name,
-                         "' is used but is not among the inputs of tn.function\n  hint: add it to the list of inputs");
+        TENON_USER_CHECK(buffers_.count(t.get()) != 0, ExpressionError, "E0104", "placeholder '",
+                         t->name,
+                         "' is used but is not among the inputs of tn.function\n  hint: add it to "
+                         "the list of inputs");
         continue;
       }
       if (finished) {
@@ -86,7 +89,8 @@ class FunctionBuilder {
       if (done_.count(t.get()) != 0) continue;
       stack.emplace_back(t, true);
       post_order_visit(t->body, [&](const Node& n) {
-        if (n.kind == NodeKind::kLoad) stack.emplace_back(as_tensor(static_cast<const LoadNode&>(n).buffer), false);
+        if (n.kind == NodeKind::kLoad)
+          stack.emplace_back(as_tensor(static_cast<const LoadNode&>(n).buffer), false);
       });
     }
   }
@@ -116,7 +120,8 @@ class FunctionBuilder {
   }
 
   /// Each reduction inside a larger expression becomes a block of its own and is read back.
-  Expr hoist_reductions(const Expr& body, const std::vector<IterVar>& axes, const std::string& name) {
+  Expr hoist_reductions(const Expr& body, const std::vector<IterVar>& axes,
+                        const std::string& name) {
     return rewrite_exprs(body, [&](const Expr& e) -> Expr {
       const auto* reduce = e.as<ReduceNode>();
       if (reduce == nullptr) return nullptr;
@@ -125,18 +130,22 @@ class FunctionBuilder {
         shape.push_back(axis.domain.extent);
         indices.push_back(axis.var);
       }
-      Buffer partial = make_buffer(names_.fresh(name + "_" + to_string(reduce->op)), reduce->dtype, shape);
+      Buffer partial =
+          make_buffer(names_.fresh(name + "_" + to_string(reduce->op)), reduce->dtype, shape);
       add_reduction(partial, axes, *reduce);
       allocated_.push_back(partial);
       return load(partial, indices);
     });
   }
 
-  void add_reduction(const Buffer& buffer, const std::vector<IterVar>& axes, const ReduceNode& reduce) {
-    ReduceNode inner(reduce.op, reduce.axes, hoist_reductions(reduce.source, joined(axes, reduce.axes), buffer->name),
+  void add_reduction(const Buffer& buffer, const std::vector<IterVar>& axes,
+                     const ReduceNode& reduce) {
+    ReduceNode inner(reduce.op, reduce.axes,
+                     hoist_reductions(reduce.source, joined(axes, reduce.axes), buffer->name),
                      reduce.condition);
     Attrs annotations;
-    if (std::string order = reduction_order(inner, axes); !order.empty()) annotations["reduction_order"] = order;
+    if (std::string order = reduction_order(inner, axes); !order.empty())
+      annotations["reduction_order"] = order;
     std::vector<Expr> indices;
     for (const IterVar& axis : axes) indices.push_back(axis.var);
     add_nest(buffer, axes, inner.axes, identity_element(inner.op, inner.dtype),
@@ -148,9 +157,11 @@ class FunctionBuilder {
     return a;
   }
 
-  /// Loops over spatial and reduction axes around one block that stores `value` (after `identity`) to `buffer`.
-  void add_nest(const Buffer& buffer, const std::vector<IterVar>& spatial, const std::vector<IterVar>& reduction,
-                const Expr& identity, const Expr& value, Attrs annotations) {
+  /// Loops over spatial and reduction axes around one block that stores `value` (after `identity`)
+  /// to `buffer`.
+  void add_nest(const Buffer& buffer, const std::vector<IterVar>& spatial,
+                const std::vector<IterVar>& reduction, const Expr& identity, const Expr& value,
+                Attrs annotations) {
     VarMap fresh;  // block iters of this function's own
     std::vector<IterVar> iters;
     std::vector<Expr> loops, indices;
@@ -158,20 +169,24 @@ class FunctionBuilder {
       const std::string& name = axis.var.as<VarNode>()->name;
       Expr iter = var("v" + name);
       fresh[axis.var.get()] = iter;
-      iters.push_back({iter, {substitute(axis.domain.min, fresh), substitute(axis.domain.extent, fresh)}, axis.kind});
+      iters.push_back({iter,
+                       {substitute(axis.domain.min, fresh), substitute(axis.domain.extent, fresh)},
+                       axis.kind});
       loops.push_back(var(name));
       if (iters.size() <= spatial.size()) indices.push_back(iter);
     }
     Stmt init = identity ? store(buffer, indices, identity) : nullptr;
-    Stmt nest = make_block(buffer->name, iters, loops, nullptr, init, store(buffer, indices, substitute(value, fresh)),
-                           std::move(annotations));
+    Stmt nest =
+        make_block(buffer->name, iters, loops, nullptr, init,
+                   store(buffer, indices, substitute(value, fresh)), std::move(annotations));
     for (std::size_t d = loops.size(); d-- > 0;) {
       nest = make_for(loops[d], iters[d].domain.min, iters[d].domain.extent, nest);
     }
     nests_.push_back(nest);
   }
 
-  /// Gives each data-dependent access its number and describes it in the attribute index_site_<number>.
+  /// Gives each data-dependent access its number and describes it in the attribute
+  /// index_site_<number>.
   static Stmt number_index_sites(const Stmt& body, Attrs* attrs) {
     std::int64_t next = 0;
     return rewrite_exprs(body, [&](const Expr& e) -> Expr {
@@ -209,8 +224,10 @@ class FunctionBuilder {
 
   static void check_symbols(const Stmt& s, const std::unordered_set<const ExprNode*>& known) {
     uses_var(s, [&](const VarNode& v) {
-      TENON_USER_CHECK(v.symbol == nullptr || known.count(&v) != 0, ExpressionError, "E0106", "symbol '", v.name,
-                       "' is not a whole dimension of any input\n  hint: its value is taken from an argument's shape: use it "
+      TENON_USER_CHECK(v.symbol == nullptr || known.count(&v) != 0, ExpressionError, "E0106",
+                       "symbol '", v.name,
+                       "' is not a whole dimension of any input\n  hint: its value is taken from "
+                       "an argument's shape: use it "
                        "alone as a dimension of a placeholder");
       return false;
     });
@@ -226,8 +243,10 @@ class FunctionBuilder {
 
 }  // namespace
 
-Function function(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs, std::string name) {
-  TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0105", "tn.function needs at least one output");
+Function function(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+                  std::string name) {
+  TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0105",
+                   "tn.function needs at least one output");
   FunctionBuilder builder(inputs, outputs);
   return builder.build(std::move(name));
 }

@@ -17,8 +17,8 @@ class Widen : public Mutator {
   /// The value as float32 when it is narrow.
   Expr wide(const Expr& e) {
     if (!is_narrow(e->dtype)) return (*this)(e);
-    const bool leaf = e.as<LoadNode>() != nullptr || e.as<CastNode>() != nullptr || e.as<ReinterpretNode>() != nullptr ||
-                      e.as<VarNode>() != nullptr;
+    const bool leaf = e.as<LoadNode>() != nullptr || e.as<CastNode>() != nullptr ||
+                      e.as<ReinterpretNode>() != nullptr || e.as<VarNode>() != nullptr;
     if (leaf) return cast(kFloat32, (*this)(e));
     if (const auto* c = e.as<FloatImmNode>()) return float_imm(kFloat32, c->value);
     return (*this)(e);  // arithmetic: comes back as float32
@@ -26,7 +26,9 @@ class Widen : public Mutator {
 
  protected:
   using Mutator::rewrite;
-  Expr rewrite(const UnaryNode& n) override { return is_narrow(n.dtype) ? unary(n.op, wide(n.a)) : rebuild(n); }
+  Expr rewrite(const UnaryNode& n) override {
+    return is_narrow(n.dtype) ? unary(n.op, wide(n.a)) : rebuild(n);
+  }
   Expr rewrite(const BinaryNode& n) override {
     return is_narrow(n.a->dtype) ? binary(n.op, wide(n.a), wide(n.b)) : rebuild(n);
   }
@@ -51,7 +53,8 @@ class Widen : public Mutator {
 
 /// The factors of a product, also under an exact cast, or nothing.
 std::vector<Expr> product_factors(const Expr& e) {
-  if (const auto* b = e.as<BinaryNode>(); b != nullptr && b->op == BinaryOp::kMul) return {b->a, b->b};
+  if (const auto* b = e.as<BinaryNode>(); b != nullptr && b->op == BinaryOp::kMul)
+    return {b->a, b->b};
   if (const auto* c = e.as<CastNode>()) {
     const DType from = c->value->dtype;
     const bool exact = from.is_float() && c->dtype.is_float() && c->dtype.bits > from.bits;
@@ -98,7 +101,8 @@ Expr reduction_step(const ReduceNode& reduce, const Expr& accumulator) {
 }
 
 std::string reduction_order(const ReduceNode& reduce, const std::vector<IterVar>& spatial) {
-  const bool order_matters = reduce.dtype.is_float() && (reduce.op == ReduceOp::kSum || reduce.op == ReduceOp::kProd);
+  const bool order_matters =
+      reduce.dtype.is_float() && (reduce.op == ReduceOp::kSum || reduce.op == ReduceOp::kProd);
   if (!order_matters) return "";
   const ExprNode* innermost = reduce.axes.back().var.get();
   std::vector<std::set<const ExprNode*>> axes_of_operands;
@@ -121,8 +125,10 @@ std::string reduction_order(const ReduceNode& reduce, const std::vector<IterVar>
   if (axes_of_operands.empty() || !last_everywhere) return "chain";
   for (const auto& a : axes_of_operands) {
     for (const auto& b : axes_of_operands) {
-      const bool a_only = std::any_of(a.begin(), a.end(), [&](const ExprNode* v) { return b.count(v) == 0; });
-      const bool b_only = std::any_of(b.begin(), b.end(), [&](const ExprNode* v) { return a.count(v) == 0; });
+      const bool a_only =
+          std::any_of(a.begin(), a.end(), [&](const ExprNode* v) { return b.count(v) == 0; });
+      const bool b_only =
+          std::any_of(b.begin(), b.end(), [&](const ExprNode* v) { return a.count(v) == 0; });
       if (a_only && b_only) return "chain";
     }
   }

@@ -61,7 +61,8 @@ Function flatten_buffers(const Function& f) {
     for (const Buffer& b : buffers) out.push_back(flatten.flat(b));
     return out;
   };
-  return make_function(f->name, all(f->inputs), all(f->outputs), f->symbols, body, Level::kLoop, f->attrs);
+  return make_function(f->name, all(f->inputs), all(f->outputs), f->symbols, body, Level::kLoop,
+                       f->attrs);
 }
 
 }  // namespace tenon

@@ -30,7 +30,8 @@ class GuardLoads : public Mutator {
     Expr condition = (*this)(n.condition);
     Expr t = under(condition, n.true_value);
     Expr f = under(logical_not(condition), n.false_value);
-    if (condition.same_as(n.condition) && t.same_as(n.true_value) && f.same_as(n.false_value)) return Expr(&n);
+    if (condition.same_as(n.condition) && t.same_as(n.true_value) && f.same_as(n.false_value))
+      return Expr(&n);
     return make<SelectNode>(condition, t, f);
   }
   Expr rewrite(const BinaryNode& n) override {
@@ -64,7 +65,8 @@ class GuardLoads : public Mutator {
 
   bool in_bounds(const LoadNode& l) {
     for (std::size_t d = 0; d < l.indices.size(); ++d) {
-      if (!analyzer_.can_prove(ge(l.indices[d], imm(0))) || !analyzer_.can_prove(lt(l.indices[d], l.buffer->shape[d]))) {
+      if (!analyzer_.can_prove(ge(l.indices[d], imm(0))) ||
+          !analyzer_.can_prove(lt(l.indices[d], l.buffer->shape[d]))) {
         return false;
       }
     }

@@ -69,7 +69,8 @@ class FindUsage : public Walker {
     if (!u.seen) {
       u.common = loops;
     } else {
-      const auto [a, c] = std::mismatch(u.common.begin(), u.common.end(), loops.begin(), loops.end());
+      const auto [a, c] =
+          std::mismatch(u.common.begin(), u.common.end(), loops.begin(), loops.end());
       u.common.erase(a, u.common.end());
     }
     u.seen = true;
@@ -78,12 +79,15 @@ class FindUsage : public Walker {
     u.accesses.push_back(std::move(access));
   }
 
-  /// The number of outer loops that no reduction iter of the current block is bound to: values persist across the others.
+  /// The number of outer loops that no reduction iter of the current block is bound to: values
+  /// persist across the others.
   std::size_t reduction_depth() const {
     for (std::size_t depth = 0; depth < loops_.size(); ++depth) {
       for (std::size_t i = 0; i < block_->iters.size(); ++i) {
         if (block_->iters[i].kind == IterKind::kSpatial) continue;
-        if (uses_var(block_->bindings[i], [&](const VarNode& v) { return &v == loops_[depth]->var.get(); })) return depth;
+        if (uses_var(block_->bindings[i],
+                     [&](const VarNode& v) { return &v == loops_[depth]->var.get(); }))
+          return depth;
       }
     }
     return loops_.size();
@@ -120,7 +124,8 @@ class Shrink {
   }
 
  private:
-  /// The range of dimension d that is used in one iteration of the common loops; nothing when it has no usable form.
+  /// The range of dimension d that is used in one iteration of the common loops; nothing when it
+  /// has no usable form.
   std::optional<Range> used(const Usage& u, std::size_t d) {
     Expr low, high;
     Analyzer analyzer;
@@ -157,7 +162,8 @@ class Shrink {
     return a->can_prove(ge(y, x)) ? y : max(x, y);
   }
 
-  static constexpr std::int64_t kLargest = 1 << 20;  // elements of one dimension worth a constant bound
+  static constexpr std::int64_t kLargest =
+      1 << 20;  // elements of one dimension worth a constant bound
   Function function_;
 };
 
@@ -165,7 +171,7 @@ class Shrink {
 class Dissolve : public Mutator {
  public:
   Dissolve(std::unordered_map<const BufferNode*, Placement> placements,
-        std::unordered_map<const ForNode*, std::vector<Buffer>> at)
+           std::unordered_map<const ForNode*, std::vector<Buffer>> at)
       : placements_(std::move(placements)), at_(std::move(at)) {
     memoise_ = false;  // indices are relative to the block's bindings
   }
@@ -181,7 +187,8 @@ class Dissolve : public Mutator {
     if (found == at_.end()) return loop;
     const auto* rebuilt = loop.as<ForNode>();
     Stmt body = rebuilt->body;
-    for (const Buffer& b : found->second) body = make_allocate(placements_.at(b.get()).buffer, body);
+    for (const Buffer& b : found->second)
+      body = make_allocate(placements_.at(b.get()).buffer, body);
     return with_body(*rebuilt, body);
   }
   Stmt rewrite(const BlockNode& n) override {
@@ -193,7 +200,8 @@ class Dissolve : public Mutator {
     if (init) {
       Expr first;
       for (std::size_t i = 0; i < n.iters.size(); ++i) {
-        if (n.iters[i].kind == IterKind::kReduction) first = and_predicate(first, eq(n.bindings[i], n.iters[i].domain.min));
+        if (n.iters[i].kind == IterKind::kReduction)
+          first = and_predicate(first, eq(n.bindings[i], n.iters[i].domain.min));
       }
       body = make_seq({first ? make_if(first, init) : init, body});
     }
@@ -211,7 +219,8 @@ class Dissolve : public Mutator {
     const auto found = placements_.find(n.buffer.get());
     if (found == placements_.end()) return rebuild(n);
     Expr predicate = n.predicate ? (*this)(n.predicate) : nullptr;
-    Stmt out = store(found->second.buffer, shifted(found->second, n.indices), (*this)(n.value), predicate);
+    Stmt out =
+        store(found->second.buffer, shifted(found->second, n.indices), (*this)(n.value), predicate);
     keep_span(n, *out.get());
     return out;
   }
@@ -219,7 +228,8 @@ class Dissolve : public Mutator {
  private:
   std::vector<Expr> shifted(const Placement& p, const std::vector<Expr>& indices) {
     std::vector<Expr> out;
-    for (std::size_t d = 0; d < indices.size(); ++d) out.push_back((*this)(indices[d]) - p.offsets[d]);
+    for (std::size_t d = 0; d < indices.size(); ++d)
+      out.push_back((*this)(indices[d]) - p.offsets[d]);
     return out;
   }
   std::unordered_map<const BufferNode*, Placement> placements_;

@@ -4,11 +4,13 @@
 
 namespace tenon {
 
-/// Requires: block IR, allocations at the root. Does: dissolves blocks (iteration variables become their bindings; the predicate, and
-/// the condition of `init` that every reduction iter is at its minimum, become ifs), moves each allocation into the innermost loop that
-/// holds all its accesses and across whose iterations no value flows, and shrinks it to the region used in one iteration of that loop.
-/// Ensures: no blocks; extents are constants or expressions over the function's symbols; accesses are still multi-dimensional.
-/// Why here, and in one pass: blocks say which loops are reductions, and shrunk accesses are relative to loops, not to iters.
+/// Requires: block IR, allocations at the root. Does: dissolves blocks (iteration variables become
+/// their bindings; the predicate, and the condition of `init` that every reduction iter is at its
+/// minimum, become ifs), moves each allocation into the innermost loop that holds all its accesses
+/// and across whose iterations no value flows, and shrinks it to the region used in one iteration
+/// of that loop. Ensures: no blocks; extents are constants or expressions over the function's
+/// symbols; accesses are still multi-dimensional. Why here, and in one pass: blocks say which loops
+/// are reductions, and shrunk accesses are relative to loops, not to iters.
 Function lower_blocks(const Function& f);
 
 }  // namespace tenon

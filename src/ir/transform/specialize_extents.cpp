@@ -24,7 +24,8 @@ class FindChoice : public Walker {
  protected:
   using Walker::visit;
   void visit(const ForNode& n) override {
-    const bool constant_wanted = n.attrs.kind == ForKind::kVectorized || n.attrs.kind == ForKind::kUnrolled;
+    const bool constant_wanted =
+        n.attrs.kind == ForKind::kVectorized || n.attrs.kind == ForKind::kUnrolled;
     if (constant_wanted && !as_int(n.extent)) {
       post_order_visit(n.extent, [&](const Node& node) { consider(node); });
     }
@@ -43,7 +44,9 @@ class FindChoice : public Walker {
       if (b.op == BinaryOp::kMin) choice = {Expr(&b), le(b.a, b.b), b.a, b.b};
       if (b.op == BinaryOp::kMax) choice = {Expr(&b), ge(b.a, b.b), b.a, b.b};
     }
-    if (choice.node && uses_var(choice.condition, [&](const VarNode& v) { return &v == variable_; })) found = choice;
+    if (choice.node &&
+        uses_var(choice.condition, [&](const VarNode& v) { return &v == variable_; }))
+      found = choice;
   }
   const ExprNode* variable_;
 };
@@ -85,8 +88,8 @@ class SpecializeExtents : public Mutator {
   static constexpr int kMaxNested = 4;
   static constexpr std::int64_t kMaxValues = 8;
 
-  /// The body with the first choice below decided in each branch; allocations are made anew in each, so that a register tile's indices
-  /// stay constant.
+  /// The body with the first choice below decided in each branch; allocations are made anew in
+  /// each, so that a register tile's indices stay constant.
   Stmt branch(const ExprNode* variable, const Stmt& body, int depth) {
     if (depth == kMaxNested) return body;
     FindChoice find(variable);
@@ -98,17 +101,21 @@ class SpecializeExtents : public Mutator {
     return make_if(c.condition, if_true, otherwise(variable, body, c, depth));
   }
 
-  /// The second value of the choice: one branch for each value that it can have, where these are few.
+  /// The second value of the choice: one branch for each value that it can have, where these are
+  /// few.
   Stmt otherwise(const ExprNode* variable, const Stmt& body, const Choice& c, int depth) {
     analyzer_.assume(logical_not(c.condition));
     const ConstRange known = analyzer_.const_bounds(c.if_false);
     const std::int64_t low = std::max<std::int64_t>(known.lower.value_or(1), 1);
-    if (as_int(c.if_false) || !known.upper || *known.upper - low >= kMaxValues || *known.upper < low) {
-      return branch(variable, independent_copy(replace_choice(body, c, c.if_false, false)), depth + 1);
+    if (as_int(c.if_false) || !known.upper || *known.upper - low >= kMaxValues ||
+        *known.upper < low) {
+      return branch(variable, independent_copy(replace_choice(body, c, c.if_false, false)),
+                    depth + 1);
     }
     Stmt chain;
     for (std::int64_t v = low; v <= *known.upper; ++v) {
-      Stmt one = branch(variable, independent_copy(replace_choice(body, c, imm(v), false)), depth + 1);
+      Stmt one =
+          branch(variable, independent_copy(replace_choice(body, c, imm(v), false)), depth + 1);
       chain = chain ? make_if(eq(c.if_false, imm(v)), one, chain) : one;
     }
     return chain;
@@ -119,6 +126,8 @@ class SpecializeExtents : public Mutator {
 
 }  // namespace
 
-Function specialize_extents(const Function& f) { return with_body(f, SpecializeExtents(f)(f->body)); }
+Function specialize_extents(const Function& f) {
+  return with_body(f, SpecializeExtents(f)(f->body));
+}
 
 }  // namespace tenon

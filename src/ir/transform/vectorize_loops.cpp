@@ -34,11 +34,15 @@ Expr vector_binary(BinaryOp op, const Expr& a, const Expr& b) {
   if (lanes > 1 && a->dtype.is_int()) {
     const auto x = as_affine(a), y = as_affine(b);
     if (x && y) {
-      if (op == BinaryOp::kAdd) return from_affine({x->base + y->base, x->stride + y->stride}, lanes);
-      if (op == BinaryOp::kSub) return from_affine({x->base - y->base, x->stride - y->stride}, lanes);
+      if (op == BinaryOp::kAdd)
+        return from_affine({x->base + y->base, x->stride + y->stride}, lanes);
+      if (op == BinaryOp::kSub)
+        return from_affine({x->base - y->base, x->stride - y->stride}, lanes);
       const bool x_uniform = is_int(x->stride, 0), y_uniform = is_int(y->stride, 0);
-      if (op == BinaryOp::kMul && y_uniform) return from_affine({x->base * y->base, x->stride * y->base}, lanes);
-      if (op == BinaryOp::kMul && x_uniform) return from_affine({x->base * y->base, y->stride * x->base}, lanes);
+      if (op == BinaryOp::kMul && y_uniform)
+        return from_affine({x->base * y->base, x->stride * y->base}, lanes);
+      if (op == BinaryOp::kMul && x_uniform)
+        return from_affine({x->base * y->base, y->stride * x->base}, lanes);
       if (x_uniform && y_uniform) return broadcast(binary(op, x->base, y->base), lanes);
     }
   }
@@ -54,33 +58,54 @@ struct Accumulation {
 
 bool is_load_of(const Expr& e, const StoreNode& target) {
   const auto* l = e.as<LoadNode>();
-  return l != nullptr && l->buffer.same_as(target.buffer) && structural_equal(l->indices[0], target.indices[0]);
+  return l != nullptr && l->buffer.same_as(target.buffer) &&
+         structural_equal(l->indices[0], target.indices[0]);
 }
 
 std::optional<Accumulation> match_accumulation(const StoreNode& s, const Expr& value) {
-  if (const auto* f = value.as<FmaNode>(); f != nullptr && is_load_of(f->c, s)) return Accumulation{BinaryOp::kAdd, f->a * f->b, nullptr};
-  if (const auto* choice = value.as<SelectNode>(); choice != nullptr && is_load_of(choice->false_value, s)) {
+  if (const auto* f = value.as<FmaNode>(); f != nullptr && is_load_of(f->c, s))
+    return Accumulation{BinaryOp::kAdd, f->a * f->b, nullptr};
+  if (const auto* choice = value.as<SelectNode>();
+      choice != nullptr && is_load_of(choice->false_value, s)) {
     auto inner = match_accumulation(s, choice->true_value);
     if (inner) inner->condition = and_predicate(choice->condition, inner->condition);
     return inner;
   }
   const auto* b = value.as<BinaryNode>();
   if (b == nullptr) return std::nullopt;
-  const bool joins = b->op == BinaryOp::kAdd || b->op == BinaryOp::kMul || b->op == BinaryOp::kMin ||
-                     b->op == BinaryOp::kMax || b->op == BinaryOp::kAnd || b->op == BinaryOp::kOr;
+  const bool joins = b->op == BinaryOp::kAdd || b->op == BinaryOp::kMul ||
+                     b->op == BinaryOp::kMin || b->op == BinaryOp::kMax ||
+                     b->op == BinaryOp::kAnd || b->op == BinaryOp::kOr;
   if (!joins || !is_load_of(b->a, s)) return std::nullopt;
   return Accumulation{b->op, b->b, nullptr};
 }
 
 Expr neutral(BinaryOp op, DType t) {
   switch (op) {
-    case BinaryOp::kMul: return const_like(t, 1);
-    case BinaryOp::kMin: return broadcast(identity_element(ReduceOp::kMin, t.element()), t.lanes);
-    case BinaryOp::kMax: return broadcast(identity_element(ReduceOp::kMax, t.element()), t.lanes);
-    case BinaryOp::kAnd: return const_like(t, 1);
-    case BinaryOp::kAdd: case BinaryOp::kSub: case BinaryOp::kDiv: case BinaryOp::kFloorDiv: case BinaryOp::kFloorMod:
-    case BinaryOp::kBitAnd: case BinaryOp::kBitOr: case BinaryOp::kBitXor: case BinaryOp::kShl: case BinaryOp::kShr:
-    case BinaryOp::kEq: case BinaryOp::kNe: case BinaryOp::kLt: case BinaryOp::kLe: case BinaryOp::kGt: case BinaryOp::kGe:
+    case BinaryOp::kMul:
+      return const_like(t, 1);
+    case BinaryOp::kMin:
+      return broadcast(identity_element(ReduceOp::kMin, t.element()), t.lanes);
+    case BinaryOp::kMax:
+      return broadcast(identity_element(ReduceOp::kMax, t.element()), t.lanes);
+    case BinaryOp::kAnd:
+      return const_like(t, 1);
+    case BinaryOp::kAdd:
+    case BinaryOp::kSub:
+    case BinaryOp::kDiv:
+    case BinaryOp::kFloorDiv:
+    case BinaryOp::kFloorMod:
+    case BinaryOp::kBitAnd:
+    case BinaryOp::kBitOr:
+    case BinaryOp::kBitXor:
+    case BinaryOp::kShl:
+    case BinaryOp::kShr:
+    case BinaryOp::kEq:
+    case BinaryOp::kNe:
+    case BinaryOp::kLt:
+    case BinaryOp::kLe:
+    case BinaryOp::kGt:
+    case BinaryOp::kGe:
     case BinaryOp::kOr:
       return zero(t);
   }
@@ -104,7 +129,9 @@ class VectorBody : public Mutator {
   Expr rewrite(const CastNode& n) override { return cast(n.dtype, (*this)(n.value)); }
   Expr rewrite(const ReinterpretNode& n) override { return reinterpret(n.dtype, (*this)(n.value)); }
   Expr rewrite(const UnaryNode& n) override { return unary(n.op, (*this)(n.a)); }
-  Expr rewrite(const BinaryNode& n) override { return vector_binary(n.op, (*this)(n.a), (*this)(n.b)); }
+  Expr rewrite(const BinaryNode& n) override {
+    return vector_binary(n.op, (*this)(n.a), (*this)(n.b));
+  }
   Expr rewrite(const FmaNode& n) override { return fma((*this)(n.a), (*this)(n.b), (*this)(n.c)); }
   Expr rewrite(const SelectNode& n) override {
     return select((*this)(n.condition), (*this)(n.true_value), (*this)(n.false_value));
@@ -143,12 +170,17 @@ class VectorBody : public Mutator {
     Expr value = (*this)(n.value);
     Expr predicate = n.predicate ? (*this)(n.predicate) : nullptr;
     predicate = and_predicate(predicate, predicate_);
-    if (index->dtype.is_scalar() && (value->dtype.is_vector() || (predicate && predicate->dtype.is_vector()))) {
+    if (index->dtype.is_scalar() &&
+        (value->dtype.is_vector() || (predicate && predicate->dtype.is_vector()))) {
       failed = true;  // all lanes write one element
       return Stmt(&n);
     }
     const int lanes = index->dtype.lanes;
     if (predicate) predicate = broadcast(predicate, lanes);
+    if (predicate && is_tile(n.buffer)) {
+      value = select(predicate, broadcast(value, lanes), load(n.buffer, {index}));
+      predicate = nullptr;
+    }
     return kept(n, store(n.buffer, {index}, broadcast(value, lanes), predicate));
   }
   Stmt rewrite(const IfNode& n) override {
@@ -204,13 +236,19 @@ class VectorBody : public Mutator {
   Expr rebuild_guarded(const N& n) {
     bool depends = false;
     for_each_field(n, [&](const auto&, const auto& value) {
-      if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Expr>) depends |= !(*this)(value).same_as(value);
+      if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Expr>)
+        depends |= !(*this)(value).same_as(value);
     });
     failed |= depends;
     return Expr(&n);
   }
 
+  /// Tiles in registers are allocated for all lanes: reads need no predicate, and a predicated
+  /// write is a blend, so that the tile stays a value instead of memory.
+  static bool is_tile(const Buffer& b) { return b->scope == Scope::kRegister; }
+
   Expr access(const LoadNode& n, const Expr& index, Expr predicate) {
+    if (is_tile(n.buffer) && index->dtype.is_vector()) predicate = nullptr;
     if (predicate) {
       const int lanes = std::max(index->dtype.lanes, predicate->dtype.lanes);
       Expr out = load(n.buffer, {broadcast(index, lanes)}, broadcast(predicate, lanes));
@@ -229,7 +267,8 @@ class VectorBody : public Mutator {
     Expr condition = acc.condition ? (*this)(acc.condition) : nullptr;
     condition = and_predicate(condition, predicate_);
     if (n.predicate) condition = and_predicate(condition, (*this)(n.predicate));
-    if (condition) value = select(broadcast(condition, lanes_), value, neutral(acc.op, value->dtype));
+    if (condition)
+      value = select(broadcast(condition, lanes_), value, neutral(acc.op, value->dtype));
     Expr joined = vector_reduce(acc.op, value);
     return kept(n, store(n.buffer, {index}, binary(acc.op, load(n.buffer, {index}), joined)));
   }
