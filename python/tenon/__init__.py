@@ -1,6 +1,6 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon import te
+from tenon import models, te
 from tenon._arrays import asarray, from_dlpack
 from tenon._build import build, function, interpret, parse
 from tenon._config import config
@@ -54,6 +54,7 @@ __all__ = [
     "from_dlpack",
     "function",
     "interpret",
+    "models",
     "parse",
     "te",
 ]

@@ -146,12 +146,6 @@ void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
 void schedule_contraction(RuleContext& context, const BlockInfo& info,
                           const std::optional<std::string>& consumer, bool may_parallel) {
   Schedule& s = context.s;
-  const Function f = s.function();
-  const std::vector<BlockInfo> blocks = blocks_of(f);
-  const bool consumer_is_large =
-      consumer && std::any_of(blocks.begin(), blocks.end(), [&](const BlockInfo& b) {
-        return b.name() == *consumer && b.has_calls;
-      });
   const std::string name = info.name();
   const auto [tile_height, tile_width] = context.target.register_tile(info.output()->dtype);
   const TileAxes axes = choose_axes(info, static_cast<int>(tile_width));
@@ -194,18 +188,13 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
   s.reorder(order);
 
   std::string tail_block;
-  if (consumer && !consumer_is_large) {
+  if (consumer) {
     s.set_scope({name}, "register");
     tail_block = *consumer;
   } else {
     tail_block = s.cache_write({name}, "register").name;
   }
   s.reverse_compute_at({tail_block}, innermost_outer);
-  // Long expressions once per row, not once per unrolled row: they read the tile from the stack.
-  if (consumer && consumer_is_large) {
-    s.reverse_compute_at({*consumer}, innermost_outer);
-    s.vectorize(s.loops(*consumer).back());
-  }
   s.vectorize(column.inner);
   if (row) s.unroll(row->inner);
   finish_tile_loops(s, tail_block, innermost_outer);

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from reference_encoder import ReferenceEncoder
 from safetensors.numpy import save_file
 from tiny_model import (
     CONFIG,
@@ -15,7 +16,8 @@ from tiny_model import (
     write_tiny_model,
 )
 
-from tenon.errors import ModelError, ResourceError, UnsupportedError
+from tenon.errors import IndexError, ModelError, ResourceError, ShapeError, UnsupportedError
+from tenon.models import SentenceEncoder
 from tenon.models.bert_config import load_bert_weights
 from tenon.models.model_folder import ModelFolder
 from tenon.safetensors import SafetensorsFile
@@ -218,3 +220,31 @@ def test_a_weight_of_integers(folder):
     weights = tiny_weights() | {"embeddings.LayerNorm.bias": np.zeros(24, np.int64)}
     with pytest.raises(ModelError, match=r"LayerNorm.bias' should be of floats, got int64"):
         load_weights(folder, weights)
+
+
+def test_a_whole_small_model_against_the_reference(folder):
+    """Other sizes than the published model's: nothing is a multiple of a vector."""
+    encoder = SentenceEncoder.from_folder(folder)
+    texts = ["", "a", "b c d", "e f g h i j k l m n o p q r s t u v"]
+    opened = ModelFolder(folder)
+    weights = load_bert_weights(SafetensorsFile(opened.weights_path), opened.config)
+    reference = ReferenceEncoder(weights, opened.config)
+    expected = reference.encode_tokens(encoder.tokenize(texts))
+    np.testing.assert_allclose(encoder.encode(texts), expected, rtol=0, atol=2e-6)
+
+
+def test_ids_and_mask_of_two_shapes(folder):
+    network = SentenceEncoder.from_folder(folder).network
+    with pytest.raises(
+        ShapeError, match=r"got \(1, 3\) and \(1, 4\) \[E0831\]"
+    ):
+        network(np.zeros((1, 3), np.int64), np.ones((1, 4), np.bool_))
+
+
+def test_an_id_beyond_the_vocabulary(folder):
+    network = SentenceEncoder.from_folder(folder).network
+    ids, mask = np.array([[2, 99, 3]]), np.ones((1, 3), np.bool_)
+    with pytest.raises(IndexError, match=r"99"):
+        network(ids, mask)
+    ids[0, 1] = 5
+    assert np.isfinite(np.asarray(network(ids, mask))).all()

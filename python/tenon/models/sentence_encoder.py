@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tenon.errors import DTypeError
+from tenon.models.bert import BertEncoder
+from tenon.models.bert_config import load_bert_weights
+from tenon.models.model_folder import ModelFolder
+from tenon.safetensors import SafetensorsFile
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -71,6 +76,37 @@ class SentenceEncoder:
         self._tokenizer.enable_truncation(max_length=max_seq_length)
         self._tokenizer.no_padding()
         self._lower_case = lower_case
+
+    @classmethod
+    def from_folder(
+        cls, path: str | os.PathLike[str], *, target: str | None = None
+    ) -> SentenceEncoder:
+        """Load and compile the encoder of a folder, as sentence-transformers publishes it.
+
+        Parameters
+        ----------
+        path
+            The folder of ``model.safetensors``, ``config.json``, ``tokenizer.json``,
+            ``sentence_bert_config.json``, ``modules.json`` and ``1_Pooling/config.json``.
+        target
+            What to compile for; this machine by default.
+
+        Raises
+        ------
+        ModelError
+            A file is missing, damaged, or does not fit the others.
+        UnsupportedError
+            The model is no BERT-family encoder with mean pooling and normalisation.
+        """
+        folder = ModelFolder(path)
+        weights = load_bert_weights(SafetensorsFile(folder.weights_path), folder.config)
+        return cls(
+            BertEncoder(folder.config, weights, target),
+            folder.tokenizer,
+            dimension=folder.config.hidden_size,
+            max_seq_length=folder.max_seq_length,
+            lower_case=folder.lower_case,
+        )
 
     def encode(self, sentences: Iterable[str]) -> npt.NDArray[np.float32]:
         """Return one vector per sentence, ``[n, dimension]``, in the order of ``sentences``.
