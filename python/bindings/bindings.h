@@ -8,6 +8,9 @@ namespace tenon::python {
 
 namespace py = pybind11;
 
+/// Raises KeyboardInterrupt (or what the handler of a signal raises) if Ctrl-C was pressed: for
+/// BuildOptions::poll, without the GIL.
+void poll_signals();
 /// Lets C++ exceptions arrive as the classes of tenon.errors.
 void bind_errors(py::module_& module);
 void bind_expr(py::module_& module);

@@ -46,6 +46,11 @@ void translate(std::exception_ptr pointer) {
 
 }  // namespace
 
+void poll_signals() {
+  const py::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
 void bind_errors(py::module_&) { py::register_exception_translator(&translate); }
 
 }  // namespace tenon::python

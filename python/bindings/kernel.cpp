@@ -40,6 +40,7 @@ Kernel build_kernel(const Function& f, const Target& target, bool schedule_by_de
   BuildOptions options;
   options.lower.verify = verify;
   options.codegen.verify_llvm = verify;
+  options.poll = &poll_signals;
   kernel.compiled = compile_kernel(kernel.source, target, options);
   kernel.executable = make_executable(kernel.compiled);
   return kernel;
