@@ -14,7 +14,8 @@ Expr float_imm(DType t, double v) { return make<FloatImmNode>(t, round_to(t, v))
 Expr bool_imm(bool v) { return make<IntImmNode>(kBoolType, v ? 1 : 0); }
 
 Expr const_like(DType t, double v) {
-  Expr scalar = t.is_float() ? float_imm(t.element(), v) : int_imm(t.element(), static_cast<std::int64_t>(v));
+  Expr scalar =
+      t.is_float() ? float_imm(t.element(), v) : int_imm(t.element(), static_cast<std::int64_t>(v));
   return broadcast(scalar, t.lanes);
 }
 
@@ -38,7 +39,8 @@ Expr cast(DType t, const Expr& e) {
   if (const auto* i = e.as<IntImmNode>(); i != nullptr && !t.is_float()) {
     return int_imm(t, t.is_bool() ? i->value != 0 : i->value);
   }
-  if (const auto* b = e.as<BroadcastNode>()) return broadcast(cast(t.element(), b->value), b->lanes);
+  if (const auto* b = e.as<BroadcastNode>())
+    return broadcast(cast(t.element(), b->value), b->lanes);
   return make<CastNode>(t, e);
 }
 
@@ -49,7 +51,8 @@ Expr reinterpret(DType t, const Expr& e) {
 
 Expr unary(UnaryOp op, const Expr& a) {
   if (const auto* i = a.as<IntImmNode>()) {
-    if (op == UnaryOp::kNeg) return int_imm(a->dtype, static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(i->value)));
+    if (op == UnaryOp::kNeg)
+      return int_imm(a->dtype, static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(i->value)));
     if (op == UnaryOp::kNot) return bool_imm(i->value == 0);
   }
   return make<UnaryNode>(op, a);
@@ -101,12 +104,22 @@ Expr fold_integers(BinaryOp op, const Expr& a, const Expr& b) {
       if (x) return *x != 0 ? a : b;
       if (y) return *y != 0 ? b : a;
       break;
-    case BinaryOp::kMin: case BinaryOp::kMax:
+    case BinaryOp::kMin:
+    case BinaryOp::kMax:
       if (a.same_as(b)) return a;
       break;
-    case BinaryOp::kDiv: case BinaryOp::kBitAnd: case BinaryOp::kBitOr: case BinaryOp::kBitXor: case BinaryOp::kShl:
-    case BinaryOp::kShr: case BinaryOp::kEq: case BinaryOp::kNe: case BinaryOp::kLt: case BinaryOp::kLe:
-    case BinaryOp::kGt: case BinaryOp::kGe:
+    case BinaryOp::kDiv:
+    case BinaryOp::kBitAnd:
+    case BinaryOp::kBitOr:
+    case BinaryOp::kBitXor:
+    case BinaryOp::kShl:
+    case BinaryOp::kShr:
+    case BinaryOp::kEq:
+    case BinaryOp::kNe:
+    case BinaryOp::kLt:
+    case BinaryOp::kLe:
+    case BinaryOp::kGt:
+    case BinaryOp::kGe:
       break;
   }
   return nullptr;
@@ -138,7 +151,9 @@ Expr call(DType t, std::string name, std::vector<Expr> args) {
   return make<CallNode>(t, std::move(name), std::move(args));
 }
 
-Expr let(const Expr& variable, const Expr& value, const Expr& body) { return make<LetNode>(value, variable, body); }
+Expr let(const Expr& variable, const Expr& value, const Expr& body) {
+  return make<LetNode>(value, variable, body);
+}
 
 Expr load(const Buffer& buffer, std::vector<Expr> indices, const Expr& predicate) {
   return make<LoadNode>(buffer, std::move(indices), predicate);
@@ -150,7 +165,8 @@ Expr ramp(const Expr& base, const Expr& stride, int lanes) {
 
 Expr broadcast(const Expr& value, int lanes) {
   if (value->dtype.lanes == lanes) return value;
-  TENON_CHECK(value->dtype.is_scalar(), "a broadcast of ", to_string(value->dtype), " to ", lanes, " lanes");
+  TENON_CHECK(value->dtype.is_scalar(), "a broadcast of ", to_string(value->dtype), " to ", lanes,
+              " lanes");
   return make<BroadcastNode>(value, lanes);
 }
 
@@ -161,10 +177,14 @@ Expr vector_reduce(BinaryOp op, const Expr& value) {
 Expr identity_element(ReduceOp op, DType t) {
   const double inf = std::numeric_limits<double>::infinity();
   switch (op) {
-    case ReduceOp::kSum: return zero(t);
-    case ReduceOp::kProd: return const_like(t, 1);
-    case ReduceOp::kMin: return t.is_float() ? float_imm(t, inf) : int_imm(t, max_int(t));
-    case ReduceOp::kMax: return t.is_float() ? float_imm(t, -inf) : int_imm(t, min_int(t));
+    case ReduceOp::kSum:
+      return zero(t);
+    case ReduceOp::kProd:
+      return const_like(t, 1);
+    case ReduceOp::kMin:
+      return t.is_float() ? float_imm(t, inf) : int_imm(t, max_int(t));
+    case ReduceOp::kMax:
+      return t.is_float() ? float_imm(t, -inf) : int_imm(t, min_int(t));
   }
   TENON_CHECK(false, "reduction ", static_cast<int>(op));
   return nullptr;
@@ -172,10 +192,14 @@ Expr identity_element(ReduceOp op, DType t) {
 
 BinaryOp combiner(ReduceOp op) {
   switch (op) {
-    case ReduceOp::kSum: return BinaryOp::kAdd;
-    case ReduceOp::kProd: return BinaryOp::kMul;
-    case ReduceOp::kMin: return BinaryOp::kMin;
-    case ReduceOp::kMax: return BinaryOp::kMax;
+    case ReduceOp::kSum:
+      return BinaryOp::kAdd;
+    case ReduceOp::kProd:
+      return BinaryOp::kMul;
+    case ReduceOp::kMin:
+      return BinaryOp::kMin;
+    case ReduceOp::kMax:
+      return BinaryOp::kMax;
   }
   TENON_CHECK(false, "reduction ", static_cast<int>(op));
   return BinaryOp::kAdd;
@@ -191,7 +215,9 @@ Expr operator-(const Expr& a, std::int64_t b) { return a - int_imm(a->dtype.elem
 Expr operator*(const Expr& a, std::int64_t b) { return a * int_imm(a->dtype.element(), b); }
 Expr floordiv(const Expr& a, const Expr& b) { return binary(BinaryOp::kFloorDiv, a, b); }
 Expr floormod(const Expr& a, const Expr& b) { return binary(BinaryOp::kFloorMod, a, b); }
-Expr ceildiv(const Expr& a, const Expr& b) { return floordiv(a + b - int_imm(b->dtype.element(), 1), b); }
+Expr ceildiv(const Expr& a, const Expr& b) {
+  return floordiv(a + b - int_imm(b->dtype.element(), 1), b);
+}
 Expr min(const Expr& a, const Expr& b) { return binary(BinaryOp::kMin, a, b); }
 Expr max(const Expr& a, const Expr& b) { return binary(BinaryOp::kMax, a, b); }
 Expr eq(const Expr& a, const Expr& b) { return binary(BinaryOp::kEq, a, b); }
@@ -210,21 +236,27 @@ Expr and_predicate(const Expr& a, const Expr& b) {
   return logical_and(a, b);
 }
 
-Stmt store(const Buffer& buffer, std::vector<Expr> indices, const Expr& value, const Expr& predicate) {
+Stmt store(const Buffer& buffer, std::vector<Expr> indices, const Expr& value,
+           const Expr& predicate) {
   return make<StoreNode>(buffer, std::move(indices), value, predicate);
 }
 
-Stmt make_for(const Expr& v, const Expr& min, const Expr& extent, const Stmt& body, ForAttrs attrs) {
+Stmt make_for(const Expr& v, const Expr& min, const Expr& extent, const Stmt& body,
+              ForAttrs attrs) {
   return make<ForNode>(min, extent, v, std::move(attrs), body);
 }
 
-Stmt make_let(const Expr& v, const Expr& value, const Stmt& body) { return make<LetStmtNode>(value, v, body); }
+Stmt make_let(const Expr& v, const Expr& value, const Stmt& body) {
+  return make<LetStmtNode>(value, v, body);
+}
 
 Stmt make_if(const Expr& condition, const Stmt& then_case, const Stmt& else_case) {
   return make<IfNode>(condition, then_case, else_case);
 }
 
-Stmt make_allocate(const Buffer& buffer, const Stmt& body) { return make<AllocateNode>(buffer, body); }
+Stmt make_allocate(const Buffer& buffer, const Stmt& body) {
+  return make<AllocateNode>(buffer, body);
+}
 
 Stmt make_seq(std::vector<Stmt> stmts) {
   std::vector<Stmt> flat;
@@ -257,18 +289,20 @@ Stmt with_attrs(const ForNode& n, ForAttrs attrs) {
 }
 
 Stmt with_body(const BlockNode& n, Stmt body) {
-  return keep_span(n, make<BlockNode>(n.name, n.bindings, n.predicate, n.iters, n.reads, n.writes, n.init,
-                                      std::move(body), n.annotations));
+  return keep_span(n, make<BlockNode>(n.name, n.bindings, n.predicate, n.iters, n.reads, n.writes,
+                                      n.init, std::move(body), n.annotations));
 }
 
-Stmt with_body(const AllocateNode& n, Stmt body) { return keep_span(n, make<AllocateNode>(n.buffer, std::move(body))); }
+Stmt with_body(const AllocateNode& n, Stmt body) {
+  return keep_span(n, make<AllocateNode>(n.buffer, std::move(body)));
+}
 
-Stmt make_block(std::string name, std::vector<IterVar> iters, std::vector<Expr> bindings, Expr predicate, Stmt init,
-                Stmt body, Attrs annotations) {
+Stmt make_block(std::string name, std::vector<IterVar> iters, std::vector<Expr> bindings,
+                Expr predicate, Stmt init, Stmt body, Attrs annotations) {
   AccessRegions regions = detect_regions(init, body);
-  return make<BlockNode>(std::move(name), std::move(bindings), std::move(predicate), std::move(iters),
-                         std::move(regions.reads), std::move(regions.writes), std::move(init), std::move(body),
-                         std::move(annotations));
+  return make<BlockNode>(std::move(name), std::move(bindings), std::move(predicate),
+                         std::move(iters), std::move(regions.reads), std::move(regions.writes),
+                         std::move(init), std::move(body), std::move(annotations));
 }
 
 }  // namespace tenon

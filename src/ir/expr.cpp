@@ -11,7 +11,7 @@ const char* to_string(UnaryOp op) {
 }
 
 const char* to_string(BinaryOp op) {
-  constexpr std::array kText = {"+",  "-",  "*",  "/",  "//", "%", "min", "max", "&",   "|",  "^",
+  constexpr std::array kText = {"+",  "-",  "*",  "/",  "//", "%",  "min", "max", "&",   "|", "^",
                                 "<<", ">>", "==", "!=", "<",  "<=", ">",   ">=",  "and", "or"};
   return kText[static_cast<std::size_t>(op)];
 }
@@ -32,14 +32,18 @@ namespace {
 
 DType binary_dtype(BinaryOp op, const Expr& a, const Expr& b) {
   TENON_CHECK(a && b, "a binary operation needs two operands");
-  TENON_CHECK(a->dtype == b->dtype, to_string(op), " of ", to_string(a->dtype), " and ", to_string(b->dtype));
+  TENON_CHECK(a->dtype == b->dtype, to_string(op), " of ", to_string(a->dtype), " and ",
+              to_string(b->dtype));
   const bool of_bools = op == BinaryOp::kAnd || op == BinaryOp::kOr;
-  TENON_CHECK(!of_bools || a->dtype.is_bool(), to_string(op), " needs bools, got ", to_string(a->dtype));
+  TENON_CHECK(!of_bools || a->dtype.is_bool(), to_string(op), " needs bools, got ",
+              to_string(a->dtype));
   if (is_comparison(op) || of_bools) return DType::bool_(a->dtype.lanes);
-  if (op == BinaryOp::kDiv) TENON_CHECK(a->dtype.is_float(), "/ needs floats, got ", to_string(a->dtype));
-  const bool integer_only =
-      op == BinaryOp::kFloorDiv || op == BinaryOp::kFloorMod || (op >= BinaryOp::kBitAnd && op <= BinaryOp::kShr);
-  TENON_CHECK(!integer_only || a->dtype.is_int(), to_string(op), " needs integers, got ", to_string(a->dtype));
+  if (op == BinaryOp::kDiv)
+    TENON_CHECK(a->dtype.is_float(), "/ needs floats, got ", to_string(a->dtype));
+  const bool integer_only = op == BinaryOp::kFloorDiv || op == BinaryOp::kFloorMod ||
+                            (op >= BinaryOp::kBitAnd && op <= BinaryOp::kShr);
+  TENON_CHECK(!integer_only || a->dtype.is_int(), to_string(op), " needs integers, got ",
+              to_string(a->dtype));
   return a->dtype;
 }
 
@@ -55,9 +59,12 @@ int lanes_of(const std::vector<Expr>& indices) {
 
 DType unary_dtype(UnaryOp op, const Expr& a) {
   TENON_CHECK(a, "a unary operation needs an operand");
-  if (op == UnaryOp::kNot) TENON_CHECK(a->dtype.is_bool(), "not needs a bool, got ", to_string(a->dtype));
-  if (op == UnaryOp::kBitNot) TENON_CHECK(a->dtype.is_int(), "~ needs an integer, got ", to_string(a->dtype));
-  if (op >= UnaryOp::kSqrt) TENON_CHECK(a->dtype.is_float(), to_string(op), " needs a float, got ", to_string(a->dtype));
+  if (op == UnaryOp::kNot)
+    TENON_CHECK(a->dtype.is_bool(), "not needs a bool, got ", to_string(a->dtype));
+  if (op == UnaryOp::kBitNot)
+    TENON_CHECK(a->dtype.is_int(), "~ needs an integer, got ", to_string(a->dtype));
+  if (op >= UnaryOp::kSqrt)
+    TENON_CHECK(a->dtype.is_float(), to_string(op), " needs a float, got ", to_string(a->dtype));
   return a->dtype;
 }
 
@@ -77,7 +84,8 @@ FloatImmNode::FloatImmNode(DType t, double v) : ExprNode(kKind, t), value(v) {
 }
 
 CastNode::CastNode(DType t, Expr v) : ExprNode(kKind, t), value(std::move(v)) {
-  TENON_CHECK(t.lanes == dtype_of(value).lanes, "cast from ", to_string(value->dtype), " to ", to_string(t));
+  TENON_CHECK(t.lanes == dtype_of(value).lanes, "cast from ", to_string(value->dtype), " to ",
+              to_string(t));
 }
 
 ReinterpretNode::ReinterpretNode(DType t, Expr v) : ExprNode(kKind, t), value(std::move(v)) {
@@ -85,45 +93,62 @@ ReinterpretNode::ReinterpretNode(DType t, Expr v) : ExprNode(kKind, t), value(st
               to_string(value->dtype), " to ", to_string(t));
 }
 
-UnaryNode::UnaryNode(UnaryOp o, Expr x) : ExprNode(kKind, unary_dtype(o, x)), op(o), a(std::move(x)) {}
+UnaryNode::UnaryNode(UnaryOp o, Expr x)
+    : ExprNode(kKind, unary_dtype(o, x)), op(o), a(std::move(x)) {}
 
 BinaryNode::BinaryNode(BinaryOp o, Expr x, Expr y)
     : ExprNode(kKind, binary_dtype(o, x, y)), op(o), a(std::move(x)), b(std::move(y)) {}
 
 FmaNode::FmaNode(Expr x, Expr y, Expr z)
     : ExprNode(kKind, dtype_of(x)), a(std::move(x)), b(std::move(y)), c(std::move(z)) {
-  TENON_CHECK(dtype.is_float() && a->dtype == dtype_of(b) && a->dtype == dtype_of(c), "fma of ", to_string(a->dtype),
-              ", ", to_string(b->dtype), " and ", to_string(c->dtype));
+  TENON_CHECK(dtype.is_float() && a->dtype == dtype_of(b) && a->dtype == dtype_of(c), "fma of ",
+              to_string(a->dtype), ", ", to_string(b->dtype), " and ", to_string(c->dtype));
 }
 
 SelectNode::SelectNode(Expr c, Expr t, Expr f)
-    : ExprNode(kKind, dtype_of(t)), condition(std::move(c)), true_value(std::move(t)), false_value(std::move(f)) {
-  TENON_CHECK(dtype_of(condition) == DType::bool_(dtype.lanes) && dtype_of(false_value) == dtype, "select of ",
-              to_string(condition->dtype), ", ", to_string(dtype), " and ", to_string(false_value->dtype));
+    : ExprNode(kKind, dtype_of(t)),
+      condition(std::move(c)),
+      true_value(std::move(t)),
+      false_value(std::move(f)) {
+  TENON_CHECK(dtype_of(condition) == DType::bool_(dtype.lanes) && dtype_of(false_value) == dtype,
+              "select of ", to_string(condition->dtype), ", ", to_string(dtype), " and ",
+              to_string(false_value->dtype));
 }
 
 LetNode::LetNode(Expr v, Expr variable, Expr b)
-    : ExprNode(kKind, dtype_of(b)), value(std::move(v)), var(std::move(variable)), body(std::move(b)) {
-  TENON_CHECK(var.as<VarNode>() != nullptr && dtype_of(value) == var->dtype, "let binds a variable to its dtype");
+    : ExprNode(kKind, dtype_of(b)),
+      value(std::move(v)),
+      var(std::move(variable)),
+      body(std::move(b)) {
+  TENON_CHECK(var.as<VarNode>() != nullptr && dtype_of(value) == var->dtype,
+              "let binds a variable to its dtype");
 }
 
 LoadNode::LoadNode(Buffer buf, std::vector<Expr> idx, Expr pred)
-    : ExprNode(kKind, (TENON_CHECK(buf, "a load without a buffer"), buf->dtype.with_lanes(lanes_of(idx)))),
+    : ExprNode(kKind,
+               (TENON_CHECK(buf, "a load without a buffer"), buf->dtype.with_lanes(lanes_of(idx)))),
       buffer(std::move(buf)),
       indices(std::move(idx)),
       predicate(std::move(pred)) {
-  TENON_CHECK(!predicate || predicate->dtype == DType::bool_(dtype.lanes), "a load's predicate has dtype ",
-              to_string(predicate->dtype), " for ", to_string(dtype));
+  TENON_CHECK(!predicate || predicate->dtype == DType::bool_(dtype.lanes),
+              "a load's predicate has dtype ", to_string(predicate->dtype), " for ",
+              to_string(dtype));
 }
 
 RampNode::RampNode(Expr b, Expr s, int n)
-    : ExprNode(kKind, dtype_of(b).with_lanes(n)), base(std::move(b)), stride(std::move(s)), lanes(n) {
-  TENON_CHECK(n > 1 && base->dtype.is_scalar() && base->dtype.is_int() && dtype_of(stride) == base->dtype,
-              "a ramp of ", n, " lanes from ", to_string(base->dtype));
+    : ExprNode(kKind, dtype_of(b).with_lanes(n)),
+      base(std::move(b)),
+      stride(std::move(s)),
+      lanes(n) {
+  TENON_CHECK(
+      n > 1 && base->dtype.is_scalar() && base->dtype.is_int() && dtype_of(stride) == base->dtype,
+      "a ramp of ", n, " lanes from ", to_string(base->dtype));
 }
 
-BroadcastNode::BroadcastNode(Expr v, int n) : ExprNode(kKind, dtype_of(v).with_lanes(n)), value(std::move(v)), lanes(n) {
-  TENON_CHECK(n > 1 && value->dtype.is_scalar(), "a broadcast of ", to_string(value->dtype), " to ", n, " lanes");
+BroadcastNode::BroadcastNode(Expr v, int n)
+    : ExprNode(kKind, dtype_of(v).with_lanes(n)), value(std::move(v)), lanes(n) {
+  TENON_CHECK(n > 1 && value->dtype.is_scalar(), "a broadcast of ", to_string(value->dtype), " to ",
+              n, " lanes");
 }
 
 ShuffleNode::ShuffleNode(std::vector<Expr> v, std::vector<std::int64_t> idx)
@@ -138,7 +163,11 @@ VectorReduceNode::VectorReduceNode(BinaryOp o, Expr v)
 }
 
 ReduceNode::ReduceNode(ReduceOp o, std::vector<IterVar> ax, Expr src, Expr cond)
-    : ExprNode(kKind, dtype_of(src)), op(o), axes(std::move(ax)), source(std::move(src)), condition(std::move(cond)) {
+    : ExprNode(kKind, dtype_of(src)),
+      op(o),
+      axes(std::move(ax)),
+      source(std::move(src)),
+      condition(std::move(cond)) {
   TENON_CHECK(!axes.empty(), "a reduction without axes");
 }
 

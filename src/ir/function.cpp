@@ -12,11 +12,13 @@ const char* to_string(Scope scope) {
 }
 
 Scope parse_scope(const std::string& name) {
-  for (const Scope s : {Scope::kGlobal, Scope::kLocal, Scope::kRegister, Scope::kShared, Scope::kFragment}) {
+  for (const Scope s :
+       {Scope::kGlobal, Scope::kLocal, Scope::kRegister, Scope::kShared, Scope::kFragment}) {
     if (name == to_string(s)) return s;
   }
-  detail::raise<ScheduleError>("E0250", detail::concat("unknown scope '", name,
-                                                       "'\n  hint: one of global, local, register, shared, fragment"));
+  detail::raise<ScheduleError>(
+      "E0250", detail::concat("unknown scope '", name,
+                              "'\n  hint: one of global, local, register, shared, fragment"));
 }
 
 Buffer make_buffer(std::string name, DType dtype, std::vector<Expr> shape, Scope scope) {
@@ -82,7 +84,8 @@ Function make_function(std::string name, std::vector<Buffer> inputs, std::vector
 Function with_body(const Function& f, Stmt body) { return with_body(f, std::move(body), f->level); }
 
 Function with_body(const Function& f, Stmt body, Level level) {
-  return make_function(f->name, f->inputs, f->outputs, f->symbols, std::move(body), level, f->attrs);
+  return make_function(f->name, f->inputs, f->outputs, f->symbols, std::move(body), level,
+                       f->attrs);
 }
 
 }  // namespace tenon

@@ -8,10 +8,12 @@ namespace tenon {
 
 const char* to_string(NodeKind kind) {
   switch (kind) {
-#define EXPR(Name) \
-  case NodeKind::k##Name: return #Name;
-#define STMT(Name) \
-  case NodeKind::k##Name: return #Name;
+#define EXPR(Name)        \
+  case NodeKind::k##Name: \
+    return #Name;
+#define STMT(Name)        \
+  case NodeKind::k##Name: \
+    return #Name;
 #include "tenon/ir/nodes.def"
 #undef EXPR
 #undef STMT
@@ -23,10 +25,14 @@ namespace {
 
 void delete_node(const Node* node) {
   switch (node->kind) {
-#define EXPR(Name) \
-  case NodeKind::k##Name: delete static_cast<const Name##Node*>(node); return;
-#define STMT(Name) \
-  case NodeKind::k##Name: delete static_cast<const Name##Node*>(node); return;
+#define EXPR(Name)                               \
+  case NodeKind::k##Name:                        \
+    delete static_cast<const Name##Node*>(node); \
+    return;
+#define STMT(Name)                               \
+  case NodeKind::k##Name:                        \
+    delete static_cast<const Name##Node*>(node); \
+    return;
 #include "tenon/ir/nodes.def"
 #undef EXPR
 #undef STMT
@@ -44,7 +50,8 @@ struct DepthOf {
       if (of_exprs && value) deepest = std::max(deepest, value->depth);
     } else if constexpr (std::is_same_v<T, Stmt>) {
       if (!of_exprs && value) deepest = std::max(deepest, value->depth);
-    } else if constexpr (std::is_same_v<T, std::vector<Expr>> || std::is_same_v<T, std::vector<Stmt>>) {
+    } else if constexpr (std::is_same_v<T, std::vector<Expr>> ||
+                         std::is_same_v<T, std::vector<Stmt>>) {
       for (const auto& item : value) (*this)(item);
     }
   }
@@ -79,13 +86,15 @@ void finish_node(const Node& node) {
     return depth.deepest + 1;
   };
   const bool is_expr = node.kind <= NodeKind::kCall;
-  fresh.depth = is_expr
-                    ? visit_expr(static_cast<const ExprNode&>(node), [&](const auto& n) { return depth_in(n, true); })
-                    : visit_stmt(static_cast<const StmtNode&>(node), [&](const auto& n) { return depth_in(n, false); });
+  fresh.depth = is_expr ? visit_expr(static_cast<const ExprNode&>(node),
+                                     [&](const auto& n) { return depth_in(n, true); })
+                        : visit_stmt(static_cast<const StmtNode&>(node),
+                                     [&](const auto& n) { return depth_in(n, false); });
   const int limit = is_expr ? kMaxExprDepth : kMaxStmtDepth;
-  TENON_USER_CHECK(node.depth <= limit, ExpressionError, "E0101",
-                   is_expr ? "an expression is deeper than " : "statements are nested deeper than ", limit,
-                   " levels\n  hint: compute parts of it into tensors of their own with te.compute");
+  TENON_USER_CHECK(
+      node.depth <= limit, ExpressionError, "E0101",
+      is_expr ? "an expression is deeper than " : "statements are nested deeper than ", limit,
+      " levels\n  hint: compute parts of it into tensors of their own with te.compute");
   if (!fresh.span) fresh.span = SpanScope::current();
 }
 

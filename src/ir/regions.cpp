@@ -40,11 +40,13 @@ class Collector : public Walker {
   }
 
  private:
-  /// The range of an index over the inner loops: exact for sums of variables and constant multiples of them.
+  /// The range of an index over the inner loops: exact for sums of variables and constant multiples
+  /// of them.
   std::optional<Range> widen(const Expr& e) const {
     const auto found = inner_.find(e.get());
     if (found != inner_.end()) return Range{found->second.min, found->second.extent};
-    if (!uses_var(e, [&](const VarNode& v) { return inner_.count(&v) != 0; })) return Range{e, imm(1)};
+    if (!uses_var(e, [&](const VarNode& v) { return inner_.count(&v) != 0; }))
+      return Range{e, imm(1)};
     const auto* b = e.as<BinaryNode>();
     if (b == nullptr) return std::nullopt;
     if (b->op == BinaryOp::kMul && as_int(b->b).value_or(0) > 0) {
@@ -80,7 +82,8 @@ class Collector : public Walker {
 
   static bool same_ranges(const std::vector<Range>& a, const std::vector<Range>& b) {
     for (std::size_t d = 0; d < a.size(); ++d) {
-      if (!structural_equal(a[d].min, b[d].min) || !structural_equal(a[d].extent, b[d].extent)) return false;
+      if (!structural_equal(a[d].min, b[d].min) || !structural_equal(a[d].extent, b[d].extent))
+        return false;
     }
     return true;
   }

@@ -15,8 +15,9 @@ StoreNode::StoreNode(Buffer buf, std::vector<Expr> idx, Expr v, Expr pred)
       indices(std::move(idx)),
       value(std::move(v)),
       predicate(std::move(pred)) {
-  TENON_CHECK(buffer && value && value->dtype.element() == buffer->dtype, "store of ", to_string(value->dtype),
-              " to buffer '", buffer->name, "' of ", to_string(buffer->dtype));
+  TENON_CHECK(buffer && value && value->dtype.element() == buffer->dtype, "store of ",
+              to_string(value->dtype), " to buffer '", buffer->name, "' of ",
+              to_string(buffer->dtype));
 }
 
 ForNode::ForNode(Expr m, Expr e, Expr v, ForAttrs a, Stmt b)
@@ -26,15 +27,18 @@ ForNode::ForNode(Expr m, Expr e, Expr v, ForAttrs a, Stmt b)
       var(std::move(v)),
       attrs(std::move(a)),
       body(std::move(b)) {
-  TENON_CHECK(min && extent && body && var.as<VarNode>() != nullptr, "a loop needs variable, range and body");
+  TENON_CHECK(min && extent && body && var.as<VarNode>() != nullptr,
+              "a loop needs variable, range and body");
 }
 
-WhileNode::WhileNode(Expr c, Stmt b) : StmtNode(kKind), condition(std::move(c)), body(std::move(b)) {
+WhileNode::WhileNode(Expr c, Stmt b)
+    : StmtNode(kKind), condition(std::move(c)), body(std::move(b)) {
   TENON_CHECK(condition && body, "a while needs a condition and a body");
 }
 
 BlockNode::BlockNode(std::string n, std::vector<Expr> bind, Expr pred, std::vector<IterVar> it,
-                     std::vector<BufferRegion> r, std::vector<BufferRegion> w, Stmt in, Stmt b, Attrs a)
+                     std::vector<BufferRegion> r, std::vector<BufferRegion> w, Stmt in, Stmt b,
+                     Attrs a)
     : StmtNode(kKind),
       name(std::move(n)),
       bindings(std::move(bind)),
@@ -45,8 +49,8 @@ BlockNode::BlockNode(std::string n, std::vector<Expr> bind, Expr pred, std::vect
       init(std::move(in)),
       body(std::move(b)),
       annotations(std::move(a)) {
-  TENON_CHECK(body && iters.size() == bindings.size(), "block '", name, "' has ", iters.size(), " iters and ",
-              bindings.size(), " bindings");
+  TENON_CHECK(body && iters.size() == bindings.size(), "block '", name, "' has ", iters.size(),
+              " iters and ", bindings.size(), " bindings");
 }
 
 IfNode::IfNode(Expr c, Stmt t, Stmt e)
@@ -60,7 +64,8 @@ LetStmtNode::LetStmtNode(Expr v, Expr variable, Stmt b)
               "let binds a variable to its dtype");
 }
 
-AllocateNode::AllocateNode(Buffer buf, Stmt b) : StmtNode(kKind), buffer(std::move(buf)), body(std::move(b)) {
+AllocateNode::AllocateNode(Buffer buf, Stmt b)
+    : StmtNode(kKind), buffer(std::move(buf)), body(std::move(b)) {
   TENON_CHECK(buffer && body, "an allocation needs a buffer and a body");
 }
 
@@ -70,6 +75,7 @@ SeqNode::SeqNode(std::vector<Stmt> s) : StmtNode(kKind), stmts(std::move(s)) {
 
 EvaluateNode::EvaluateNode(Expr v) : StmtNode(kKind), value(std::move(v)) {}
 
-AssertNode::AssertNode(Expr c, std::string m) : StmtNode(kKind), condition(std::move(c)), message(std::move(m)) {}
+AssertNode::AssertNode(Expr c, std::string m)
+    : StmtNode(kKind), condition(std::move(c)), message(std::move(m)) {}
 
 }  // namespace tenon

@@ -30,10 +30,14 @@ class Comparer {
  private:
   bool step(const Task& t) {
     switch (t.sort) {
-      case Task::Sort::kExpr: return exprs(static_cast<const ExprNode*>(t.a), static_cast<const ExprNode*>(t.b));
-      case Task::Sort::kStmt: return stmts(static_cast<const StmtNode*>(t.a), static_cast<const StmtNode*>(t.b));
-      case Task::Sort::kDefineVar: return define(static_cast<const ExprNode*>(t.a), static_cast<const ExprNode*>(t.b));
-      case Task::Sort::kUseBuffer: return buffers(static_cast<const BufferNode*>(t.a), static_cast<const BufferNode*>(t.b));
+      case Task::Sort::kExpr:
+        return exprs(static_cast<const ExprNode*>(t.a), static_cast<const ExprNode*>(t.b));
+      case Task::Sort::kStmt:
+        return stmts(static_cast<const StmtNode*>(t.a), static_cast<const StmtNode*>(t.b));
+      case Task::Sort::kDefineVar:
+        return define(static_cast<const ExprNode*>(t.a), static_cast<const ExprNode*>(t.b));
+      case Task::Sort::kUseBuffer:
+        return buffers(static_cast<const BufferNode*>(t.a), static_cast<const BufferNode*>(t.b));
       case Task::Sort::kDefineBuffer:
         return define(static_cast<const BufferNode*>(t.a), static_cast<const BufferNode*>(t.b));
     }
@@ -46,31 +50,38 @@ class Comparer {
     if (a->kind == NodeKind::kVar) return vars(a, b);
     if (const auto seen = equal_.find(a); seen != equal_.end() && seen->second == b) return true;
     equal_[a] = b;  // if it turns out wrong, the whole comparison fails
-    return visit_expr(*a, [&](const auto& n) { return push_fields(n, static_cast<const std::decay_t<decltype(n)>&>(*b)); });
+    return visit_expr(*a, [&](const auto& n) {
+      return push_fields(n, static_cast<const std::decay_t<decltype(n)>&>(*b));
+    });
   }
 
   bool stmts(const StmtNode* a, const StmtNode* b) {
     if (a == nullptr || b == nullptr) return a == b;
     if (a->kind != b->kind) return false;
-    return visit_stmt(*a, [&](const auto& n) { return push_fields(n, static_cast<const std::decay_t<decltype(n)>&>(*b)); });
+    return visit_stmt(*a, [&](const auto& n) {
+      return push_fields(n, static_cast<const std::decay_t<decltype(n)>&>(*b));
+    });
   }
 
   bool vars(const ExprNode* a, const ExprNode* b) const {
     const auto forward = map_.find(a);
     const auto backward = inverse_.find(b);
     if (forward == map_.end() && backward == inverse_.end()) return a == b;
-    return forward != map_.end() && backward != inverse_.end() && forward->second == b && backward->second == a;
+    return forward != map_.end() && backward != inverse_.end() && forward->second == b &&
+           backward->second == a;
   }
 
   bool buffers(const BufferNode* a, const BufferNode* b) const {
     const auto forward = map_.find(a);
     const auto backward = inverse_.find(b);
     if (forward == map_.end() && backward == inverse_.end()) return a == b;
-    return forward != map_.end() && backward != inverse_.end() && forward->second == b && backward->second == a;
+    return forward != map_.end() && backward != inverse_.end() && forward->second == b &&
+           backward->second == a;
   }
 
   void pair(const void* a, const void* b) {
-    if (map_.count(a) != 0 || inverse_.count(b) != 0) equal_.clear();  // a second definition: earlier results may not hold
+    if (map_.count(a) != 0 || inverse_.count(b) != 0)
+      equal_.clear();  // a second definition: earlier results may not hold
     map_[a] = b;
     inverse_[b] = a;
   }
@@ -88,7 +99,8 @@ class Comparer {
     }
     pair(a, b);
     std::vector<Task> tasks;
-    for (std::size_t d = 0; d < a->shape.size(); ++d) tasks.push_back({Task::Sort::kExpr, a->shape[d].get(), b->shape[d].get()});
+    for (std::size_t d = 0; d < a->shape.size(); ++d)
+      tasks.push_back({Task::Sort::kExpr, a->shape[d].get(), b->shape[d].get()});
     for (std::size_t d = 0; d < a->strides.size(); ++d) {
       tasks.push_back({Task::Sort::kExpr, a->strides[d].get(), b->strides[d].get()});
     }
@@ -110,11 +122,13 @@ class Comparer {
   template <typename T>
   static bool push(std::vector<Task>* out, FieldRole role, const T& a, const T& b) {
     if constexpr (std::is_same_v<T, Expr>) {
-      out->push_back({role == FieldRole::kDef ? Task::Sort::kDefineVar : Task::Sort::kExpr, a.get(), b.get()});
+      out->push_back(
+          {role == FieldRole::kDef ? Task::Sort::kDefineVar : Task::Sort::kExpr, a.get(), b.get()});
     } else if constexpr (std::is_same_v<T, Stmt>) {
       out->push_back({Task::Sort::kStmt, a.get(), b.get()});
     } else if constexpr (std::is_same_v<T, Buffer>) {
-      out->push_back({role == FieldRole::kDef ? Task::Sort::kDefineBuffer : Task::Sort::kUseBuffer, a.get(), b.get()});
+      out->push_back({role == FieldRole::kDef ? Task::Sort::kDefineBuffer : Task::Sort::kUseBuffer,
+                      a.get(), b.get()});
     } else if constexpr (std::is_same_v<T, Range>) {
       push(out, FieldRole::kUse, a.min, b.min);
       push(out, FieldRole::kUse, a.extent, b.extent);
@@ -125,8 +139,10 @@ class Comparer {
     } else if constexpr (std::is_same_v<T, BufferRegion>) {
       push(out, role, a.buffer, b.buffer);
       return push(out, role, a.ranges, b.ranges);
-    } else if constexpr (std::is_same_v<T, std::vector<Expr>> || std::is_same_v<T, std::vector<Stmt>> ||
-                         std::is_same_v<T, std::vector<Range>> || std::is_same_v<T, std::vector<IterVar>> ||
+    } else if constexpr (std::is_same_v<T, std::vector<Expr>> ||
+                         std::is_same_v<T, std::vector<Stmt>> ||
+                         std::is_same_v<T, std::vector<Range>> ||
+                         std::is_same_v<T, std::vector<IterVar>> ||
                          std::is_same_v<T, std::vector<BufferRegion>>) {
       if (a.size() != b.size()) return false;
       for (std::size_t i = 0; i < a.size(); ++i) {
@@ -154,11 +170,13 @@ std::uint64_t combine(std::uint64_t seed, std::uint64_t v) {
 }
 
 std::uint64_t dtype_key(DType t) {
-  return static_cast<std::uint64_t>(t.code) << 32 | static_cast<std::uint64_t>(t.bits) << 16 | t.lanes;
+  return static_cast<std::uint64_t>(t.code) << 32 | static_cast<std::uint64_t>(t.bits) << 16 |
+         t.lanes;
 }
 
-/// Statements are hashed in reading order, definitions numbered as they come. An expression's hash is a function of its children's,
-/// memoised, so that sharing does not show; variables that an expression defines (let, reduce) all hash alike.
+/// Statements are hashed in reading order, definitions numbered as they come. An expression's hash
+/// is a function of its children's, memoised, so that sharing does not show; variables that an
+/// expression defines (let, reduce) all hash alike.
 class Hasher {
  public:
   std::uint64_t run(std::vector<Task> tasks) {
@@ -180,15 +198,19 @@ class Hasher {
       case Task::Sort::kDefineVar:
         number_[t.a] = ++count_;
         return mix(dtype_key(static_cast<const ExprNode*>(t.a)->dtype));
-      case Task::Sort::kDefineBuffer: return define(static_cast<const BufferNode*>(t.a));
-      case Task::Sort::kUseBuffer: return mix(number(t.a));
-      case Task::Sort::kExpr: return mix(expr(static_cast<const ExprNode*>(t.a)));
+      case Task::Sort::kDefineBuffer:
+        return define(static_cast<const BufferNode*>(t.a));
+      case Task::Sort::kUseBuffer:
+        return mix(number(t.a));
+      case Task::Sort::kExpr:
+        return mix(expr(static_cast<const ExprNode*>(t.a)));
       case Task::Sort::kStmt: {
         const auto* s = static_cast<const StmtNode*>(t.a);
         mix(static_cast<std::uint64_t>(s->kind) * 977);
         std::vector<Task> tasks;
         visit_stmt(*s, [&](const auto& n) {
-          for_each_field(n, [&](const auto& f, const auto& value) { push(&tasks, f.role, value, &hash_); });
+          for_each_field(
+              n, [&](const auto& f, const auto& value) { push(&tasks, f.role, value, &hash_); });
         });
         stack_.insert(stack_.end(), tasks.rbegin(), tasks.rend());
       }
@@ -210,7 +232,8 @@ class Hasher {
         h = combine(h, number(e));
       } else {
         visit_expr(*e, [&](const auto& n) {
-          for_each_field(n, [&](const auto& f, const auto& value) { push(&children, f.role, value, &h); });
+          for_each_field(
+              n, [&](const auto& f, const auto& value) { push(&children, f.role, value, &h); });
         });
       }
       const std::size_t before = pending.size();
@@ -239,17 +262,20 @@ class Hasher {
     number_[b] = ++count_;
     mix(dtype_key(b->dtype));
     mix(static_cast<std::uint64_t>(b->scope) + 31 * b->shape.size());
-    for (std::size_t d = b->shape.size(); d-- > 0;) stack_.push_back({Task::Sort::kExpr, b->shape[d].get(), nullptr});
+    for (std::size_t d = b->shape.size(); d-- > 0;)
+      stack_.push_back({Task::Sort::kExpr, b->shape[d].get(), nullptr});
   }
 
   template <typename T>
   static void push(std::vector<Task>* out, FieldRole role, const T& v, std::uint64_t* h) {
     if constexpr (std::is_same_v<T, Expr>) {
-      out->push_back({role == FieldRole::kDef ? Task::Sort::kDefineVar : Task::Sort::kExpr, v.get(), nullptr});
+      out->push_back(
+          {role == FieldRole::kDef ? Task::Sort::kDefineVar : Task::Sort::kExpr, v.get(), nullptr});
     } else if constexpr (std::is_same_v<T, Stmt>) {
       out->push_back({Task::Sort::kStmt, v.get(), nullptr});
     } else if constexpr (std::is_same_v<T, Buffer>) {
-      out->push_back({role == FieldRole::kDef ? Task::Sort::kDefineBuffer : Task::Sort::kUseBuffer, v.get(), nullptr});
+      out->push_back({role == FieldRole::kDef ? Task::Sort::kDefineBuffer : Task::Sort::kUseBuffer,
+                      v.get(), nullptr});
     } else if constexpr (std::is_same_v<T, Range>) {
       push(out, FieldRole::kUse, v.min, h);
       push(out, FieldRole::kUse, v.extent, h);
@@ -260,8 +286,10 @@ class Hasher {
     } else if constexpr (std::is_same_v<T, BufferRegion>) {
       push(out, role, v.buffer, h);
       push(out, role, v.ranges, h);
-    } else if constexpr (std::is_same_v<T, std::vector<Expr>> || std::is_same_v<T, std::vector<Stmt>> ||
-                         std::is_same_v<T, std::vector<Range>> || std::is_same_v<T, std::vector<IterVar>> ||
+    } else if constexpr (std::is_same_v<T, std::vector<Expr>> ||
+                         std::is_same_v<T, std::vector<Stmt>> ||
+                         std::is_same_v<T, std::vector<Range>> ||
+                         std::is_same_v<T, std::vector<IterVar>> ||
                          std::is_same_v<T, std::vector<BufferRegion>>) {
       *h = combine(*h, v.size());
       for (const auto& item : v) push(out, role, item, h);
@@ -291,7 +319,8 @@ std::vector<Task> function_tasks(const FunctionNode& a, const FunctionNode& b) {
     tasks.push_back({Task::Sort::kDefineVar, a.symbols[i].var.get(), b.symbols[i].var.get()});
   }
   const auto add = [&](const std::vector<Buffer>& x, const std::vector<Buffer>& y) {
-    for (std::size_t i = 0; i < x.size(); ++i) tasks.push_back({Task::Sort::kDefineBuffer, x[i].get(), y[i].get()});
+    for (std::size_t i = 0; i < x.size(); ++i)
+      tasks.push_back({Task::Sort::kDefineBuffer, x[i].get(), y[i].get()});
   };
   add(a.inputs, b.inputs);
   add(a.outputs, b.outputs);
@@ -316,7 +345,8 @@ bool structural_equal(const Stmt& a, const Stmt& b) {
 bool structural_equal(const Function& a, const Function& b) {
   if (a.same_as(b)) return true;
   if (a->name != b->name || a->level != b->level || a->symbols.size() != b->symbols.size() ||
-      a->inputs.size() != b->inputs.size() || a->outputs.size() != b->outputs.size() || a->attrs != b->attrs) {
+      a->inputs.size() != b->inputs.size() || a->outputs.size() != b->outputs.size() ||
+      a->attrs != b->attrs) {
     return false;
   }
   for (std::size_t i = 0; i < a->symbols.size(); ++i) {
@@ -325,8 +355,12 @@ bool structural_equal(const Function& a, const Function& b) {
   return Comparer{}.run(function_tasks(*a, *b));
 }
 
-std::uint64_t structural_hash(const Expr& e) { return Hasher{}.run({{Task::Sort::kExpr, e.get(), nullptr}}); }
-std::uint64_t structural_hash(const Stmt& s) { return Hasher{}.run({{Task::Sort::kStmt, s.get(), nullptr}}); }
+std::uint64_t structural_hash(const Expr& e) {
+  return Hasher{}.run({{Task::Sort::kExpr, e.get(), nullptr}});
+}
+std::uint64_t structural_hash(const Stmt& s) {
+  return Hasher{}.run({{Task::Sort::kStmt, s.get(), nullptr}});
+}
 
 std::uint64_t structural_hash(const Function& f) {
   Hasher h;

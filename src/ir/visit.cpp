@@ -10,17 +10,20 @@ void Mutator::keep_span(const Node& from, const Node& to) {
 }
 
 Expr Mutator::operator()(const Expr& e) {
-  const bool shared = memoise_ && e->ref_count.load(std::memory_order_relaxed) > 1 && e.as<VarNode>() == nullptr;
+  const bool shared =
+      memoise_ && e->ref_count.load(std::memory_order_relaxed) > 1 && e.as<VarNode>() == nullptr;
   if (shared) {
     if (const auto found = memo_.find(e.get()); found != memo_.end()) return found->second.second;
   }
-  Expr out = with_stack([&] { return visit_expr(*e.get(), [&](const auto& n) { return rewrite(n); }); });
+  Expr out =
+      with_stack([&] { return visit_expr(*e.get(), [&](const auto& n) { return rewrite(n); }); });
   if (shared) memo_.emplace(e.get(), std::pair{e, out});
   return out;
 }
 
 Stmt Mutator::operator()(const Stmt& s) {
-  return with_stack([&] { return visit_stmt(*s.get(), [&](const auto& n) { return rewrite(n); }); });
+  return with_stack(
+      [&] { return visit_stmt(*s.get(), [&](const auto& n) { return rewrite(n); }); });
 }
 
 std::vector<Expr> Mutator::rewrite_all(const std::vector<Expr>& exprs) {
@@ -33,7 +36,9 @@ std::vector<Expr> Mutator::rewrite_all(const std::vector<Expr>& exprs) {
 Range Mutator::rewrite(const Range& range) { return {(*this)(range.min), (*this)(range.extent)}; }
 
 void Walker::operator()(const Expr& e) {
-  if (visit_shared_once_ && e->ref_count.load(std::memory_order_relaxed) > 1 && !visited_.insert(e.get()).second) return;
+  if (visit_shared_once_ && e->ref_count.load(std::memory_order_relaxed) > 1 &&
+      !visited_.insert(e.get()).second)
+    return;
   with_stack([&] { visit_expr(*e.get(), [&](const auto& n) { visit(n); }); });
 }
 
@@ -48,10 +53,16 @@ class PostOrder : public Walker {
   explicit PostOrder(const std::function<void(const Node&)>& f) : f_(f) {}
 
  protected:
-#define EXPR(Name) \
-  void visit(const Name##Node& n) override { walk(n); f_(n); }
-#define STMT(Name) \
-  void visit(const Name##Node& n) override { walk(n); f_(n); }
+#define EXPR(Name)                           \
+  void visit(const Name##Node& n) override { \
+    walk(n);                                 \
+    f_(n);                                   \
+  }
+#define STMT(Name)                           \
+  void visit(const Name##Node& n) override { \
+    walk(n);                                 \
+    f_(n);                                   \
+  }
 #include "tenon/ir/nodes.def"
 #undef EXPR
 #undef STMT
@@ -166,9 +177,15 @@ bool uses_var_in(const Root& root, const std::function<bool(const VarNode&)>& is
 void post_order_visit(const Stmt& s, const std::function<void(const Node&)>& f) { PostOrder{f}(s); }
 void post_order_visit(const Expr& e, const std::function<void(const Node&)>& f) { PostOrder{f}(e); }
 
-Stmt rewrite_exprs(const Stmt& s, const std::function<Expr(const Expr&)>& f) { return RewriteExprs{f}(s); }
-Expr rewrite_exprs(const Expr& e, const std::function<Expr(const Expr&)>& f) { return RewriteExprs{f}(e); }
-Stmt rewrite_stmts(const Stmt& s, const std::function<Stmt(const Stmt&)>& f) { return RewriteStmts{f}(s); }
+Stmt rewrite_exprs(const Stmt& s, const std::function<Expr(const Expr&)>& f) {
+  return RewriteExprs{f}(s);
+}
+Expr rewrite_exprs(const Expr& e, const std::function<Expr(const Expr&)>& f) {
+  return RewriteExprs{f}(e);
+}
+Stmt rewrite_stmts(const Stmt& s, const std::function<Stmt(const Stmt&)>& f) {
+  return RewriteStmts{f}(s);
+}
 
 Expr substitute(const Expr& e, const VarMap& map) { return map.empty() ? e : Substitute{map}(e); }
 Stmt substitute(const Stmt& s, const VarMap& map) { return map.empty() ? s : Substitute{map}(s); }
@@ -180,7 +197,11 @@ Stmt fresh_definitions(const Stmt& s, VarMap* renamed) {
   return FreshDefinitions{renamed != nullptr ? renamed : &local}(s);
 }
 
-bool uses_var(const Expr& e, const std::function<bool(const VarNode&)>& is_in) { return uses_var_in(e, is_in); }
-bool uses_var(const Stmt& s, const std::function<bool(const VarNode&)>& is_in) { return uses_var_in(s, is_in); }
+bool uses_var(const Expr& e, const std::function<bool(const VarNode&)>& is_in) {
+  return uses_var_in(e, is_in);
+}
+bool uses_var(const Stmt& s, const std::function<bool(const VarNode&)>& is_in) {
+  return uses_var_in(s, is_in);
+}
 
 }  // namespace tenon

@@ -235,9 +235,7 @@ def test_a_whole_small_model_against_the_reference(folder):
 
 def test_ids_and_mask_of_two_shapes(folder):
     network = SentenceEncoder.from_folder(folder).network
-    with pytest.raises(
-        ShapeError, match=r"got \(1, 3\) and \(1, 4\) \[E0831\]"
-    ):
+    with pytest.raises(ShapeError, match=r"got \(1, 3\) and \(1, 4\) \[E0831\]"):
         network(np.zeros((1, 3), np.int64), np.ones((1, 4), np.bool_))
 
 

@@ -88,7 +88,9 @@ TEST(Trace, names_the_step_that_a_primitive_refuses) {
   Schedule s(testing::matmul(16, 16, 16));
   s.split(s.loops("C")[0], {std::nullopt, 4}, "balance");
   Schedule other(testing::symbolic_matmul(16, 16));
-  EXPECT_EQ(message_of([&] { s.trace().replay(&other); }), R"(trace: step 2 `io, ii = s.split(i, factors=[None, 4], tail="balance")`: split: loop 'i' has a symbolic extent and cannot be balanced; use tail="mask" or tail="partition" [E0210]
+  EXPECT_EQ(
+      message_of([&] { s.trace().replay(&other); }),
+      R"(trace: step 2 `io, ii = s.split(i, factors=[None, 4], tail="balance")`: split: loop 'i' has a symbolic extent and cannot be balanced; use tail="mask" or tail="partition" [E0210]
   requires (7): tail="balance" needs a constant extent
   got: s.split(i, factors=[None, 4], tail="balance")
   in:
