@@ -62,14 +62,15 @@ bool contains(const std::vector<Expr>& vars, const Expr& v) {
   return std::any_of(vars.begin(), vars.end(), [&](const Expr& x) { return x.same_as(v); });
 }
 
-/// The interval of each dimension while the loops that are not `fixed` run.
-std::vector<Bounds> intervals(const Access& access, const std::vector<Expr>& fixed) {
+/// The interval of each index while the loops that are not `fixed` run.
+std::vector<Bounds> intervals(const Access& access, const std::vector<Range>& ranges,
+                              const std::vector<Expr>& fixed) {
   LoopRanges free;
   for (const ForNode* f : access.loops) {
     if (!contains(fixed, f->var)) free.push_back({f->var, f->min, f->extent});
   }
   std::vector<Bounds> out;
-  for (const Range& r : join_fused(access.ranges)) {
+  for (const Range& r : ranges) {
     const Bounds low = bounds_of(r.min, free), high = bounds_of(r.min + r.extent - 1, free);
     out.push_back({low.min, high.max});
   }
@@ -155,7 +156,7 @@ bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& a
   std::vector<Expr> still = fixed;
   still.push_back(loop.var);
   std::vector<std::vector<Bounds>> regions;
-  for (const Access& a : accesses) regions.push_back(intervals(a, still));
+  for (const Access& a : accesses) regions.push_back(intervals(a, join_fused(a.ranges), still));
   const VarMap next = {{loop.var.get(), loop.var + 1}};
   // Iteration v ends before iteration v + 1 begins, in one dimension and for every pair of
   // accesses.
@@ -217,8 +218,43 @@ bool uses_loop(const Access& access, const Expr& v) {
 
 }  // namespace
 
+std::vector<Expr> conjuncts_of(const Expr& predicate) {
+  if (!predicate) return {};
+  const auto* b = predicate.as<BinaryNode>();
+  if (b == nullptr || b->op != BinaryOp::kAnd) return {predicate};
+  std::vector<Expr> all = conjuncts_of(b->a);
+  for (const Expr& c : conjuncts_of(b->b)) all.push_back(c);
+  return all;
+}
+
+namespace {
+
+bool is_zero(const Expr& difference) {
+  const Linear form = linear_of(difference);
+  return form.terms.empty() && form.constant == 0;
+}
+
+/// Whether the condition only keeps an iter inside its domain.
+bool is_domain_condition(const Expr& condition, const BlockNode& block) {
+  const auto* c = condition.as<BinaryNode>();
+  if (c == nullptr) return false;
+  for (std::size_t i = 0; i < block.iters.size(); ++i) {
+    const Range& domain = block.iters[i].domain;
+    const Expr& binding = block.bindings[i];
+    if (c->op == BinaryOp::kLt && is_zero((c->a - c->b) - (binding - (domain.min + domain.extent))))
+      return true;
+    if (c->op == BinaryOp::kLe && is_zero((c->a - c->b) - (domain.min - binding))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
                    const std::vector<Symbol>& symbols) {
+  for (const Expr& c : conjuncts_of(access.block->predicate)) {
+    if (!is_domain_condition(c, *access.block)) return false;
+  }
   Product iterations, box;
   std::vector<const ForNode*> open;
   for (const ForNode* f : access.loops) {
@@ -226,7 +262,7 @@ bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
     iterations.multiply(normalise(f->extent));
     open.push_back(f);
   }
-  for (const Bounds& b : intervals(access, fixed)) {
+  for (const Bounds& b : intervals(access, access.ranges, fixed)) {
     if (!b.known()) return false;
     box.multiply(normalise(b.max - b.min + 1));
   }
@@ -256,7 +292,8 @@ bool is_private(const Buffer& buffer, const Stmt& root, const Path& loop_path,
   if (here.size() != accesses_of(accesses_under(root), buffer).size()) return false;
   const auto covers = [&](const Access& w, const Access& r) {
     if (!w.is_write || w.block == r.block || !fills_its_box(w, fixed, symbols)) return false;
-    const std::vector<Bounds> written = intervals(w, fixed), read = intervals(r, fixed);
+    const std::vector<Bounds> written = intervals(w, w.ranges, fixed),
+                              read = intervals(r, r.ranges, fixed);
     if (written.size() != read.size()) return false;
     const Facts facts = facts_about(r, symbols);
     for (std::size_t d = 0; d < read.size(); ++d) {

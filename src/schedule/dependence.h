@@ -45,8 +45,10 @@ bool has_kind(const BlockNode& block, IterKind kind);
 /// while the loops of `fixed` stand still and all others run. False means "not proved".
 bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& accesses,
                                const std::vector<Expr>& fixed, const std::vector<Symbol>& symbols);
-/// Whether the access reaches every element of its bounding box while the `fixed` loops stand still
-/// (conditions of the block aside). False means "not proved".
+/// The conditions joined by `and` in a predicate; none for a null one.
+std::vector<Expr> conjuncts_of(const Expr& predicate);
+/// Whether the access reaches every element of its bounding box that lies in the block's domain,
+/// while the `fixed` loops stand still. False means "not proved".
 bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
                    const std::vector<Symbol>& symbols);
 /// Whether each iteration of the loop at the end of `loop_path` writes all that its reads of

@@ -128,4 +128,15 @@ Function padded_select(std::int64_t n) {
   return make_function("padded_select", {a}, {c}, {}, make_allocate(p, make_seq({pad, add})));
 }
 
+Function column_scan(std::int64_t m, std::int64_t n) {
+  const Buffer a = make_buffer("A", kFloat32, {imm(m), imm(n)});
+  const Buffer s = make_buffer("S", kFloat32, {imm(m), imm(n)});
+  const IterVar i = iter("i", imm(m), IterKind::kOrdered), j = iter("j", imm(n));
+  const Expr before = load(s, {i.var - 1, j.var}), term = load(a, {i.var, j.var});
+  return make_function(
+      "column_scan", {a}, {s}, {},
+      nest("S", {i, j}, nullptr,
+           store(s, {i.var, j.var}, select(eq(i.var, imm(0)), term, before + term))));
+}
+
 }  // namespace tenon::testing

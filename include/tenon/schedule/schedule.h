@@ -122,8 +122,10 @@ class Schedule {
   /// loops (one per iter) over the part made there. The block's old loops die.
   ///
   /// Requires: (1) the loop is not around the block; (2) a block under it writes what the block
-  /// reads; (3) that is complete after one iteration; (4) each index of those reads is one iter
-  /// plus a constant, the same in all reads, and a reduction gets all its terms.
+  /// reads; (3) that is complete after one iteration; (4) what is made there is a box, each index
+  /// of those reads is one iter plus a constant, the same in all reads, and a reduction gets all
+  /// its terms; (5) all else that the block reads is complete before the outermost statement that
+  /// holds the loop.
   void reverse_compute_at(const BlockRef& block, const LoopRef& loop, Span span = {});
 
   /// Moves a block under a loop, before the blocks there that read what it makes, with fresh serial

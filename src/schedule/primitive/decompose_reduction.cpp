@@ -16,15 +16,6 @@ bool uses_any(const Expr& e, const std::vector<const ForNode*>& loops) {
   return std::any_of(loops.begin(), loops.end(), [&](const ForNode* f) { return uses(e, f->var); });
 }
 
-/// The conditions joined by `and` in a predicate.
-void conjuncts(const Expr& e, std::vector<Expr>* out) {
-  if (!e) return;
-  const auto* b = e.as<BinaryNode>();
-  if (b == nullptr || b->op != BinaryOp::kAnd) return out->push_back(e);
-  conjuncts(b->a, out);
-  conjuncts(b->b, out);
-}
-
 /// The loops from position `first` on that the init block needs, and the others.
 struct InnerLoops {
   std::vector<const ForNode*> spatial, reduction;
@@ -46,8 +37,7 @@ InnerLoops divide_loops(Step& step, const BlockNode& block,
 
 /// The predicate of the init block: the conditions that do not speak of reduction loops.
 Expr init_predicate(Step& step, const BlockNode& block, const InnerLoops& loops) {
-  std::vector<Expr> conditions;
-  conjuncts(block.predicate, &conditions);
+  const std::vector<Expr> conditions = conjuncts_of(block.predicate);
   Expr predicate;
   for (const Expr& c : conditions) {
     if (!uses_any(c, loops.reduction)) {

@@ -33,6 +33,29 @@ void check_complete(Step& step, const std::vector<Access>& producers,
   }
 }
 
+/// What the block reads and the loop does not make must be complete before the loop begins.
+void check_order(Step& step, const BlockNode& block, const Path& loop_path) {
+  const auto* loop = loop_path.back().as<ForNode>();
+  bool before = true;  // walking the root's statements: before the one that holds the loop
+  const std::size_t top = top_level_position(loop_path);
+  const auto* seq = loop_path[top == 0 ? 0 : top - 1].as<SeqNode>();
+  const std::vector<Stmt> stmts = seq != nullptr ? seq->stmts : std::vector<Stmt>{loop_path[top]};
+  for (const Stmt& s : stmts) {
+    if (s.same_as(loop_path[top])) before = false;
+    for (const Access& a : accesses_under(s)) {
+      const bool read =
+          a.is_write && a.block != &block &&
+          std::any_of(block.reads.begin(), block.reads.end(),
+                      [&](const BufferRegion& r) { return r.buffer.same_as(a.buffer); });
+      const bool made_under_loop = std::find(a.loops.begin(), a.loops.end(), loop) != a.loops.end();
+      TENON_REQUIRE(step, !read || made_under_loop || before, 5, ScheduleError, "E0274", "block '",
+                    block.name, "' reads buffer '", a.buffer->name, "', which block '",
+                    a.block->name, "' completes after loop '", LoopRef{loop->var}.name(),
+                    "' begins");
+    }
+  }
+}
+
 /// The range of each iter for which the block's operands are produced under the loop.
 std::vector<Range> iter_ranges(Step& step, const BlockNode& block,
                                const std::vector<Access>& producers,
@@ -43,6 +66,11 @@ std::vector<Range> iter_ranges(Step& step, const BlockNode& block,
   for (const BufferRegion& read : block.reads) {
     const std::vector<Access> writers = accesses_of(producers, read.buffer);
     if (writers.empty()) continue;
+    for (const Access& w : writers) {
+      TENON_REQUIRE(step, fills_its_box(w, fixed, step.function()->symbols), 4, ScheduleError,
+                    "E0231", "what block '", w.block->name, "' makes of buffer '", w.buffer->name,
+                    "' under the loop is no box");
+    }
     const std::vector<Range> box = box_of(writers, fixed, step.facts(around));
     for (std::size_t d = 0; d < read.ranges.size(); ++d) {
       const auto index = iter_of_index(block, read.ranges[d]);
@@ -105,6 +133,7 @@ ScheduleValue apply(Step& step) {
   const std::vector<const ForNode*> around = loops_on(loop_path);
   check_complete(step, producers, around, loop_ref);
   step.blame(block_ref.name);
+  check_order(step, *block, loop_path);
   std::vector<Range> ranges = iter_ranges(step, *block, producers, around);
   const Facts facts = step.facts(around);
   complete_ranges(step, *block, &ranges, facts);
@@ -130,8 +159,10 @@ const Primitive kReverseComputeAt = {
     {{"block", ParameterKind::kBlock}, {"loop", ParameterKind::kLoop}},
     {"the loop is not around the block", "a block under the loop writes what the block reads",
      "what it reads there is complete after one iteration of the loop",
-     "each index of those reads is one iter plus a constant, the same in all reads, and a "
-     "reduction gets all its terms"},
+     "what is made there is a box, each index of those reads is one iter plus a constant, the same "
+     "in all reads, and a "
+     "reduction gets all its terms",
+     "all else that the block reads is complete before the statement with the loop"},
     ResultKind::kNothing,
     apply};
 

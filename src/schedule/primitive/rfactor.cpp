@@ -69,14 +69,6 @@ std::vector<Expr> with_axis(std::vector<Expr> indices, std::size_t axis, const E
   return indices;
 }
 
-void conjuncts(const Expr& e, std::vector<Expr>* out) {
-  if (!e) return;
-  const auto* b = e.as<BinaryNode>();
-  if (b == nullptr || b->op != BinaryOp::kAnd) return out->push_back(e);
-  conjuncts(b->a, out);
-  conjuncts(b->b, out);
-}
-
 /// The block that sums the terms of one position of the factored loop.
 BlockParts partial_block(Step& step, const Reduction& r, const Buffer& partial, std::size_t axis) {
   BlockParts parts = parts_of(*r.block);
@@ -106,15 +98,18 @@ BlockParts partial_block(Step& step, const Reduction& r, const Buffer& partial, 
       terms[r.block->iters[i].var.get()] = substitute(r.block->bindings[i], to_iters);
   }
   const std::vector<Expr> indices = with_axis(r.store->indices, axis, position - r.factored->min);
+  // With no other reduction loop each partial result is one term, joined with the initial value at
+  // once.
+  const Expr initial = r.block->init.as<StoreNode>()->value;
+  const Expr accumulator = r.loops.size() == 1 ? initial : load(partial, indices);
   const auto moved = [&](const Expr& e) {
     return rewrite_exprs(substitute(e, terms), [&](const Expr& x) -> Expr {
       const auto* l = x.as<LoadNode>();
-      return l != nullptr && l->buffer.same_as(r.store->buffer) ? load(partial, indices) : Expr();
+      return l != nullptr && l->buffer.same_as(r.store->buffer) ? accumulator : Expr();
     });
   };
   Expr value = moved(r.store->value);
-  std::vector<Expr> conditions;
-  conjuncts(r.block->predicate, &conditions);
+  const std::vector<Expr> conditions = conjuncts_of(r.block->predicate);
   parts.predicate = nullptr;
   for (const Expr& c : conditions) {
     const bool of_reduction = std::any_of(r.loops.begin(), r.loops.end(),
@@ -128,10 +123,10 @@ BlockParts partial_block(Step& step, const Reduction& r, const Buffer& partial, 
                     "E0268", "a condition of block '", r.block->name,
                     "' mixes spatial and reduction loops");
     }
-    value = select(substitute(c, to_iters), value, load(partial, indices));
+    value = select(substitute(c, to_iters), value, accumulator);
   }
   parts.body = store(partial, indices, value);
-  parts.init = store(partial, indices, moved(r.block->init.as<StoreNode>()->value));
+  parts.init = r.loops.size() == 1 ? nullptr : store(partial, indices, initial);
   return parts;
 }
 
