@@ -326,4 +326,42 @@ bool prove_divisible(const Expr& e, std::int64_t factor, const std::vector<Symbo
   });
 }
 
+namespace {
+
+/// A product: its constant part and the other factors.
+struct Product {
+  std::int64_t constant = 1;
+  std::vector<Expr> factors;
+
+  void multiply(const Expr& e) {
+    if (const auto value = as_int(e)) {
+      constant *= *value;
+    } else {
+      factors.push_back(e);
+    }
+  }
+  bool equals(Product other) const {
+    if (constant != other.constant || factors.size() != other.factors.size()) return false;
+    for (const Expr& f : factors) {
+      const auto found = std::find_if(other.factors.begin(), other.factors.end(),
+                                      [&](const Expr& o) { return structural_equal(f, o); });
+      if (found == other.factors.end()) return false;
+      other.factors.erase(found);
+    }
+    return true;
+  }
+};
+
+Product product_of(const std::vector<Expr>& extents) {
+  Product product;
+  for (const Expr& e : extents) product.multiply(normalise(e));
+  return product;
+}
+
+}  // namespace
+
+bool have_equal_products(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+  return product_of(a).equals(product_of(b));
+}
+
 }  // namespace tenon

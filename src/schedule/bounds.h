@@ -55,6 +55,8 @@ struct Facts {
 bool prove_not_negative(const Expr& e, const Facts& facts);
 /// Whether both always have the same value. False means "not proved".
 bool prove_equal(const Expr& a, const Expr& b, const Facts& facts);
+/// Whether two lists of extents have the same product. False means "not proved".
+bool have_equal_products(const std::vector<Expr>& a, const std::vector<Expr>& b);
 /// Whether `e` is a multiple of `factor` for all values of the symbols.
 bool prove_divisible(const Expr& e, std::int64_t factor, const std::vector<Symbol>& symbols);
 

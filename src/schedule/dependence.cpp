@@ -186,30 +186,6 @@ std::vector<Expr> vars_of(const std::vector<const ForNode*>& loops) {
 
 namespace {
 
-/// A product: its constant part and the other factors.
-struct Product {
-  std::int64_t constant = 1;
-  std::vector<Expr> factors;
-
-  void multiply(const Expr& e) {
-    if (const auto value = as_int(e)) {
-      constant *= *value;
-    } else {
-      factors.push_back(e);
-    }
-  }
-  bool equals(Product other) const {
-    if (constant != other.constant || factors.size() != other.factors.size()) return false;
-    for (const Expr& f : factors) {
-      const auto found = std::find_if(other.factors.begin(), other.factors.end(),
-                                      [&](const Expr& o) { return structural_equal(f, o); });
-      if (found == other.factors.end()) return false;
-      other.factors.erase(found);
-    }
-    return true;
-  }
-};
-
 bool uses_loop(const Access& access, const Expr& v) {
   return std::any_of(access.ranges.begin(), access.ranges.end(), [&](const Range& r) {
     return uses_var(r.min, [&](const VarNode& x) { return &x == v.get(); });
@@ -217,6 +193,27 @@ bool uses_loop(const Access& access, const Expr& v) {
 }
 
 }  // namespace
+
+std::vector<const ForNode*> overlapping_loops(const std::vector<const ForNode*>& loops,
+                                              const std::vector<Access>& accesses,
+                                              const std::vector<Expr>& fixed,
+                                              const std::vector<Symbol>& symbols) {
+  std::vector<const ForNode*> open;
+  for (const ForNode* f : loops) {
+    if (!is_int(f->extent, 1)) open.push_back(f);
+  }
+  std::vector<Expr> done = fixed;
+  for (bool progress = true; progress && !open.empty();) {
+    progress = false;
+    for (std::size_t i = open.size(); i-- > 0;) {
+      if (!touches_distinct_elements(*open[i], accesses, done, symbols)) continue;
+      done.push_back(open[i]->var);
+      open.erase(open.begin() + static_cast<std::ptrdiff_t>(i));
+      progress = true;
+    }
+  }
+  return open;
+}
 
 std::vector<Expr> conjuncts_of(const Expr& predicate) {
   if (!predicate) return {};
@@ -255,32 +252,20 @@ bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
   for (const Expr& c : conjuncts_of(access.block->predicate)) {
     if (!is_domain_condition(c, *access.block)) return false;
   }
-  Product iterations, box;
+  std::vector<Expr> iterations, box;
   std::vector<const ForNode*> open;
   for (const ForNode* f : access.loops) {
     if (contains(fixed, f->var) || !uses_loop(access, f->var)) continue;
-    iterations.multiply(normalise(f->extent));
+    iterations.push_back(f->extent);
     open.push_back(f);
   }
   for (const Bounds& b : intervals(access, access.ranges, fixed)) {
     if (!b.known()) return false;
-    box.multiply(normalise(b.max - b.min + 1));
+    box.push_back(b.max - b.min + 1);
   }
-  if (!iterations.equals(box)) return false;
-  std::vector<Expr> done =
-      fixed;  // as many iterations as elements: dense if no two iterations meet
-  for (bool progress = true; progress && !open.empty();) {
-    progress = false;
-    for (std::size_t i = open.size(); i-- > 0;) {
-      if (!is_int(open[i]->extent, 1) &&
-          !touches_distinct_elements(*open[i], {access}, done, symbols))
-        continue;
-      done.push_back(open[i]->var);
-      open.erase(open.begin() + static_cast<std::ptrdiff_t>(i));
-      progress = true;
-    }
-  }
-  return open.empty();
+  if (!have_equal_products(iterations, box)) return false;
+  // As many iterations as elements: dense if no two iterations meet.
+  return overlapping_loops(open, {access}, fixed, symbols).empty();
 }
 
 bool is_private(const Buffer& buffer, const Stmt& root, const Path& loop_path,

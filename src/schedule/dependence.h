@@ -45,6 +45,13 @@ bool has_kind(const BlockNode& block, IterKind kind);
 /// while the loops of `fixed` stand still and all others run. False means "not proved".
 bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& accesses,
                                const std::vector<Expr>& fixed, const std::vector<Symbol>& symbols);
+/// Those of `loops` whose iterations are not proved to touch elements of their own while the
+/// `fixed` loops stand still; loops of one iteration are left out. Empty: together the loops reach
+/// each element once.
+std::vector<const ForNode*> overlapping_loops(const std::vector<const ForNode*>& loops,
+                                              const std::vector<Access>& accesses,
+                                              const std::vector<Expr>& fixed,
+                                              const std::vector<Symbol>& symbols);
 /// The conditions joined by `and` in a predicate; none for a null one.
 std::vector<Expr> conjuncts_of(const Expr& predicate);
 /// Whether the access reaches every element of its bounding box that lies in the block's domain,

@@ -112,6 +112,15 @@ std::vector<Range> domain_box(const BlockNode& block, const BufferRegion& region
   return box;
 }
 
+bool writes_whole_box(const BlockNode& block, const BufferRegion& region) {
+  std::vector<Expr> iterations, elements;
+  for (const IterVar& i : block.iters) {
+    if (i.kind == IterKind::kSpatial) iterations.push_back(i.domain.extent);
+  }
+  for (const Range& r : domain_box(block, region)) elements.push_back(r.extent);
+  return have_equal_products(iterations, elements);
+}
+
 Stmt copy_nest(const std::string& name, const Buffer& from, const Buffer& to,
                const BlockNode& block, const BufferRegion& region) {
   const std::vector<Range> box = domain_box(block, region);

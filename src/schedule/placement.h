@@ -25,6 +25,9 @@ Stmt nest_over(const BlockNode& block, const std::vector<Range>& ranges, const F
 /// dimensions where unknown.
 std::vector<Range> domain_box(const BlockNode& block, const BufferRegion& region);
 
+/// Whether the block, over its domain, writes every element of the region's box.
+bool writes_whole_box(const BlockNode& block, const BufferRegion& region);
+
 /// A loop nest around a block `name` that copies, element by element, the part of `from` that
 /// `block` touches in `region` to `to`. Iters run over the part only.
 Stmt copy_nest(const std::string& name, const Buffer& from, const Buffer& to,

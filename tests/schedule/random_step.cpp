@@ -136,7 +136,14 @@ class Draw {
   }
 
   std::optional<NamedArguments> inline_block(bool maker) {
-    const auto all = links();
+    auto all = links();
+    // Mostly pairs that may be merged; now and then one that may not.
+    if (!maker && number(0, 9) != 0) {
+      std::erase_if(all, [](const Link& l) {
+        return has_kind(*l.maker, IterKind::kReduction) ||
+               has_kind(*l.reader, IterKind::kReduction);
+      });
+    }
     if (all.empty()) return std::nullopt;
     const Link link = pick(all);
     return NamedArguments{{"block", BlockRef{(maker ? link.maker : link.reader)->name}}};

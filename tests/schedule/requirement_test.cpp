@@ -44,9 +44,11 @@ TEST(Split, refuses) {
       refusal(s, [&] { s.split(l[0], {std::nullopt, 4, 2}, "partition"); }),
       R"(split: loop 'i' gets 3 factors, but tail="partition" and "balance" divide into exactly 2 loops [E0209]
   requires (6): tail is "mask", "partition" or "balance"; the last two take exactly two factors)");
-  EXPECT_EQ(refusal(symbolic,
-                    [&] { symbolic.split(symbolic.loops("C")[0], {std::nullopt, 4}, "balance"); }),
-            "");
+  EXPECT_EQ(
+      refusal(symbolic,
+              [&] { symbolic.split(symbolic.loops("C")[0], {std::nullopt, 4}, "balance"); }),
+      R"(split: loop 'i' has a symbolic extent and cannot be balanced; use tail="mask" or tail="partition" [E0210]
+  requires (7): tail="balance" needs a constant extent)");
 }
 
 TEST(Handles, that_are_gone_say_what_replaced_them) {
@@ -241,11 +243,11 @@ TEST(ReverseComputeAt, refuses) {
   EXPECT_EQ(
       refusal(window, [&] { window.reverse_compute_at(kC, window.loops("T")[0]); }),
       R"(reverse_compute_at: block 'C' reads dimension 0 of buffer 'T' by an index that is not one iter [E0231]
-  requires (4): each index of those reads is one iter plus a constant, the same in all reads, and a reduction gets all its terms)");
+  requires (4): what is made there is a box, each index of those reads is one iter plus a constant, the same in all reads, and a reduction gets all its terms)");
   EXPECT_EQ(
       refusal(chain, [&] { chain.reverse_compute_at({"S"}, chain.loops("E")[1]); }),
       R"(reverse_compute_at: the loop makes only a part of what the reduction of block 'S' needs [E0231]
-  requires (4): each index of those reads is one iter plus a constant, the same in all reads, and a reduction gets all its terms)");
+  requires (4): what is made there is a box, each index of those reads is one iter plus a constant, the same in all reads, and a reduction gets all its terms)");
   EXPECT_EQ(
       refusal(chain, [&] { chain.reverse_compute_at(kC, chain.loops("E")[0]); }),
       R"(reverse_compute_at: block 'C' reads buffer 'S', which block 'S' completes after loop 'i' begins [E0274]
@@ -257,7 +259,10 @@ TEST(ReverseComputeAt, refuses_a_part_that_is_not_a_box) {
   const BlockRef copy = s.cache_write(kC, "local");
   const LoopRef f = s.fuse({s.loops("C")[0], s.loops("C")[1]});
   const auto parts = s.split(f, {std::nullopt, 4});
-  EXPECT_EQ(refusal(s, [&] { s.reverse_compute_at(copy, parts[0]); }), "");
+  EXPECT_EQ(
+      refusal(s, [&] { s.reverse_compute_at(copy, parts[0]); }),
+      R"(reverse_compute_at: what block 'C' makes of buffer 'C_local' under the loop is no box [E0231]
+  requires (4): what is made there is a box, each index of those reads is one iter plus a constant, the same in all reads, and a reduction gets all its terms)");
 }
 
 TEST(ComputeInline, refuses) {
@@ -318,6 +323,37 @@ TEST(CacheRead, refuses) {
   requires (2): no block inside the block's outermost loop writes it)");
 }
 
+TEST(Caches, refuse_to_copy_what_was_not_made) {
+  Schedule s(testing::elementwise_chain(7));
+  const Expr i = var("i");
+  s.transform_layout({"T"}, "T", {{i}, {floordiv(i, imm(2)), floormod(i, imm(2))}});
+  EXPECT_EQ(refusal(s, [&] { s.cache_write({"T"}, "local"); }),
+            R"(cache_write: block 'T' leaves elements of its part of buffer 'T' out [E0275]
+  requires (3): the part of the buffer that the block writes has no holes)");
+  EXPECT_EQ(
+      refusal(s, [&] { s.cache_read(kC, "T", "local"); }),
+      R"(cache_read: not every element of buffer 'T' that would be copied for block 'C' has been made [E0275]
+  requires (3): one block makes every element of the part that the block reads, unless it is an input)");
+}
+
+TEST(ReverseComputeAt, refuses_to_lose_iterations) {
+  Schedule s(testing::padded_select(8));
+  const BlockRef a = s.cache_read({"P"}, "A", "local");
+  EXPECT_EQ(
+      refusal(s, [&] { s.reverse_compute_at({"P"}, s.loops(a)[0]); }),
+      R"(reverse_compute_at: block 'P' also runs where what it reads of buffer 'A_local' is not made [E0231]
+  requires (4): what is made there is a box, each index of those reads is one iter plus a constant, the same in all reads, and a reduction gets all its terms)");
+}
+
+TEST(Rfactor, refuses_when_the_sum_is_read_at_once) {
+  Schedule s(testing::column_sum(8, 8));
+  const BlockRef copy = s.cache_write(kC, "local");
+  s.compute_at(kC, s.loops(copy)[0]);
+  EXPECT_EQ(refusal(s, [&] { s.rfactor(s.loops("C")[2]); }),
+            R"(rfactor: block 'C_local' reads buffer 'C_local' inside the loops of block 'C' [E0227]
+  requires (5): no other block writes the block's buffer, and none reads it inside the block's loops)");
+}
+
 TEST(SetScope, refuses) {
   Schedule chain(testing::elementwise_chain(8));
   EXPECT_EQ(refusal(chain, [&] { chain.set_scope(kC, "local"); }),
@@ -343,7 +379,8 @@ TEST(TransformLayout, refuses) {
             R"(transform_layout: the index i + 1 is no quotient or remainder of a variable [E0264]
   requires (3): the map has one variable for each dimension, and its results are quotients and remainders of them by constants)");
   EXPECT_EQ(refusal(chain, [&] { chain.transform_layout(t, "T", {{i}, {floormod(i, imm(4))}}); }),
-            "");
+            "transform_layout: the results do not determine 'i' [E0265]\n  requires (4): the "
+            "results determine every variable");
 }
 
 TEST(Annotate, refuses) {
@@ -373,6 +410,16 @@ TEST(DecomposeReduction, refuses) {
       refusal(fused, [&] { fused.decompose_reduction(kC, f); }),
       R"(decompose_reduction: loop 'j_i_f' runs over spatial and reduction iters of block 'C' at once [E0225]
   requires (4): each loop inside, and each condition of the block, is either spatial or of the reduction)");
+}
+
+TEST(DecomposeReduction, refuses_to_begin_elements_once_that_are_summed_twice) {
+  Schedule s(testing::softmax_chain(8, 8));
+  const auto l = s.loops("C");
+  s.compute_at({"S"}, l[1]);
+  EXPECT_EQ(
+      refusal(s, [&] { s.decompose_reduction({"S"}, l[0]); }),
+      R"(decompose_reduction: loop 'j' comes back to elements of block 'S', which begins them anew [E0276]
+  requires (5): the loop and those inside reach each element once for each term)");
 }
 
 TEST(Rfactor, refuses) {

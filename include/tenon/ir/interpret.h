@@ -32,6 +32,9 @@ struct InterpretOptions {
   /// Stop, with a finding, after this many executed stores (0: no limit), so that a `while` cannot
   /// hang a test.
   std::int64_t max_stores = 0;
+  /// The values of the function's symbols, in order. Empty: from the shapes of the inputs (loop IR
+  /// with flat buffers does not show them).
+  std::vector<std::int64_t> symbols = {};
   /// Gives the arithmetic that a call (exp, tanh, ...) stands for, in terms of its operands. Unset:
   /// the float functions stand for what the pass expand_math inserts, and other calls but
   /// checked_index raise UnsupportedError [E0750], which names the call.

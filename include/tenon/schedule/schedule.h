@@ -157,14 +157,15 @@ class Schedule {
   /// handles.
   ///
   /// Requires: (1) the block writes exactly one buffer; (2) no other block writes it, and none
-  /// reads it inside the block's loops.
+  /// reads it inside the block's loops; (3) the part that it writes has no holes.
   BlockRef cache_write(const BlockRef& block, const std::string& scope, Span span = {});
 
   /// Lets `block` read a new buffer `<buffer>_<scope>`; returns the new block of that name that
   /// copies to it what the block needs, before the block's outermost loop.
   ///
   /// Requires: (1) the block reads the buffer and does not write it; (2) no block inside its
-  /// outermost loop writes it.
+  /// outermost loop writes it; (3) one block makes every element of the part that it reads, unless
+  /// it is an input.
   BlockRef cache_read(const BlockRef& block, const std::string& buffer, const std::string& scope,
                       Span span = {});
   /// Changes the scope of the buffer that the block writes. Requires: (1) it writes one; (2) that
@@ -185,8 +186,9 @@ class Schedule {
   /// loops keep kind and annotations.
   ///
   /// Requires: (1) the block has an init; (2) the loop is around it; (3) no loop outside runs over
-  /// its reduction; (4) each loop inside, and each condition, is either spatial or of the
-  /// reduction.
+  /// its reduction; (4) each loop inside, and each
+  /// condition, is either spatial or of the reduction; (5) the loop and those inside reach each
+  /// element once for each term.
   BlockRef decompose_reduction(const BlockRef& block, const LoopRef& loop, Span span = {});
   /// Divides a reduction over one of its loops: a new block `<block>_rf` keeps all the loops, of
   /// which `loop` is spatial now, and fills buffer `<buffer>_rf`, which has one dimension more at
@@ -196,7 +198,8 @@ class Schedule {
   /// Requires: (1) one block with init under the loop, a sum, product, min or max; (2) the loop
   /// runs over its reduction only; (3) the extents of its reduction loops change with no other
   /// loop, and its reduction iters use reduction loops only; (4) the axis is one of the new
-  /// buffer's; (5) the block is the only one that writes its buffer.
+  /// buffer's; (5) no other block writes its buffer, and
+  /// none reads it inside the block's loops.
   BlockRef rfactor(const LoopRef& loop, std::int64_t axis = 0, Span span = {});
 
  private:

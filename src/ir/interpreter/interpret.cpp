@@ -51,7 +51,12 @@ void check_argument(const Function& f, const Buffer& p, const ArrayView& a) {
 /// Symbols take their values from the input dimensions that are just them.
 class SymbolValues {
  public:
-  SymbolValues(const Function& f, const std::vector<ArrayView>& arrays) : f_(f) {
+  SymbolValues(const Function& f, const std::vector<ArrayView>& arrays,
+               const std::vector<std::int64_t>& given)
+      : f_(f) {
+    TENON_CHECK(given.empty() || given.size() == f->symbols.size(), given.size(), " values for ",
+                f->symbols.size(), " symbols");
+    for (std::size_t i = 0; i < given.size(); ++i) values_[f->symbols[i].var.get()] = given[i];
     for (std::size_t i = 0; i < f->inputs.size(); ++i) {
       for (std::size_t d = 0; d < arrays[i].shape.size(); ++d)
         take(f->inputs[i], d, arrays[i].shape[d]);
@@ -85,11 +90,15 @@ class SymbolValues {
 class Run {
  public:
   Run(const Function& f, const std::vector<ArrayView>& arrays, const InterpretOptions& options)
-      : f_(f), arrays_(arrays), scope_(&program_, options), machine_(options) {}
+      : f_(f),
+        arrays_(arrays),
+        symbols_(options.symbols),
+        scope_(&program_, options),
+        machine_(options) {}
 
   InterpretReport operator()() {
     check_arguments();
-    const SymbolValues symbols(f_, arrays_);
+    const SymbolValues symbols(f_, arrays_, symbols_);
     program_.level = f_->level;
     std::vector<int> slots;
     for (const Symbol& s : f_->symbols) slots.push_back(scope_.define(s.var));
@@ -152,6 +161,7 @@ class Run {
 
   const Function& f_;
   const std::vector<ArrayView>& arrays_;
+  const std::vector<std::int64_t>& symbols_;
   Program program_;
   interpreter::Scope scope_;
   Machine machine_;

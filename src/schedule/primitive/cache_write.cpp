@@ -30,6 +30,9 @@ ScheduleValue apply(Step& step) {
     TENON_REQUIRE(step, inside || !a.is_write, 2, ScheduleError, "E0227", "block '", a.block->name,
                   "' writes buffer '", buffer->name, "' too");
   }
+  TENON_REQUIRE(step, writes_whole_box(*block, block->writes[0]), 3, ScheduleError, "E0275",
+                "block '", block_ref.name, "' leaves elements of its part of buffer '",
+                buffer->name, "' out");
   const Buffer cache = make_buffer(step.fresh_buffer_name(buffer->name + "_" + scope),
                                    buffer->dtype, buffer->shape, parse_scope(scope));
   const std::string name = step.fresh_block_name(block_ref.name + "_" + scope);
@@ -49,7 +52,8 @@ const Primitive kCacheWrite = {
     "block `<block>_<scope>` after it.",
     {{"block", ParameterKind::kBlock}, {"scope", ParameterKind::kText, nullptr, true}},
     {"the block writes exactly one buffer",
-     "no other block writes the buffer, and none reads it inside the block's loops"},
+     "no other block writes the buffer, and none reads it inside the block's loops",
+     "the part of the buffer that the block writes has no holes"},
     ResultKind::kBlock,
     apply};
 

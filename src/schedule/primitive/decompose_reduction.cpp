@@ -35,6 +35,23 @@ InnerLoops divide_loops(Step& step, const BlockNode& block,
   return out;
 }
 
+/// Each element must be begun once for all that is added to it: the loops inside may not come back
+/// to it.
+void check_once(Step& step, const Path& path, const InnerLoops& inner, const Path& loop_path) {
+  const auto* block = path.back().as<BlockNode>();
+  const std::vector<Expr> fixed = vars_of(loops_on(Path(loop_path.begin(), loop_path.end() - 1)));
+  std::vector<Access> writes = accesses_under(path.back(), loops_on(path));
+  std::erase_if(writes, [](const Access& a) { return !a.is_write; });
+  for (const ForNode* f :
+       overlapping_loops(inner.spatial, writes, fixed, step.function()->symbols)) {
+    step.blame(f->var);
+    step.fail(
+        5, "E0276",
+        detail::concat("loop '", LoopRef{f->var}.name(), "' comes back to elements of block '",
+                       block->name, "', which begins them anew"));
+  }
+}
+
 /// The predicate of the init block: the conditions that do not speak of reduction loops.
 Expr init_predicate(Step& step, const BlockNode& block, const InnerLoops& loops) {
   const std::vector<Expr> conditions = conjuncts_of(block.predicate);
@@ -89,6 +106,7 @@ ScheduleValue apply(Step& step) {
                   "' runs over a reduction iter of block '", block_ref.name, "'");
   }
   const InnerLoops inner = divide_loops(step, *block, loops_on(path, loop_path.size() - 1));
+  check_once(step, path, inner, loop_path);
   const std::string name = step.fresh_block_name(block_ref.name + "_init");
   const Stmt init = init_nest(step, *block, inner, name);
   BlockParts parts = parts_of(*block);
@@ -109,7 +127,8 @@ const Primitive kDecomposeReduction = {
     {{"block", ParameterKind::kBlock}, {"loop", ParameterKind::kLoop}},
     {"the block has an init", "the loop is around the block",
      "no loop outside it runs over a reduction iter of the block",
-     "each loop inside, and each condition of the block, is either spatial or of the reduction"},
+     "each loop inside, and each condition of the block, is either spatial or of the reduction",
+     "the loop and those inside reach each element once for each term"},
     ResultKind::kBlock,
     apply};
 

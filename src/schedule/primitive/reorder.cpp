@@ -95,25 +95,6 @@ void check_block_order(Step& step, const BlockNode& block,
   if (!reducer || reducer->order_matters()) step.mark_reassociates();
 }
 
-/// Loops whose iterations touch distinct elements, found from any end: together they reach each
-/// element once.
-std::vector<Expr> injective_loops(Step& step, const std::vector<const ForNode*>& chain,
-                                  const std::vector<Access>& accesses, std::vector<Expr> fixed) {
-  bool progress = true;
-  while (progress) {
-    progress = false;
-    for (const ForNode* f : chain) {
-      const bool done =
-          std::any_of(fixed.begin(), fixed.end(), [&](const Expr& v) { return same(v, f->var); });
-      if (done || !touches_distinct_elements(*f, accesses, fixed, step.function()->symbols))
-        continue;
-      fixed.push_back(f->var);
-      progress = true;
-    }
-  }
-  return fixed;
-}
-
 /// Dependences through `buffer` must stay inside one iteration of all the loops, or be those of one
 /// reduction.
 void check_dependences(Step& step, const std::vector<Access>& accesses,
@@ -125,12 +106,7 @@ void check_dependences(Step& step, const std::vector<Access>& accesses,
   if (only == nullptr &&
       is_private(accesses[0].buffer, step.root(), innermost, step.function()->symbols))
     return;
-  const std::vector<Expr> distinct = injective_loops(step, chain, accesses, outer);
-  for (const ForNode* f : chain) {
-    if (std::any_of(distinct.begin(), distinct.end(),
-                    [&](const Expr& v) { return same(v, f->var); }))
-      continue;
-    if (is_int(f->extent, 1)) continue;
+  for (const ForNode* f : overlapping_loops(chain, accesses, outer, step.function()->symbols)) {
     if (only != nullptr && touches(*only, f->var, IterKind::kReduction)) continue;
     step.blame(f->var);
     step.fail(

@@ -56,6 +56,29 @@ void check_order(Step& step, const BlockNode& block, const Path& loop_path) {
   }
 }
 
+/// All iterations of the loop together must make what every iteration of the block reads: none may
+/// be lost.
+void check_cover(Step& step, const BlockNode& block, const IterIndex& index,
+                 const std::vector<Access>& writers, std::size_t d) {
+  const Range& domain = block.iters[index.iter].domain;
+  const Facts facts = step.facts({});
+  const bool covered = std::any_of(writers.begin(), writers.end(), [&](const Access& w) {
+    for (const BufferRegion& region : w.block->writes) {
+      if (!region.buffer.same_as(w.buffer)) continue;
+      const Range made = domain_box(*w.block, region)[d];
+      const Expr first = made.min - index.offset;
+      if (prove_not_negative(domain.min - first, facts) &&
+          prove_not_negative(first + made.extent - domain.min - domain.extent, facts)) {
+        return true;
+      }
+    }
+    return false;
+  });
+  TENON_REQUIRE(step, covered, 4, ScheduleError, "E0231", "block '", block.name,
+                "' also runs where what it reads of buffer '", writers[0].buffer->name,
+                "' is not made");
+}
+
 /// The range of each iter for which the block's operands are produced under the loop.
 std::vector<Range> iter_ranges(Step& step, const BlockNode& block,
                                const std::vector<Access>& producers,
@@ -85,6 +108,7 @@ std::vector<Range> iter_ranges(Step& step, const BlockNode& block,
       }
       TENON_REQUIRE(step, box[d].min, 4, ScheduleError, "E0231", "the part of buffer '",
                     read.buffer->name, "' that is made under the loop is not known");
+      check_cover(step, block, *index, writers, d);
       const Range range = {normalise(box[d].min - index->offset), box[d].extent};
       Range& known = ranges[index->iter];
       if (!known.min) {

@@ -56,9 +56,15 @@ Reduction check(Step& step, const LoopRef& loop_ref) {
     }
   }
   step.blame(loop->var);
+  const Stmt& top = r.path[top_level_position(r.path)];
   for (const Access& a : accesses_of(accesses_under(step.root()), r.store->buffer)) {
     TENON_REQUIRE(step, !a.is_write || a.block == block, 5, ScheduleError, "E0226", "block '",
                   a.block->name, "' writes buffer '", r.store->buffer->name, "' too");
+  }
+  for (const Access& a : accesses_of(accesses_under(top), r.store->buffer)) {
+    TENON_REQUIRE(step, a.block == block, 5, ScheduleError, "E0227", "block '", a.block->name,
+                  "' reads buffer '", r.store->buffer->name, "' inside the loops of block '",
+                  block->name, "'");
   }
   return r;
 }
@@ -192,7 +198,8 @@ const Primitive kRfactor = {
      "the loop runs over its reduction only",
      "the extents of its reduction loops change with no other loop, and no loop or condition mixes "
      "reduction and spatial iters",
-     "the axis is one of the new buffer's", "no other block writes the block's buffer"},
+     "the axis is one of the new buffer's",
+     "no other block writes the block's buffer, and none reads it inside the block's loops"},
     ResultKind::kBlock,
     apply};
 
