@@ -95,11 +95,15 @@ struct StackSwitch {
 #endif
   }
 
+  /// A context to be given another stack and entry. Apart, because GCC takes getcontext for a setjmp
+  /// and warns about the locals of whatever calls it.
+  [[gnu::noinline]] static void start_from_here(ucontext_t* context) { getcontext(context); }
+
   void go() {
     void* memory = take_stack();
     const std::uintptr_t previous =
         std::exchange(stack_bottom, reinterpret_cast<std::uintptr_t>(memory));
-    getcontext(&callee);
+    start_from_here(&callee);
     callee.uc_stack.ss_sp = memory;
     callee.uc_stack.ss_size = kBigStack;
     callee.uc_link = &caller;
