@@ -303,6 +303,7 @@ TEST(VerifyRule, parallel) {
                 "every iteration of the parallel loop 'i' writes the same elements of 'C'");
   expect_broken(with_binding("  parallel for i in 0..3\n    for j in 0..4\n", "i * 2 + j"),
                 "parallel", "two parallel iterations have the same 'x' = 2 at i = 1, j = 0");
+  expect_valid(with_binding("  for i in 0..3\n    parallel for j in 0..4\n", "i * 2 + j").c_str());
   expect_broken(R"(function f(A: float32[8, 8]) -> (C: float32[8])
   for i in 0..8
     parallel for k in 0..8

@@ -208,11 +208,18 @@ class Run {
     check_parallel(std::move(independent));
   }
 
-  /// No two values of the parallel loops may give the same spatial values.
+  /// No two values of the parallel loops may give the same spatial values while the serial loops
+  /// outside them stand still.
   void check_parallel(std::vector<std::int64_t> independent) {
     std::vector<std::int64_t> parallel;
     for (std::size_t i = 0; i < around_.size(); ++i) {
-      if (group_.uses[i] && around_[i].parallel) parallel.push_back(values_[around_[i].var.get()]);
+      if (!group_.uses[i]) continue;
+      const std::int64_t value = values_[around_[i].var.get()];
+      if (around_[i].parallel) {
+        parallel.push_back(value);
+      } else if (parallel.empty() && !independent.empty()) {
+        independent.push_back(value);
+      }
     }
     if (parallel.empty() || independent.empty()) return;
     const auto [first, fresh] = owner_.emplace(std::move(independent), parallel);
