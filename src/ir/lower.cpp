@@ -9,6 +9,7 @@
 #include "ir/transform/expand_math.h"
 #include "ir/transform/flatten_buffers.h"
 #include "ir/transform/guard_loads.h"
+#include "ir/transform/init_empty_reductions.h"
 #include "ir/transform/lower_blocks.h"
 #include "ir/transform/specialize_extents.h"
 #include "ir/transform/unroll_loops.h"
@@ -35,6 +36,7 @@ Function simplify_function(const Function& f) { return simplify(f); }
 
 // The order, and why where it matters.
 constexpr Pass kPasses[] = {
+    {"init_empty_reductions", init_empty_reductions},
     {"lower_blocks", lower_blocks},
     {"simplify", simplify_function},
     {"specialize_extents", specialize_extents},  // choices are in the simplified extents

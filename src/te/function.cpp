@@ -40,7 +40,7 @@ class FunctionBuilder {
     for (std::size_t i = allocated_.size(); i-- > 0;) body = make_allocate(allocated_[i], body);
     Attrs attrs;
     body = number_index_sites(body, &attrs);
-    return make_function(std::move(name), inputs_, outputs_, symbols(), body, Level::kBlock,
+    return make_function(std::move(name), inputs_, outputs_, symbols(body), body, Level::kBlock,
                          std::move(attrs));
   }
 
@@ -103,10 +103,18 @@ class FunctionBuilder {
       add_reduction(buffer, t->axes, *reduce);
     } else {
       body = hoist_reductions(body, t->axes, buffer->name);
-      add_nest(buffer, t->axes, {}, nullptr, cast(t->dtype, widen_narrow_floats(body)), {});
+      add_nest(buffer, t->axes, {}, nullptr, rounded(t->dtype, widen_narrow_floats(body)), {});
     }
     buffers_[t.get()] = buffer;
     if (!is_output) allocated_.push_back(buffer);
+  }
+
+  /// `value` as dtype; what was only widened before (a copy, a cast) stays as it is.
+  static Expr rounded(DType dtype, const Expr& value) {
+    const auto* widened = value.as<CastNode>();
+    const bool same = widened != nullptr && widened->value->dtype == dtype && dtype.is_float() &&
+                      dtype.bits == 16;
+    return same ? widened->value : cast(dtype, value);
   }
 
   /// Loads of tensors become loads of this function's buffers.
@@ -162,17 +170,22 @@ class FunctionBuilder {
   void add_nest(const Buffer& buffer, const std::vector<IterVar>& spatial,
                 const std::vector<IterVar>& reduction, const Expr& identity, const Expr& value,
                 Attrs annotations) {
-    VarMap fresh;  // block iters of this function's own
+    VarMap fresh, looped;  // an axis as this function's own block iter, and as its loop
     std::vector<IterVar> iters;
     std::vector<Expr> loops, indices;
+    std::vector<Range> ranges;
     for (const IterVar& axis : joined(spatial, reduction)) {
       const std::string& name = axis.var.as<VarNode>()->name;
       Expr iter = var("v" + name);
-      fresh[axis.var.get()] = iter;
+      // A domain may depend on axes before it.
       iters.push_back({iter,
                        {substitute(axis.domain.min, fresh), substitute(axis.domain.extent, fresh)},
                        axis.kind});
+      ranges.push_back(
+          {substitute(axis.domain.min, looped), substitute(axis.domain.extent, looped)});
       loops.push_back(var(name));
+      fresh[axis.var.get()] = iter;
+      looped[axis.var.get()] = loops.back();
       if (iters.size() <= spatial.size()) indices.push_back(iter);
     }
     Stmt init = identity ? store(buffer, indices, identity) : nullptr;
@@ -180,7 +193,7 @@ class FunctionBuilder {
         make_block(buffer->name, iters, loops, nullptr, init,
                    store(buffer, indices, substitute(value, fresh)), std::move(annotations));
     for (std::size_t d = loops.size(); d-- > 0;) {
-      nest = make_for(loops[d], iters[d].domain.min, iters[d].domain.extent, nest);
+      nest = make_for(loops[d], ranges[d].min, ranges[d].extent, nest);
     }
     nests_.push_back(nest);
   }
@@ -207,8 +220,8 @@ class FunctionBuilder {
     });
   }
 
-  /// Every symbol used, each a whole dimension of an input.
-  std::vector<Symbol> symbols() const {
+  /// Every symbol that parameters or `body` use, each a whole dimension of an input.
+  std::vector<Symbol> symbols(const Stmt& body) const {
     std::vector<Symbol> found;
     std::unordered_set<const ExprNode*> seen;
     for (const Buffer& b : inputs_) {
@@ -218,19 +231,22 @@ class FunctionBuilder {
         found.push_back({e, v->symbol->min, v->symbol->max, v->symbol->multiple_of});
       }
     }
-    for (const Stmt& s : nests_) check_symbols(s, seen);
-    return found;
-  }
-
-  static void check_symbols(const Stmt& s, const std::unordered_set<const ExprNode*>& known) {
-    uses_var(s, [&](const VarNode& v) {
-      TENON_USER_CHECK(v.symbol == nullptr || known.count(&v) != 0, ExpressionError, "E0106",
+    const auto is_unknown = [&](const VarNode& v) {
+      TENON_USER_CHECK(v.symbol == nullptr || seen.count(&v) != 0, ExpressionError, "E0106",
                        "symbol '", v.name,
                        "' is not a whole dimension of any input\n  hint: its value is taken from "
                        "an argument's shape: use it "
                        "alone as a dimension of a placeholder");
       return false;
-    });
+    };
+    uses_var(body, is_unknown);
+    for (const auto* buffers : {&inputs_, &outputs_}) {
+      for (const Buffer& b : *buffers) {
+        for (const Expr& e : b->shape) uses_var(e, is_unknown);
+        for (const Expr& e : b->strides) uses_var(e, is_unknown);
+      }
+    }
+    return found;
   }
 
   Names names_;

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "ir/interpreter/compiler.h"
+#include "ir/transform/init_empty_reductions.h"
 #include "tenon/ir/builder.h"
 
 namespace tenon {
@@ -173,7 +174,8 @@ class Run {
 InterpretReport interpret(const Function& f, const std::vector<ArrayView>& arrays,
                           const InterpretOptions& options) {
   TENON_CHECK(f->level != Level::kDevice, "the interpreter executes block and loop functions");
-  return Run(f, arrays, options)();
+  const Function complete = f->level == Level::kBlock ? init_empty_reductions(f) : f;
+  return Run(complete, arrays, options)();
 }
 
 }  // namespace tenon
