@@ -169,9 +169,14 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
 
   // Panels of columns outside, so that a panel of the reused operand stays in the cache while the
   // rows pass; one panel alone: rows.
+  // Batch loops of a known extent come first: one of a symbolic extent may run once, and would
+  // leave threads without work.
   std::vector<LoopRef> order;
-  for (int d = 0; d < info.num_spatial; ++d) {
-    if (d != axes.column && d != axes.row) order.push_back(at(d));
+  for (const bool is_known : {true, false}) {
+    for (int d = 0; d < info.num_spatial; ++d) {
+      const bool is_batch = d != axes.column && d != axes.row;
+      if (is_batch && (extent_of(info, d) > 1) == is_known) order.push_back(at(d));
+    }
   }
   const std::int64_t panels = columns < 0 ? -1 : (columns + tile_width - 1) / tile_width;
   const bool rows_outside = row && panels >= 0 && panels < 2 * context.target.num_cores &&

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tenon._build import build
 from tenon.errors import ShapeError
 from tenon.models.bert_config import BertConfig
-from tenon.models.bert_kernels import encoder_functions
+from tenon.models.bert_kernels import encoder_functions, panel_width
 
 __all__ = ["BertEncoder"]
 
@@ -128,9 +128,11 @@ class BertEncoder:
 
 
 def _linear_weights(weights: Mapping[str, Floats], *names: str) -> tuple[Floats, Floats]:
-    """Return the transposed weight and the bias, those of several layers side by side."""
-    weight = np.concatenate([weights[name + ".weight"] for name in names]).T
-    return np.ascontiguousarray(weight), np.concatenate([weights[name + ".bias"] for name in names])
+    """Return weight panels ``[panel, input, column]`` and bias of layers side by side."""
+    weight = np.concatenate([weights[name + ".weight"] for name in names])
+    panels = weight.reshape(-1, panel_width(len(weight)), weight.shape[1]).transpose(0, 2, 1)
+    bias = np.concatenate([weights[name + ".bias"] for name in names])
+    return np.ascontiguousarray(panels), bias
 
 
 def _norm_weights(weights: Mapping[str, Floats], name: str) -> tuple[Floats, Floats]:

@@ -16,7 +16,7 @@ from tenon._build import function
 from tenon._core import Function
 from tenon.models.bert_config import BertConfig
 
-__all__ = ["encoder_functions"]
+__all__ = ["encoder_functions", "panel_width"]
 
 
 def encoder_functions(config: BertConfig) -> dict[str, Function]:
@@ -40,21 +40,35 @@ def encoder_functions(config: BertConfig) -> dict[str, Function]:
     return {f.name: f for f in functions}
 
 
+def panel_width(num_outputs: int) -> int:
+    """Return how many columns of a weight matrix lie side by side in its packed form."""
+    return 64 if num_outputs % 64 == 0 else num_outputs
+
+
 def linear(
     name: str,
     num_inputs: int,
     num_outputs: int,
     epilogue: Literal["none", "gelu", "residual"] = "none",
 ) -> Function:
-    """``y[n, o] = epilogue(sum over k of x[n, k] * weight[k, o] + bias[o])``."""
+    """``y[n, o] = epilogue(sum over k of x[n, k] * weight[k, o] + bias[o])``.
+
+    The weight comes in panels of neighbouring columns, so that a tile reads it front to back.
+    """
     n = te.symbol("n")
     x = te.placeholder((n, num_inputs), "float32", name="x")
-    weight = te.placeholder((num_inputs, num_outputs), "float32", name="weight")
+    panel = panel_width(num_outputs)
+    panels = (num_outputs // panel, num_inputs, panel)
+    weight = te.placeholder(panels, "float32", name="weight")
     bias = te.placeholder((num_outputs,), "float32", name="bias")
     inputs = [x, weight, bias]
     k = te.reduce_axis(num_inputs, name="k")
     shape = (n, num_outputs)
-    product = te.compute(shape, lambda i, j: te.sum(x[i, k] * weight[k, j], axis=k), name="product")
+    product = te.compute(
+        shape,
+        lambda i, j: te.sum(x[i, k] * weight[j // panel, k, j % panel], axis=k),
+        name="product",
+    )
     if epilogue == "gelu":
         y = te.compute(shape, lambda i, j: te.gelu(product[i, j] + bias[j]), name="y")
     elif epilogue == "residual":
