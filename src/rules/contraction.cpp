@@ -52,14 +52,15 @@ struct Tile {
 };
 
 Tile tile_rows(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64_t factor) {
+  const std::int64_t rows =
+      extent < 0 ? factor : std::clamp<std::int64_t>(extent, 1, factor);  // an extent may be 0
   const char* tail = extent < 0 ? "partition" : extent % factor == 0 ? "mask" : "balance";
-  const auto parts =
-      s.split(loop, {std::nullopt, extent < 0 ? factor : std::min(factor, extent)}, tail);
+  const auto parts = s.split(loop, {std::nullopt, rows}, tail);
   return {parts[0], parts[1]};
 }
 
 Tile tile_columns(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64_t factor) {
-  const std::int64_t lanes = extent < 0 ? factor : std::min(factor, extent);
+  const std::int64_t lanes = extent < 0 ? factor : std::clamp<std::int64_t>(extent, 1, factor);
   const char* tail = extent < 0 ? "mask" : extent % lanes == 0 ? "mask" : "partition";
   const auto parts = s.split(loop, {std::nullopt, lanes}, tail);
   return {parts[0], parts[1]};

@@ -1,0 +1,25 @@
+#pragma once
+
+/// The default schedule of a function against its loops as written.
+
+#include <vector>
+
+#include "tenon/ir/function.h"
+#include "tenon/runtime/array.h"
+
+namespace tenon {
+
+/// Floats in [-1, 1), integers in [-100, 100) (from 0 when unsigned), bools; by the seed.
+Array random_array(const std::vector<std::int64_t>& shape, unsigned seed, DType dtype = kFloat32);
+
+/// How results of the default schedule relate to those of the loops.
+enum class Agreement {
+  kBits,   ///< chains, integers, min, max, element-wise
+  kClose,  ///< rows: 1e-5 relative for float32, 1e-12 for float64
+};
+
+/// Builds `f` as written and with the default schedule, calls both, and compares. The default
+/// schedule for x86-64-v3 must have the bits of that for this machine.
+void expect_same_results(const Function& f, const std::vector<Array>& inputs, Agreement agreement);
+
+}  // namespace tenon
