@@ -1,4 +1,4 @@
-"""Two things in one minute: a kernel from its formula to the machine's peak, and a network that answers a question.
+"""Show a kernel from its formula to the machine's peak, and a network that answers a question.
 
 usage: python scripts/demo.py ["a question"]
 """
@@ -41,7 +41,7 @@ def naive_rate(function: tn.Function, a: np.ndarray, b: np.ndarray, c: np.ndarra
 
 
 def show_kernel() -> None:
-    """Print the loops before and after the schedule, and a table of what they reach on one thread."""
+    """Print the loops before and after the schedule, and what they reach on one thread."""
     function = matmul_function(SIZE, SIZE, SIZE)
     schedule = hand_schedule(function)
     print("A matrix product as written:\n")
