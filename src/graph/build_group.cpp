@@ -1,0 +1,95 @@
+#include "graph/build_group.h"
+
+#include "tenon/ir/builder.h"
+
+namespace tenon::graph {
+namespace {
+
+Expr element_of(KernelBuilder& b, const Value& v, const Indices& indices) {
+  return find_operator(v->op)->element(*v, indices, [&](std::size_t i, const Indices& x) { return b.read(v->inputs[i], x); });
+}
+
+/// The builder with all computations of the group; returns the tensor of the result.
+te::Tensor add_computations(KernelBuilder& b, const Fusion::Group& group) {
+  if (!group.root) {
+    return b.compute_whole(group.result->op, group.result->shape, [&](const Indices& i) { return element_of(b, group.result, i); });
+  }
+  find_operator(group.root->op)->build(b, group.root);
+  for (const Value& v : group.epilogue) {
+    const std::vector<Expr> inner(v->shape.begin() + static_cast<std::ptrdiff_t>(b.lead().size()), v->shape.end());
+    b.define(v, b.compute(v->op, inner, [&](const Indices& lead, const Indices& in) {
+      Indices indices = lead;
+      indices.insert(indices.end(), in.begin(), in.end());
+      return element_of(b, v, indices);
+    }));
+  }
+  return *b.local(group.result.get());
+}
+
+bool is_defined_by(const Expr& symbol, const std::vector<Expr>& shape) {
+  for (const Expr& e : shape) {
+    if (e.same_as(symbol)) return true;
+  }
+  return false;
+}
+
+/// Adds inputs of the network whose shapes define what the group's own parameters do not.
+void anchor_symbols(KernelBuilder& b, const std::vector<Value>& anchors) {
+  for (const Expr& symbol : b.used_symbols()) {
+    bool is_defined = false;
+    for (const KernelParam& p : b.params()) is_defined = is_defined || is_defined_by(symbol, p.tensor->shape);
+    for (const Value& input : anchors) {
+      if (is_defined || !is_defined_by(symbol, input->shape)) continue;
+      b.anchor(input);
+      is_defined = true;
+    }
+  }
+}
+
+std::string name_of(const Fusion::Group& group) {
+  std::string name = group.root ? group.root->op : group.result->op;
+  for (const Value& v : group.epilogue) name += "_" + v->op;
+  return name;
+}
+
+/// Operators computed where they are read.
+void add_inlined(const Value& v, const KernelBuilder::Stored& stored, std::vector<std::string>* names) {
+  for (const Value& x : v->inputs) {
+    if (stored.count(x.get()) != 0) continue;
+    add_inlined(x, stored, names);
+    if (find_operator(x->op)->kind != OperatorKind::kMovement) names->push_back(x->op);
+  }
+}
+
+}  // namespace
+
+GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored& stored, const std::vector<Value>& anchors) {
+  std::vector<Expr> lead;
+  bool is_flat = false;
+  if (group.root) find_operator(group.root->op)->space(*group.root, &lead, &is_flat);
+  // The result is in memory only afterwards; within the kernel it is computed.
+  KernelBuilder::Stored before = stored;
+  before.erase(group.result.get());
+  for (const bool splits_rows : {false, true}) {
+    KernelBuilder b(before, lead, is_flat, splits_rows);
+    const te::Tensor result = add_computations(b, group);
+    if (b.needs_split_rows()) continue;
+    anchor_symbols(b, anchors);
+    GroupKernel kernel;
+    std::vector<te::Tensor> inputs;
+    for (const KernelParam& p : b.params()) inputs.push_back(p.tensor);
+    kernel.function = te::function(inputs, {result}, name_of(group));
+    kernel.params = b.params();
+    kernel.result = group.result;
+    kernel.rows = b.rows_symbol();
+    kernel.lead_product = imm(1);
+    for (const Expr& e : lead) kernel.lead_product = kernel.lead_product * e;
+    add_inlined(group.result, before, &kernel.operators);
+    kernel.operators.push_back(group.result->op);
+    return kernel;
+  }
+  TENON_CHECK(false, "group ", name_of(group), " needs rows twice");
+  return {};
+}
+
+}  // namespace tenon::graph

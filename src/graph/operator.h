@@ -1,0 +1,71 @@
+#pragma once
+
+/// What an operator is.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tenon/graph/value.h"
+#include "tenon/support/error.h"
+
+namespace tenon::graph {
+
+class KernelBuilder;
+using Indices = std::vector<Expr>;
+/// The element of an operand.
+using ElementReader = std::function<Expr(std::size_t operand, const Indices&)>;
+
+enum class OperatorKind {
+  kElementwise,  ///< each element from the same places of the operands (broadcasting)
+  kGather,       ///< likewise, but reads where data say
+  kMovement,     ///< each element is one of the operand's
+  kConcat,       ///< each element is one of several operands'
+  kContraction,  ///< reads each operand many times: operands are made first
+  kRow,          ///< reductions of rows: operands may be computed in the same kernel
+};
+
+struct Operator {
+  const char* name;
+  OperatorKind kind;
+  int min_inputs;
+  int max_inputs;  ///< -1: any number
+  /// Fills shape and dtype from operands and attributes.
+  void (*infer)(ValueNode* v);
+  /// The element at indices; null for contractions and rows.
+  Expr (*element)(const ValueNode& v, const Indices& indices, const ElementReader& read) = nullptr;
+  /// The number of leading dimensions of the result that are alike for all its rows, and whether they can be one loop.
+  void (*space)(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) = nullptr;
+  /// Adds the computations; defines `v`.
+  void (*build)(KernelBuilder& builder, const Value& v) = nullptr;
+};
+
+/// The operator of that name or null.
+const Operator* find_operator(const std::string& name);
+/// The families (op/*.cpp).
+std::vector<Operator> elementwise_operators();
+std::vector<Operator> movement_operators();
+std::vector<Operator> matmul_operators();
+std::vector<Operator> reduce_operators();
+std::vector<Operator> softmax_operators();
+std::vector<Operator> layer_norm_operators();
+std::vector<Operator> embedding_operators();
+std::vector<Operator> attention_operators();
+
+/// "linear of float32[2, 3] 'x' and float32[4, 5] 'w'": the start of messages.
+std::string describe(const ValueNode& v);
+template <typename T>
+const T& attr(const ValueNode& v, const std::string& name) {
+  const auto it = v.attrs.find(name);
+  TENON_CHECK(it != v.attrs.end() && std::holds_alternative<T>(it->second), "attribute '", name, "' of ", v.op);
+  return std::get<T>(it->second);
+}
+template <typename T>
+T attr_or(const ValueNode& v, const std::string& name, T otherwise) {
+  return v.attrs.count(name) == 0 ? otherwise : attr<T>(v, name);
+}
+/// An axis counted from the front. ShapeError [E0411] when it is out of range.
+std::size_t normal_axis(const ValueNode& v, std::int64_t axis, std::size_t rank);
+void check_float(const ValueNode& v, const Value& operand);
+
+}  // namespace tenon::graph

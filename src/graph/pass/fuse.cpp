@@ -1,0 +1,84 @@
+#include "graph/pass/pass.h"
+
+namespace tenon::graph {
+namespace {
+
+class Fuser {
+ public:
+  explicit Fuser(const std::vector<Value>& outputs) : order_(in_order(outputs)) {
+    for (const Value& v : order_) {
+      for (const Value& x : v->inputs) uses_[x.get()].push_back(v);
+    }
+    for (const Value& v : outputs) is_output_.insert(v.get());
+  }
+
+  Fusion run() {
+    for (const Value& v : order_) {
+      if (kind_of(v) == nullptr || (is_light(v) && must_be_stored(v))) fusion_.stored.insert(v.get());
+    }
+    for (const Value& v : order_) {
+      if (kind_of(v) != nullptr && !is_light(v)) add_group(v);
+    }
+    for (const Value& v : order_) {
+      const bool is_alone = kind_of(v) != nullptr && is_light(v) && fusion_.stored.count(v.get()) != 0 && claimed_.count(v.get()) == 0;
+      if (is_alone) fusion_.group_of[v.get()] = {nullptr, {}, v};
+    }
+    return std::move(fusion_);
+  }
+
+ private:
+  static const Operator* kind_of(const Value& v) { return find_operator(v->op); }
+  static bool is_light(const Value& v) { return kind_of(v)->element != nullptr; }
+  static bool is_movement(const Value& v) { return kind_of(v) != nullptr && kind_of(v)->kind == OperatorKind::kMovement; }
+
+  /// Who computes with the value in the end, and how often it is read.
+  void readers(const Value& v, std::vector<Value>* found) const {
+    const auto it = uses_.find(v.get());
+    if (it == uses_.end()) return;
+    for (const Value& user : it->second) {
+      if (is_movement(user) && is_output_.count(user.get()) == 0) {
+        readers(user, found);
+      } else {
+        found->push_back(user);
+      }
+    }
+  }
+
+  bool must_be_stored(const Value& v) const {
+    if (is_output_.count(v.get()) != 0) return true;
+    const OperatorKind kind = kind_of(v)->kind;
+    if (kind == OperatorKind::kConcat) return true;
+    if (kind == OperatorKind::kMovement) return false;
+    std::vector<Value> found;
+    readers(v, &found);
+    return found.size() != 1 || kind_of(found[0])->kind == OperatorKind::kContraction;
+  }
+
+  void add_group(const Value& root) {
+    Fusion::Group group{root, {}, root};
+    while (true) {
+      const auto it = uses_.find(group.result.get());
+      if (is_output_.count(group.result.get()) != 0 || it == uses_.end() || it->second.size() != 1) break;
+      const Value& next = it->second[0];
+      const bool fits = kind_of(next)->kind == OperatorKind::kElementwise && same_shape(next->shape, root->shape) &&
+                        claimed_.insert(next.get()).second;
+      if (!fits) break;
+      group.epilogue.push_back(next);
+      group.result = next;
+    }
+    for (const Value& v : group.epilogue) fusion_.stored.erase(v.get());
+    fusion_.stored.insert(group.result.get());
+    fusion_.group_of[group.result.get()] = group;
+  }
+
+  std::vector<Value> order_;
+  std::unordered_map<const ValueNode*, std::vector<Value>> uses_;
+  std::unordered_set<const ValueNode*> is_output_, claimed_;
+  Fusion fusion_;
+};
+
+}  // namespace
+
+Fusion fuse(const std::vector<Value>& outputs) { return Fuser(outputs).run(); }
+
+}  // namespace tenon::graph

@@ -1,0 +1,114 @@
+#include "tenon/graph/value.h"
+
+#include <algorithm>
+
+#include "graph/operator.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/print.h"
+#include "tenon/ir/simplify.h"
+#include "tenon/ir/structural.h"
+
+namespace tenon::graph {
+namespace {
+
+const std::map<std::string, Operator>& operators() {
+  static const auto* const table = [] {
+    auto* all = new std::map<std::string, Operator>;
+    for (const auto& family : {elementwise_operators(), movement_operators(), matmul_operators(), reduce_operators(),
+                               softmax_operators(), layer_norm_operators(), embedding_operators(), attention_operators()}) {
+      for (const Operator& op : family) all->emplace(op.name, op);
+    }
+    return all;
+  }();
+  return *table;
+}
+
+std::string shape_text(const std::vector<Expr>& shape) {
+  std::string text;
+  for (const Expr& e : shape) text += (text.empty() ? "" : ", ") + print(e);
+  return "[" + text + "]";
+}
+
+}  // namespace
+
+const Operator* find_operator(const std::string& name) {
+  const auto it = operators().find(name);
+  return it == operators().end() ? nullptr : &it->second;
+}
+
+std::vector<std::string> operator_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, op] : operators()) names.push_back(name);
+  return names;
+}
+
+Value make_input(std::vector<Expr> shape, DType dtype, std::string name) {
+  auto v = std::make_shared<ValueNode>();
+  v->op = "input";
+  v->shape = std::move(shape);
+  v->dtype = dtype;
+  v->name = std::move(name);
+  return v;
+}
+
+Value make_constant(const Array& data, std::string name) {
+  auto v = std::make_shared<ValueNode>();
+  v->op = "constant";
+  v->data = data.contiguous();
+  for (const std::int64_t extent : data.shape()) v->shape.push_back(imm(extent));
+  v->dtype = data.dtype();
+  v->name = std::move(name);
+  return v;
+}
+
+Value make_op(const std::string& op, std::vector<Value> inputs, OpAttrs attrs) {
+  const Operator* definition = find_operator(op);
+  TENON_USER_CHECK(definition != nullptr, ExpressionError, "E0150", "there is no operator '", op, "'");
+  const int count = static_cast<int>(inputs.size());
+  TENON_USER_CHECK(count >= definition->min_inputs && (definition->max_inputs < 0 || count <= definition->max_inputs),
+                   ExpressionError, "E0150", "operator '", op, "' got ", count, " operands, expected ",
+                   definition->min_inputs, definition->max_inputs == definition->min_inputs ? "" : " or more");
+  auto v = std::make_shared<ValueNode>();
+  v->op = op;
+  v->inputs = std::move(inputs);
+  v->attrs = std::move(attrs);
+  definition->infer(v.get());
+  for (Expr& extent : v->shape) extent = simplify(extent);
+  return v;
+}
+
+std::string type_str(const ValueNode& value) { return to_string(value.dtype) + shape_text(value.shape); }
+
+bool same_extent(const Expr& a, const Expr& b) {
+  if (a.same_as(b)) return true;
+  if (as_int(a) || as_int(b)) return as_int(a) == as_int(b);
+  return structural_equal(simplify(a), simplify(b));
+}
+
+bool same_shape(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), same_extent);
+}
+
+std::string describe(const ValueNode& v) {
+  std::string text = v.op + " of ";
+  for (std::size_t i = 0; i < v.inputs.size(); ++i) {
+    if (i > 0) text += i + 1 == v.inputs.size() ? " and " : ", ";
+    text += type_str(*v.inputs[i]);
+    if (!v.inputs[i]->name.empty()) text += " '" + v.inputs[i]->name + "'";
+  }
+  return text;
+}
+
+std::size_t normal_axis(const ValueNode& v, std::int64_t axis, std::size_t rank) {
+  const auto n = static_cast<std::int64_t>(rank);
+  TENON_USER_CHECK(axis >= -n && axis < n, ShapeError, "E0411", describe(v), ": axis ", axis, " is out of range for ", n,
+                   " dimensions");
+  return static_cast<std::size_t>(axis < 0 ? axis + n : axis);
+}
+
+void check_float(const ValueNode& v, const Value& operand) {
+  TENON_USER_CHECK(operand->dtype.is_float(), DTypeError, "E0521", describe(v), ": expected floats, got ",
+                   to_string(operand->dtype), "\n  hint: convert with .cast(\"float32\")");
+}
+
+}  // namespace tenon::graph
