@@ -16,5 +16,6 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_interpret(module);
   bindings::bind_kernel(module);
   bindings::bind_config(module);
+  bindings::bind_graph(module);
   tenon::install_interrupt_handler();
 }

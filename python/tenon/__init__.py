@@ -1,8 +1,9 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon import models, te
+from tenon import models, nn, te
 from tenon._arrays import asarray, from_dlpack
 from tenon._build import build, function, interpret, parse
+from tenon._compile import Network, TensorSpec, compile
 from tenon._config import config
 from tenon._core import Block, Function, Kernel, Loop, Schedule, Target, Tensor, Trace, __version__
 from tenon.errors import (
@@ -36,6 +37,7 @@ __all__ = [
     "Kernel",
     "Loop",
     "ModelError",
+    "Network",
     "NumericError",
     "ResourceError",
     "Schedule",
@@ -44,17 +46,20 @@ __all__ = [
     "Target",
     "TargetError",
     "Tensor",
+    "TensorSpec",
     "Trace",
     "UnsupportedError",
     "UserError",
     "__version__",
     "asarray",
     "build",
+    "compile",
     "config",
     "from_dlpack",
     "function",
     "interpret",
     "models",
+    "nn",
     "parse",
     "te",
 ]

@@ -1,0 +1,112 @@
+#include <pybind11/stl.h>
+
+#include <string>
+#include <vector>
+
+#include "array_from_python.h"
+#include "bindings.h"
+#include "call_executable.h"
+#include "dtype.h"
+#include "operand.h"
+#include "tenon/graph/compile.h"
+#include "tenon/graph/value.h"
+#include "tenon/ir/builder.h"
+
+namespace tenon::python {
+namespace {
+
+using graph::Value;
+
+/// A value as Python holds it: pybind11's holders want non-const objects of their own.
+struct GraphValue {
+  Value value;
+};
+
+/// Attributes have their Python type: bool, int, float, str, list of int as axes, tuple as sizes; dtypes under the key "dtype".
+graph::OpAttrs to_attrs(const py::dict& attributes) {
+  graph::OpAttrs attrs;
+  for (const auto& [key, value] : attributes) {
+    const auto name = py::cast<std::string>(key);
+    if (name == "dtype") {
+      attrs[name] = py::cast<DType>(value);
+    } else if (py::isinstance<py::bool_>(value)) {
+      attrs[name] = py::cast<bool>(value);
+    } else if (py::isinstance<py::int_>(value)) {
+      attrs[name] = py::cast<std::int64_t>(value);
+    } else if (py::isinstance<py::float_>(value)) {
+      attrs[name] = py::cast<double>(value);
+    } else if (py::isinstance<py::str>(value)) {
+      attrs[name] = py::cast<std::string>(value);
+    } else if (py::isinstance<py::list>(value)) {
+      attrs[name] = py::cast<std::vector<std::int64_t>>(value);
+    } else {
+      attrs[name] = to_sizes(value);
+    }
+  }
+  return attrs;
+}
+
+std::vector<Value> to_values(const std::vector<GraphValue>& values) {
+  std::vector<Value> result;
+  for (const GraphValue& v : values) result.push_back(v.value);
+  return result;
+}
+
+graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs, const std::vector<GraphValue>& outputs, const std::string& name,
+                               const Target& target, bool verify) {
+  const std::vector<Value> in = to_values(inputs), out = to_values(outputs);
+  graph::CompileOptions options;
+  options.verify = verify;
+  options.poll = [] {
+    const py::gil_scoped_acquire acquired;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  };
+  const py::gil_scoped_release released;
+  return graph::compile(in, out, name, target, options);
+}
+
+py::object call(const graph::CompiledNetwork& network, const py::args& arguments, const py::object& out) {
+  const auto* items = reinterpret_cast<PyTupleObject*>(arguments.ptr())->ob_item;
+  return call_executable(network.executable, {}, {items, arguments.size()}, out.ptr());
+}
+
+py::list calls_of(const graph::CompiledNetwork& network) {
+  py::list result;
+  for (const graph::KernelCall& c : network.calls) result.append(py::make_tuple(c.name, c.operators, c.result, c.code));
+  return result;
+}
+
+}  // namespace
+
+void bind_graph(py::module_& module) {
+  py::class_<GraphValue>(module, "GraphValue")
+      .def_property_readonly("shape", [](const GraphValue& v) { return from_sizes(v.value->shape); })
+      .def_property_readonly("dtype", [](const GraphValue& v) { return v.value->dtype; })
+      .def_property_readonly("op", [](const GraphValue& v) { return v.value->op; })
+      .def_property_readonly("name", [](const GraphValue& v) { return v.value->name; })
+      .def("__str__", [](const GraphValue& v) { return graph::type_str(*v.value); });
+  module.def("graph_input", [](const py::object& shape, DType dtype, std::string name) {
+    return GraphValue{graph::make_input(to_sizes(shape), dtype, std::move(name))};
+  });
+  module.def("graph_constant", [](const py::object& array, const std::string& name) {
+    return GraphValue{graph::make_constant(to_array(array), name)};
+  });
+  module.def("graph_op", [](const std::string& op, const std::vector<GraphValue>& inputs, const py::dict& attributes) {
+    return GraphValue{graph::make_op(op, to_values(inputs), to_attrs(attributes))};
+  });
+  module.def("same_extent", [](const py::object& a, const py::object& b) { return graph::same_extent(to_expr(a), to_expr(b)); });
+  py::class_<graph::CompiledNetwork>(module, "CompiledNetwork")
+      .def("__call__", &call, py::arg("out") = py::none())
+      .def("report", &graph::CompiledNetwork::report)
+      .def("workspace_bytes", &graph::CompiledNetwork::workspace_bytes)
+      .def_property_readonly("calls", &calls_of)
+      .def_readonly("num_compiled", &graph::CompiledNetwork::num_compiled)
+      .def_readonly("num_from_cache", &graph::CompiledNetwork::num_from_cache)
+      .def_readonly("compile_seconds", &graph::CompiledNetwork::seconds)
+      .def_property_readonly("seconds", [](const graph::CompiledNetwork& n) {
+        return py::dict(py::arg("schedule") = n.schedule_seconds, py::arg("kernels") = n.kernel_seconds, py::arg("constants") = n.constant_seconds);
+      });
+  module.def("compile_graph", &compile);
+}
+
+}  // namespace tenon::python

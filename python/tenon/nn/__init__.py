@@ -1,0 +1,33 @@
+"""Networks: modules with parameters, whose ``forward`` runs on symbolic values; see `tenon.compile`."""
+
+from tenon.nn import functional
+from tenon.nn._layers import (
+    GELU,
+    Embedding,
+    LayerNorm,
+    Linear,
+    MultiHeadAttention,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from tenon.nn._module import Module
+from tenon.nn._value import Value
+
+__all__ = [
+    "GELU",
+    "Embedding",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "MultiHeadAttention",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Value",
+    "functional",
+]

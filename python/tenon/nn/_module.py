@@ -1,0 +1,88 @@
+"""Modules: parameters and other modules by attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tenon import _core
+from tenon.errors import ModelError
+from tenon.nn._value import Value
+
+__all__ = ["Module", "Parameter"]
+
+
+class Parameter:
+    """A constant of a module, declared by shape and dtype; `Module.load_state_dict` gives it data."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str = "float32") -> None:
+        self.shape = tuple(shape)
+        self.dtype = dtype
+        self.data: Any = None
+        self.name = ""
+
+    def value(self) -> Value:
+        """Return the constant that stands for it in a network."""
+        if self.data is None:
+            self.data = np.zeros(self.shape, _core.numpy_dtype(self.dtype))
+        return Value(_core.graph_constant(self.data, self.name))
+
+
+class Module:
+    """A part of a network. Subclasses set parameters and modules as attributes and define `forward`."""
+
+    def forward(self, *inputs: Any) -> Any:
+        """Compute the module's result from symbolic values."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run `forward`."""
+        return self.forward(*inputs)
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+        """Iterate over all parameters with their dotted names."""
+        for name, value in vars(self).items():
+            if isinstance(value, Parameter):
+                yield prefix + name, value
+            elif isinstance(value, Module):
+                yield from value.named_parameters(f"{prefix}{name}.")
+            elif isinstance(value, (list, tuple)):
+                for i, item in enumerate(value):
+                    if isinstance(item, Module):
+                        yield from item.named_parameters(f"{prefix}{name}.{i}.")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the parameters' arrays by name."""
+        return {name: p.data for name, p in self.named_parameters()}
+
+    def load_state_dict(self, weights: Mapping[str, Any]) -> None:
+        """Give every parameter its array, which is kept and not copied.
+
+        Raises
+        ------
+        ModelError
+            Arrays are missing [E0840], there are more than parameters [E0841], or one has another
+            shape or dtype [E0842]; nothing is loaded then.
+        """
+        parameters = dict(self.named_parameters())
+        _check_names("E0840", "lacks", [name for name in parameters if name not in weights])
+        _check_names("E0841", "should not have", [name for name in weights if name not in parameters])
+        for name, parameter in parameters.items():
+            array = weights[name]
+            if tuple(array.shape) != parameter.shape or str(array.dtype) != parameter.dtype:
+                raise ModelError(
+                    "E0842",
+                    f"parameter '{name}' should be {parameter.dtype} {list(parameter.shape)},"
+                    f" got {array.dtype} {list(array.shape)}",
+                )
+        for name, parameter in parameters.items():
+            parameter.data, parameter.name = weights[name], name
+
+
+def _check_names(code: str, verb: str, names: list[str]) -> None:
+    if names:
+        shown = ", ".join(f"'{name}'" for name in names[:8])
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        raise ModelError(code, f"the state dict {verb} {shown}{more}")
