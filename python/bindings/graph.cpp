@@ -22,7 +22,8 @@ struct GraphValue {
   Value value;
 };
 
-/// Attributes have their Python type: bool, int, float, str, list of int as axes, tuple as sizes; dtypes under the key "dtype".
+/// Attributes have their Python type: bool, int, float, str, list of int as axes, tuple as sizes;
+/// dtypes under the key "dtype".
 graph::OpAttrs to_attrs(const py::dict& attributes) {
   graph::OpAttrs attrs;
   for (const auto& [key, value] : attributes) {
@@ -52,7 +53,8 @@ std::vector<Value> to_values(const std::vector<GraphValue>& values) {
   return result;
 }
 
-graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs, const std::vector<GraphValue>& outputs, const std::string& name,
+graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs,
+                               const std::vector<GraphValue>& outputs, const std::string& name,
                                const Target& target, bool verify) {
   const std::vector<Value> in = to_values(inputs), out = to_values(outputs);
   graph::CompileOptions options;
@@ -65,14 +67,16 @@ graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs, const std:
   return graph::compile(in, out, name, target, options);
 }
 
-py::object call(const graph::CompiledNetwork& network, const py::args& arguments, const py::object& out) {
+py::object call(const graph::CompiledNetwork& network, const py::args& arguments,
+                const py::object& out) {
   const auto* items = reinterpret_cast<PyTupleObject*>(arguments.ptr())->ob_item;
   return call_executable(network.executable, {}, {items, arguments.size()}, out.ptr());
 }
 
 py::list calls_of(const graph::CompiledNetwork& network) {
   py::list result;
-  for (const graph::KernelCall& c : network.calls) result.append(py::make_tuple(c.name, c.operators, c.result, c.code));
+  for (const graph::KernelCall& c : network.calls)
+    result.append(py::make_tuple(c.name, c.operators, c.result, c.code));
   return result;
 }
 
@@ -80,7 +84,8 @@ py::list calls_of(const graph::CompiledNetwork& network) {
 
 void bind_graph(py::module_& module) {
   py::class_<GraphValue>(module, "GraphValue")
-      .def_property_readonly("shape", [](const GraphValue& v) { return from_sizes(v.value->shape); })
+      .def_property_readonly("shape",
+                             [](const GraphValue& v) { return from_sizes(v.value->shape); })
       .def_property_readonly("dtype", [](const GraphValue& v) { return v.value->dtype; })
       .def_property_readonly("op", [](const GraphValue& v) { return v.value->op; })
       .def_property_readonly("name", [](const GraphValue& v) { return v.value->name; })
@@ -91,10 +96,13 @@ void bind_graph(py::module_& module) {
   module.def("graph_constant", [](const py::object& array, const std::string& name) {
     return GraphValue{graph::make_constant(to_array(array), name)};
   });
-  module.def("graph_op", [](const std::string& op, const std::vector<GraphValue>& inputs, const py::dict& attributes) {
+  module.def("graph_op", [](const std::string& op, const std::vector<GraphValue>& inputs,
+                            const py::dict& attributes) {
     return GraphValue{graph::make_op(op, to_values(inputs), to_attrs(attributes))};
   });
-  module.def("same_extent", [](const py::object& a, const py::object& b) { return graph::same_extent(to_expr(a), to_expr(b)); });
+  module.def("same_extent", [](const py::object& a, const py::object& b) {
+    return graph::same_extent(to_expr(a), to_expr(b));
+  });
   py::class_<graph::CompiledNetwork>(module, "CompiledNetwork")
       .def("__call__", &call, py::arg("out") = py::none())
       .def("report", &graph::CompiledNetwork::report)
@@ -104,7 +112,9 @@ void bind_graph(py::module_& module) {
       .def_readonly("num_from_cache", &graph::CompiledNetwork::num_from_cache)
       .def_readonly("compile_seconds", &graph::CompiledNetwork::seconds)
       .def_property_readonly("seconds", [](const graph::CompiledNetwork& n) {
-        return py::dict(py::arg("schedule") = n.schedule_seconds, py::arg("kernels") = n.kernel_seconds, py::arg("constants") = n.constant_seconds);
+        return py::dict(py::arg("schedule") = n.schedule_seconds,
+                        py::arg("kernels") = n.kernel_seconds,
+                        py::arg("constants") = n.constant_seconds);
       });
   module.def("compile_graph", &compile);
 }

@@ -29,7 +29,9 @@ class TensorSpec:
         For messages and for calls by name; by default the name of the function's parameter.
     """
 
-    def __init__(self, shape: Sequence[Any], dtype: object = "float32", name: str | None = None) -> None:
+    def __init__(
+        self, shape: Sequence[Any], dtype: object = "float32", name: str | None = None
+    ) -> None:
         self.shape = tuple(shape)
         self.dtype = dtype
         self.name = name
@@ -60,7 +62,9 @@ class Network:
         rest = self._names[len(arrays) :]
         if set(named) != set(rest):
             raise ExpressionError(
-                "E0155", f"the network takes {', '.join(self._names)}; got {len(arrays)} by position and {', '.join(named)}"
+                "E0155",
+                f"the network takes {', '.join(self._names)}; got"
+                f" {len(arrays)} by position and {', '.join(named)}",
             )
         return arrays + tuple(named[name] for name in rest)
 
@@ -119,9 +123,12 @@ def compile(
     result = network(*values)
     results = list(result) if isinstance(result, (tuple, list)) else [result]
     chosen = target if isinstance(target, _core.Target) else _core.Target(target)
-    title = name or (type(network).__name__ if isinstance(network, Module) else getattr(network, "__name__", "network"))
+    owner = type(network) if isinstance(network, Module) else network
+    title = name or str(getattr(owner, "__name__", "network"))
     outputs = [as_value(r)._core for r in results]
-    core = _core.compile_graph([v._core for v in values], outputs, title, chosen, config.verify != "off")
+    core = _core.compile_graph(
+        [v._core for v in values], outputs, title, chosen, config.verify != "off"
+    )
     return Network(core, names)
 
 
@@ -138,7 +145,11 @@ def _size(size: Any, symbols: dict[str, Any]) -> Any:
 
 def _input_names(function: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
     try:
-        parameters = [p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+        parameters = [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.kind is not p.VAR_POSITIONAL
+        ]
     except (TypeError, ValueError):
         parameters = []
     names = []

@@ -6,17 +6,20 @@ namespace tenon::graph {
 namespace {
 
 Expr element_of(KernelBuilder& b, const Value& v, const Indices& indices) {
-  return find_operator(v->op)->element(*v, indices, [&](std::size_t i, const Indices& x) { return b.read(v->inputs[i], x); });
+  return find_operator(v->op)->element(
+      *v, indices, [&](std::size_t i, const Indices& x) { return b.read(v->inputs[i], x); });
 }
 
 /// The builder with all computations of the group; returns the tensor of the result.
 te::Tensor add_computations(KernelBuilder& b, const Fusion::Group& group) {
   if (!group.root) {
-    return b.compute_whole(group.result->op, group.result->shape, [&](const Indices& i) { return element_of(b, group.result, i); });
+    return b.compute_whole(group.result->op, group.result->shape,
+                           [&](const Indices& i) { return element_of(b, group.result, i); });
   }
   find_operator(group.root->op)->build(b, group.root);
   for (const Value& v : group.epilogue) {
-    const std::vector<Expr> inner(v->shape.begin() + static_cast<std::ptrdiff_t>(b.lead().size()), v->shape.end());
+    const std::vector<Expr> inner(v->shape.begin() + static_cast<std::ptrdiff_t>(b.lead().size()),
+                                  v->shape.end());
     b.define(v, b.compute(v->op, inner, [&](const Indices& lead, const Indices& in) {
       Indices indices = lead;
       indices.insert(indices.end(), in.begin(), in.end());
@@ -37,7 +40,8 @@ bool is_defined_by(const Expr& symbol, const std::vector<Expr>& shape) {
 void anchor_symbols(KernelBuilder& b, const std::vector<Value>& anchors) {
   for (const Expr& symbol : b.used_symbols()) {
     bool is_defined = false;
-    for (const KernelParam& p : b.params()) is_defined = is_defined || is_defined_by(symbol, p.tensor->shape);
+    for (const KernelParam& p : b.params())
+      is_defined = is_defined || is_defined_by(symbol, p.tensor->shape);
     for (const Value& input : anchors) {
       if (is_defined || !is_defined_by(symbol, input->shape)) continue;
       b.anchor(input);
@@ -53,7 +57,8 @@ std::string name_of(const Fusion::Group& group) {
 }
 
 /// Operators computed where they are read.
-void add_inlined(const Value& v, const KernelBuilder::Stored& stored, std::vector<std::string>* names) {
+void add_inlined(const Value& v, const KernelBuilder::Stored& stored,
+                 std::vector<std::string>* names) {
   for (const Value& x : v->inputs) {
     if (stored.count(x.get()) != 0) continue;
     add_inlined(x, stored, names);
@@ -63,7 +68,8 @@ void add_inlined(const Value& v, const KernelBuilder::Stored& stored, std::vecto
 
 }  // namespace
 
-GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored& stored, const std::vector<Value>& anchors) {
+GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored& stored,
+                        const std::vector<Value>& anchors) {
   std::vector<Expr> lead;
   bool is_flat = false;
   if (group.root) find_operator(group.root->op)->space(*group.root, &lead, &is_flat);

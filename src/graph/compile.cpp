@@ -20,7 +20,9 @@ namespace tenon::graph {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// f(0), ..., f(n - 1) on several threads; the first error is raised when all have stopped.
 void in_parallel(std::size_t n, int num_threads, const std::function<void(std::size_t)>& f) {
@@ -39,13 +41,15 @@ void in_parallel(std::size_t n, int num_threads, const std::function<void(std::s
     }
   };
   std::vector<std::thread> threads;
-  for (int t = 1; t < num_threads && static_cast<std::size_t>(t) < n; ++t) threads.emplace_back(work);
+  for (int t = 1; t < num_threads && static_cast<std::size_t>(t) < n; ++t)
+    threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();
   if (error) std::rethrow_exception(error);
 }
 
-/// An input or constant that is an output, or an output listed twice, gets a kernel of its own that copies it.
+/// An input or constant that is an output, or an output listed twice, gets a kernel of its own that
+/// copies it.
 std::vector<Value> distinct_outputs(std::vector<Value> outputs) {
   std::unordered_set<const ValueNode*> seen;
   for (Value& v : outputs) {
@@ -67,16 +71,19 @@ bool is_dimension(const VarNode& symbol, const std::vector<Value>& inputs) {
 void check_inputs(const std::vector<Value>& inputs, const std::vector<Value>& outputs) {
   std::unordered_set<const ValueNode*> known;
   for (const Value& v : inputs) {
-    TENON_USER_CHECK(v->is_input() && known.insert(v.get()).second, ExpressionError, "E0151", "'", v->name,
+    TENON_USER_CHECK(v->is_input() && known.insert(v.get()).second, ExpressionError, "E0151", "'",
+                     v->name,
                      "' is listed as an input of the network, but is computed or listed twice");
   }
   for (const Value& v : in_order(outputs)) {
-    TENON_USER_CHECK(!v->is_input() || known.count(v.get()) != 0, ExpressionError, "E0151", "input '", v->name,
-                     "' is used but is not among the inputs of the network");
+    TENON_USER_CHECK(!v->is_input() || known.count(v.get()) != 0, ExpressionError, "E0151",
+                     "input '", v->name, "' is used but is not among the inputs of the network");
     for (const Expr& e : v->shape) {
       uses_var(e, [&](const VarNode& x) {
-        TENON_USER_CHECK(x.symbol == nullptr || is_dimension(x, inputs), ExpressionError, "E0152", "symbol '", x.name,
-                         "' is not a whole dimension of any input of the network\n  hint: its value is taken from an argument's shape");
+        TENON_USER_CHECK(x.symbol == nullptr || is_dimension(x, inputs), ExpressionError, "E0152",
+                         "symbol '", x.name,
+                         "' is not a whole dimension of any input of the network\n  hint: its "
+                         "value is taken from an argument's shape");
         return false;
       });
     }
@@ -86,7 +93,8 @@ void check_inputs(const std::vector<Value>& inputs, const std::vector<Value>& ou
 /// Kernels in the order of their calls, and which of them are one.
 class Groups {
  public:
-  Groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs) : inputs_(inputs), fusion_(fuse(outputs)) {
+  Groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs)
+      : inputs_(inputs), fusion_(fuse(outputs)) {
     for (const Value& v : outputs) emit(v);
     std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_hash;
     for (const GroupKernel& k : calls) {
@@ -123,8 +131,8 @@ class Groups {
 /// Writes the plan of a network.
 class PlanWriter {
  public:
-  PlanWriter(const std::vector<Value>& inputs, const std::vector<Value>& outputs, const Groups& groups,
-             const std::vector<CompiledKernel>& kernels)
+  PlanWriter(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+             const Groups& groups, const std::vector<CompiledKernel>& kernels)
       : inputs_(inputs), outputs_(outputs), groups_(groups), kernels_(kernels) {}
 
   ExecutableParts write(const std::string& name) {
@@ -145,11 +153,13 @@ class PlanWriter {
  private:
   void add_arguments() {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      for (std::size_t axis = 0; axis < inputs_[i]->shape.size(); ++axis) add_symbol(inputs_[i]->shape[axis], i, axis);
+      for (std::size_t axis = 0; axis < inputs_[i]->shape.size(); ++axis)
+        add_symbol(inputs_[i]->shape[axis], i, axis);
     }
     for (const Value& v : inputs_) plan_.inputs.push_back(argument(*v, v->name));
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      plan_.results.push_back(argument(*outputs_[i], outputs_.size() == 1 ? "result" : "result" + std::to_string(i)));
+      plan_.results.push_back(
+          argument(*outputs_[i], outputs_.size() == 1 ? "result" : "result" + std::to_string(i)));
     }
     for (std::size_t i = 0; i < inputs_.size() + outputs_.size(); ++i) {
       const Value& v = i < inputs_.size() ? inputs_[i] : outputs_[i - inputs_.size()];
@@ -201,7 +211,8 @@ class PlanWriter {
       }
       const ValueNode* v = call.result.get();
       if (buffer_of_.count(v) != 0) continue;
-      const PlanRegister bytes = plan_.program.bytes_of(add_sizes(&plan_.program, v->shape, symbols_), v->dtype.bytes());
+      const PlanRegister bytes =
+          plan_.program.bytes_of(add_sizes(&plan_.program, v->shape, symbols_), v->dtype.bytes());
       index[v] = all.size();
       all.push_back({plan_.program.round_up(bytes, 64), typical_bytes(*v), i, i});
       values.push_back(v);
@@ -209,7 +220,8 @@ class PlanWriter {
     const MemoryPlan memory = plan_memory(all, &plan_.program);
     if (all.empty()) return;
     plan_.arena_bytes = memory.arena_bytes;
-    for (std::size_t i = 0; i < all.size(); ++i) buffer_of_[values[i]] = plan_.add_workspace_buffer(memory.offsets[i], all[i].bytes);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      buffer_of_[values[i]] = plan_.add_workspace_buffer(memory.offsets[i], all[i].bytes);
   }
 
   PlanBufferId buffer(const KernelParam& p) {
@@ -228,7 +240,9 @@ class PlanWriter {
     if (p.is_packed) {
       const auto columns = static_cast<std::uint64_t>(data.shape()[p.is_transposed ? 0 : 1]);
       if (columns != 0) c.bytes = c.bytes / columns * ((columns + 63) / 64 * 64);
-      packing_.push_back([this, place, data, transposed = p.is_transposed] { parts_.constants[place] = pack_panels(data, transposed); });
+      packing_.push_back([this, place, data, transposed = p.is_transposed] {
+        parts_.constants[place] = pack_panels(data, transposed);
+      });
     }
     plan_.constants.push_back(c);
     return constants_[key] = plan_.add_constant_buffer(static_cast<std::uint32_t>(place));
@@ -245,12 +259,15 @@ class PlanWriter {
     for (std::size_t s = 0; s < call.function->symbols.size(); ++s) {
       const Expr& var = call.function->symbols[s].var;
       const bool is_rows = call.rows && var.same_as(call.rows);
-      const PlanRegister reg = add_size(&plan_.program, is_rows ? call.lead_product : var, symbols_);
+      const PlanRegister reg =
+          add_size(&plan_.program, is_rows ? call.lead_product : var, symbols_);
       step.sizes.push_back(reg);
       own[kernel.function->symbols.at(s).var.get()] = reg;
       own[kernel.source->symbols.at(s).var.get()] = reg;
     }
-    const auto bytes = [&](const Expr& e) { return is_int(e, 0) ? kPlanNone : add_size(&plan_.program, e, own); };
+    const auto bytes = [&](const Expr& e) {
+      return is_int(e, 0) ? kPlanNone : add_size(&plan_.program, e, own);
+    };
     step.shared_bytes = bytes(kernel.info.workspace.shared_bytes);
     step.worker_bytes = bytes(kernel.info.workspace.worker_bytes);
     plan_.steps.push_back(std::move(step));
@@ -272,25 +289,31 @@ std::vector<KernelCall> describe_calls(const Groups& groups) {
   std::vector<KernelCall> calls;
   for (std::size_t i = 0; i < groups.calls.size(); ++i) {
     const GroupKernel& k = groups.calls[i];
-    calls.push_back({k.function->name, k.operators, type_str(*k.result), static_cast<int>(groups.code_of[i])});
+    calls.push_back(
+        {k.function->name, k.operators, type_str(*k.result), static_cast<int>(groups.code_of[i])});
   }
   return calls;
 }
 
 }  // namespace
 
-CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Value>& outputs, const std::string& name,
-                        const Target& target, const CompileOptions& options) {
+CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+                        const std::string& name, const Target& target,
+                        const CompileOptions& options) {
   const auto start = Clock::now();
-  TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0151", "a network needs at least one output");
+  TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0151",
+                   "a network needs at least one output");
   check_inputs(inputs, outputs);
-  const std::vector<Value> made = distinct_outputs(share_equal_values(merge_linears(share_equal_values(outputs))));
+  const std::vector<Value> made =
+      distinct_outputs(share_equal_values(merge_linears(share_equal_values(outputs))));
   const Groups groups(inputs, made);
 
   CompiledNetwork network;
   const auto schedule_start = Clock::now();
   std::vector<Function> scheduled(groups.distinct.size());
-  in_parallel(scheduled.size(), target.num_cores, [&](std::size_t i) { scheduled[i] = default_schedule(groups.distinct[i], target).function(); });
+  in_parallel(scheduled.size(), target.num_cores, [&](std::size_t i) {
+    scheduled[i] = default_schedule(groups.distinct[i], target).function();
+  });
   network.schedule_seconds = seconds_since(schedule_start);
 
   const auto kernel_start = Clock::now();

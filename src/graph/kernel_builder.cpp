@@ -22,7 +22,9 @@ T first_element(const ValueNode& v) {
   return x;
 }
 
-bool is_scalar(const Value& v) { return v->is_constant() && v->shape.empty() && (v->dtype.bits >= 32 || v->dtype.is_bool()); }
+bool is_scalar(const Value& v) {
+  return v->is_constant() && v->shape.empty() && (v->dtype.bits >= 32 || v->dtype.is_bool());
+}
 
 }  // namespace
 
@@ -30,16 +32,24 @@ Expr scalar_of(const ValueNode& v) {
   if (v.dtype == kFloat32) return float_imm(kFloat32, first_element<float>(v));
   if (v.dtype == kFloat64) return float_imm(kFloat64, first_element<double>(v));
   if (v.dtype.is_bool()) return bool_imm(first_element<bool>(v));
-  if (v.dtype.bits == 32) return int_imm(v.dtype, v.dtype.is_signed_int() ? first_element<std::int32_t>(v) : std::int64_t{first_element<std::uint32_t>(v)});
+  if (v.dtype.bits == 32)
+    return int_imm(v.dtype, v.dtype.is_signed_int()
+                                ? first_element<std::int32_t>(v)
+                                : std::int64_t{first_element<std::uint32_t>(v)});
   return int_imm(v.dtype, first_element<std::int64_t>(v));
 }
 
-KernelBuilder::KernelBuilder(const Stored& stored, std::vector<Expr> lead, bool is_flat, bool splits_rows)
-    : stored_(stored), lead_(std::move(lead)), is_flat_(is_flat && lead_.size() > 1), splits_rows_(splits_rows) {
+KernelBuilder::KernelBuilder(const Stored& stored, std::vector<Expr> lead, bool is_flat,
+                             bool splits_rows)
+    : stored_(stored),
+      lead_(std::move(lead)),
+      is_flat_(is_flat && lead_.size() > 1),
+      splits_rows_(splits_rows) {
   rows_ = product(lead_);
   if (!is_flat_) return;
   if (!as_int(rows_) && !splits_rows_) rows_ = rows_symbol_ = te::symbol("rows");
-  for (std::size_t d = 0; d < lead_.size(); ++d) lead_vars_.push_back(var("lead" + std::to_string(d)));
+  for (std::size_t d = 0; d < lead_.size(); ++d)
+    lead_vars_.push_back(var("lead" + std::to_string(d)));
 }
 
 te::Tensor KernelBuilder::compute(const std::string& name, const std::vector<Expr>& inner,
@@ -113,17 +123,20 @@ Expr KernelBuilder::read(const Value& v, const Indices& indices) {
   if (const te::Tensor* tensor = local(v.get())) {
     if (!is_flat_) return te::read(*tensor, indices);
     Indices flat{row_of(indices)};
-    flat.insert(flat.end(), indices.begin() + static_cast<std::ptrdiff_t>(lead_.size()), indices.end());
+    flat.insert(flat.end(), indices.begin() + static_cast<std::ptrdiff_t>(lead_.size()),
+                indices.end());
     return te::read(*tensor, flat);
   }
   if (stored_.count(v.get()) == 0) {
     const Operator* op = find_operator(v->op);
     TENON_CHECK(op != nullptr && op->element != nullptr, "'", v->op, "' is not in memory");
-    return op->element(*v, indices, [&](std::size_t i, const Indices& x) { return read(v->inputs[i], x); });
+    return op->element(*v, indices,
+                       [&](std::size_t i, const Indices& x) { return read(v->inputs[i], x); });
   }
   if (is_flat_ && is_lead(indices) && starts_with_lead(v->shape)) {
     Indices flat{row_};
-    flat.insert(flat.end(), indices.begin() + static_cast<std::ptrdiff_t>(lead_.size()), indices.end());
+    flat.insert(flat.end(), indices.begin() + static_cast<std::ptrdiff_t>(lead_.size()),
+                indices.end());
     return te::read(param(v, true), flat);
   }
   return te::read(param(v, false), indices);
@@ -132,9 +145,12 @@ Expr KernelBuilder::read(const Value& v, const Indices& indices) {
 void KernelBuilder::hold(const Value& v, const std::string& name) {
   if (stored_.count(v.get()) != 0 || local(v.get()) != nullptr || is_scalar(v)) return;
   const Value* base = &v;
-  while (stored_.count(base->get()) == 0 && find_operator((*base)->op)->kind == OperatorKind::kMovement) base = &(*base)->inputs[0];
+  while (stored_.count(base->get()) == 0 &&
+         find_operator((*base)->op)->kind == OperatorKind::kMovement)
+    base = &(*base)->inputs[0];
   if (stored_.count(base->get()) != 0 || !starts_with_lead(v->shape)) return;
-  const std::vector<Expr> inner(v->shape.begin() + static_cast<std::ptrdiff_t>(lead_.size()), v->shape.end());
+  const std::vector<Expr> inner(v->shape.begin() + static_cast<std::ptrdiff_t>(lead_.size()),
+                                v->shape.end());
   const te::Tensor tensor = compute(name, inner, [&](const Indices& lead, const Indices& in) {
     Indices indices = lead;
     indices.insert(indices.end(), in.begin(), in.end());
@@ -163,7 +179,9 @@ const te::Tensor& KernelBuilder::packed(const Value& v, bool is_transposed) {
   }
   const Expr& columns = v->shape[is_transposed ? 0 : 1];
   const Expr& depth = v->shape[is_transposed ? 1 : 0];
-  params_.push_back({te::placeholder({ceildiv(columns, imm(64)), depth, imm(64)}, v->dtype, "panels"), v, true, is_transposed});
+  params_.push_back(
+      {te::placeholder({ceildiv(columns, imm(64)), depth, imm(64)}, v->dtype, "panels"), v, true,
+       is_transposed});
   return params_.back().tensor;
 }
 

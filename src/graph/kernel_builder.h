@@ -20,20 +20,22 @@ struct KernelParam {
   bool is_transposed = false;  ///< packed from rows that are columns ([N, K])
 };
 
-/// The values of a group, and how its loops run. The results of the operators of a group share leading dimensions (`lead`); when these
-/// are flat they are one loop over their product, which the kernel takes as a symbol of its own, so that rows of any shape run in one
-/// kernel.
+/// The values of a group, and how its loops run. The results of the operators of a group share
+/// leading dimensions (`lead`); when these are flat they are one loop over their product, which the
+/// kernel takes as a symbol of its own, so that rows of any shape run in one kernel.
 class KernelBuilder {
  public:
   using Stored = std::unordered_set<const ValueNode*>;
-  /// `stored`: values that are in memory when the kernel runs. `splits_rows`: rows are the product of the leading dimensions rather
-  /// than a symbol (needed when something is read by a leading index).
+  /// `stored`: values that are in memory when the kernel runs. `splits_rows`: rows are the product
+  /// of the leading dimensions rather than a symbol (needed when something is read by a leading
+  /// index).
   KernelBuilder(const Stored& stored, std::vector<Expr> lead, bool is_flat, bool splits_rows);
 
   /// A tensor over the leading dimensions and `inner`; `f` gets the indices of both.
   te::Tensor compute(const std::string& name, const std::vector<Expr>& inner,
                      const std::function<Expr(const Indices& lead, const Indices& inner)>& f);
-  /// The element of a tensor made by `compute`, at the leading indices that the caller's element has.
+  /// The element of a tensor made by `compute`, at the leading indices that the caller's element
+  /// has.
   Expr at_row(const te::Tensor& tensor, const Indices& lead, const Indices& inner);
   /// The element of a value: of the group, of memory, or computed on the spot.
   Expr read(const Value& v, const Indices& indices);
@@ -45,7 +47,8 @@ class KernelBuilder {
   /// The constant matrix `v` in panels: [ceil(N / 64)][K][64].
   const te::Tensor& packed(const Value& v, bool is_transposed);
   /// A tensor of any shape; nothing about rows.
-  te::Tensor compute_whole(const std::string& name, const std::vector<Expr>& shape, const std::function<Expr(const Indices&)>& f);
+  te::Tensor compute_whole(const std::string& name, const std::vector<Expr>& shape,
+                           const std::function<Expr(const Indices&)>& f);
 
   const std::vector<Expr>& lead() const { return lead_; }
   /// Something was read by a leading index, which a symbol for the rows does not permit.
@@ -69,7 +72,7 @@ class KernelBuilder {
   bool is_flat_;
   bool splits_rows_;
   bool needs_split_rows_ = false;
-  Expr rows_;         ///< extent of the flat loop
+  Expr rows_;  ///< extent of the flat loop
   Expr rows_symbol_;
   std::vector<Expr> lead_vars_;  ///< stand for the leading indices while an element is built
   Expr row_;                     ///< index of the flat loop of the tensor that is built

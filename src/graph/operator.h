@@ -34,7 +34,8 @@ struct Operator {
   void (*infer)(ValueNode* v);
   /// The element at indices; null for contractions and rows.
   Expr (*element)(const ValueNode& v, const Indices& indices, const ElementReader& read) = nullptr;
-  /// The number of leading dimensions of the result that are alike for all its rows, and whether they can be one loop.
+  /// The number of leading dimensions of the result that are alike for all its rows, and whether
+  /// they can be one loop.
   void (*space)(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) = nullptr;
   /// Adds the computations; defines `v`.
   void (*build)(KernelBuilder& builder, const Value& v) = nullptr;
@@ -57,7 +58,8 @@ std::string describe(const ValueNode& v);
 template <typename T>
 const T& attr(const ValueNode& v, const std::string& name) {
   const auto it = v.attrs.find(name);
-  TENON_CHECK(it != v.attrs.end() && std::holds_alternative<T>(it->second), "attribute '", name, "' of ", v.op);
+  TENON_CHECK(it != v.attrs.end() && std::holds_alternative<T>(it->second), "attribute '", name,
+              "' of ", v.op);
   return std::get<T>(it->second);
 }
 template <typename T>

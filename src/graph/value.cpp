@@ -14,8 +14,9 @@ namespace {
 const std::map<std::string, Operator>& operators() {
   static const auto* const table = [] {
     auto* all = new std::map<std::string, Operator>;
-    for (const auto& family : {elementwise_operators(), movement_operators(), matmul_operators(), reduce_operators(),
-                               softmax_operators(), layer_norm_operators(), embedding_operators(), attention_operators()}) {
+    for (const auto& family : {elementwise_operators(), movement_operators(), matmul_operators(),
+                               reduce_operators(), softmax_operators(), layer_norm_operators(),
+                               embedding_operators(), attention_operators()}) {
       for (const Operator& op : family) all->emplace(op.name, op);
     }
     return all;
@@ -63,11 +64,14 @@ Value make_constant(const Array& data, std::string name) {
 
 Value make_op(const std::string& op, std::vector<Value> inputs, OpAttrs attrs) {
   const Operator* definition = find_operator(op);
-  TENON_USER_CHECK(definition != nullptr, ExpressionError, "E0150", "there is no operator '", op, "'");
+  TENON_USER_CHECK(definition != nullptr, ExpressionError, "E0150", "there is no operator '", op,
+                   "'");
   const int count = static_cast<int>(inputs.size());
-  TENON_USER_CHECK(count >= definition->min_inputs && (definition->max_inputs < 0 || count <= definition->max_inputs),
-                   ExpressionError, "E0150", "operator '", op, "' got ", count, " operands, expected ",
-                   definition->min_inputs, definition->max_inputs == definition->min_inputs ? "" : " or more");
+  TENON_USER_CHECK(count >= definition->min_inputs &&
+                       (definition->max_inputs < 0 || count <= definition->max_inputs),
+                   ExpressionError, "E0150", "operator '", op, "' got ", count,
+                   " operands, expected ", definition->min_inputs,
+                   definition->max_inputs == definition->min_inputs ? "" : " or more");
   auto v = std::make_shared<ValueNode>();
   v->op = op;
   v->inputs = std::move(inputs);
@@ -77,7 +81,9 @@ Value make_op(const std::string& op, std::vector<Value> inputs, OpAttrs attrs) {
   return v;
 }
 
-std::string type_str(const ValueNode& value) { return to_string(value.dtype) + shape_text(value.shape); }
+std::string type_str(const ValueNode& value) {
+  return to_string(value.dtype) + shape_text(value.shape);
+}
 
 bool same_extent(const Expr& a, const Expr& b) {
   if (a.same_as(b)) return true;
@@ -101,14 +107,15 @@ std::string describe(const ValueNode& v) {
 
 std::size_t normal_axis(const ValueNode& v, std::int64_t axis, std::size_t rank) {
   const auto n = static_cast<std::int64_t>(rank);
-  TENON_USER_CHECK(axis >= -n && axis < n, ShapeError, "E0411", describe(v), ": axis ", axis, " is out of range for ", n,
-                   " dimensions");
+  TENON_USER_CHECK(axis >= -n && axis < n, ShapeError, "E0411", describe(v), ": axis ", axis,
+                   " is out of range for ", n, " dimensions");
   return static_cast<std::size_t>(axis < 0 ? axis + n : axis);
 }
 
 void check_float(const ValueNode& v, const Value& operand) {
-  TENON_USER_CHECK(operand->dtype.is_float(), DTypeError, "E0521", describe(v), ": expected floats, got ",
-                   to_string(operand->dtype), "\n  hint: convert with .cast(\"float32\")");
+  TENON_USER_CHECK(operand->dtype.is_float(), DTypeError, "E0521", describe(v),
+                   ": expected floats, got ", to_string(operand->dtype),
+                   "\n  hint: convert with .cast(\"float32\")");
 }
 
 }  // namespace tenon::graph

@@ -13,9 +13,10 @@
 namespace tenon::graph {
 
 struct CompileOptions {
-  bool use_cache = true;                 ///< the object cache on disk
-  bool verify = false;                   ///< check the program after each pass
-  std::function<void()> poll = nullptr;  ///< called between kernels; what it throws stops the compilation
+  bool use_cache = true;  ///< the object cache on disk
+  bool verify = false;    ///< check the program after each pass
+  std::function<void()> poll =
+      nullptr;  ///< called between kernels; what it throws stops the compilation
 };
 
 /// One kernel call of a network, for reports.
@@ -30,22 +31,24 @@ struct KernelCall {
 struct CompiledNetwork {
   Executable executable;
   std::vector<KernelCall> calls;
-  int num_compiled = 0;       ///< distinct kernels
-  int num_from_cache = 0;     ///< of them, found in the object cache
-  double seconds = 0;         ///< for all of it
+  int num_compiled = 0;    ///< distinct kernels
+  int num_from_cache = 0;  ///< of them, found in the object cache
+  double seconds = 0;      ///< for all of it
   double schedule_seconds = 0;
   double kernel_seconds = 0;  ///< lowering and code generation
   double constant_seconds = 0;
 
   /// The report for people: one line per kernel call.
   std::string report() const;
-  /// Bytes of temporaries for inputs of these shapes: the arena, and the largest scratch memory of a kernel.
+  /// Bytes of temporaries for inputs of these shapes: the arena, and the largest scratch memory of
+  /// a kernel.
   std::int64_t workspace_bytes(const std::vector<Shape>& shapes) const;
 };
 
-/// Compiles the graph behind `outputs`. ExpressionError [E0151] when an input is missing from `inputs`, [E0152] when a symbol is not a
-/// whole dimension of one of them.
-CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Value>& outputs, const std::string& name,
-                        const Target& target, const CompileOptions& options = {});
+/// Compiles the graph behind `outputs`. ExpressionError [E0151] when an input is missing from
+/// `inputs`, [E0152] when a symbol is not a whole dimension of one of them.
+CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+                        const std::string& name, const Target& target,
+                        const CompileOptions& options = {});
 
 }  // namespace tenon::graph

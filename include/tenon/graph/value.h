@@ -2,8 +2,9 @@
 
 /// Networks as graphs: operators over symbolic values.
 ///
-/// **Memory model.** A value knows the operator that makes it and that operator's operands, so that a graph is the DAG behind its outputs
-/// and needs no registry. Values are immutable and shared. Constants are arrays of the runtime and are not copied.
+/// **Memory model.** A value knows the operator that makes it and that operator's operands, so that
+/// a graph is the DAG behind its outputs and needs no registry. Values are immutable and shared.
+/// Constants are arrays of the runtime and are not copied.
 
 #include <cstdint>
 #include <map>
@@ -18,7 +19,8 @@
 namespace tenon::graph {
 
 /// An attribute of an operator: axes, sizes (with symbols), a scale, a dtype.
-using OpAttr = std::variant<bool, std::int64_t, double, std::string, DType, std::vector<std::int64_t>, std::vector<Expr>>;
+using OpAttr = std::variant<bool, std::int64_t, double, std::string, DType,
+                            std::vector<std::int64_t>, std::vector<Expr>>;
 using OpAttrs = std::map<std::string, OpAttr>;
 
 struct ValueNode;
@@ -42,8 +44,9 @@ struct ValueNode {
 Value make_input(std::vector<Expr> shape, DType dtype, std::string name);
 /// A constant; `data` is kept, not copied (a strided array is made row-major).
 Value make_constant(const Array& data, std::string name = "");
-/// The operator `op` of `inputs`. ExpressionError [E0150] for an unknown operator or a wrong number of operands; ShapeError [E0411 to
-/// E0418] and DTypeError [E0521] that name the operator and its operands.
+/// The operator `op` of `inputs`. ExpressionError [E0150] for an unknown operator or a wrong number
+/// of operands; ShapeError [E0411 to E0418] and DTypeError [E0521] that name the operator and its
+/// operands.
 Value make_op(const std::string& op, std::vector<Value> inputs, OpAttrs attrs = {});
 /// Names of all operators, sorted.
 std::vector<std::string> operator_names();

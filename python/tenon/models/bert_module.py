@@ -15,9 +15,10 @@ _LEAST_NORM = 1e-12
 
 
 class BertModule(nn.Module):
-    """Embeddings, layers, mean pooling by mask, vectors of length 1; parameters have published names.
+    """Embeddings, layers, mean pooling by mask, vectors of length 1.
 
-    Padding (mask false) at the end of a row changes no bit of its result.
+    Padding (mask false) at the end of a row changes no bit of its result. Parameters have
+    their published names.
     """
 
     def __init__(self, config: BertConfig) -> None:

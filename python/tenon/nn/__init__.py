@@ -1,4 +1,4 @@
-"""Networks: modules with parameters, whose ``forward`` runs on symbolic values; see `tenon.compile`."""
+"""Networks: modules with parameters, for `tenon.compile`."""
 
 from tenon.nn import functional
 from tenon.nn._layers import (

@@ -26,7 +26,9 @@ __all__ = [
 class Linear(Module):
     """``x @ weight.T + bias``; ``weight`` is ``[out_features, in_features]``."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: str = "float32") -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, dtype: str = "float32"
+    ) -> None:
         self.weight = Parameter((out_features, in_features), dtype)
         self.bias = Parameter((out_features,), dtype) if bias else None
 
@@ -60,11 +62,13 @@ class Embedding(Module):
 
 
 class MultiHeadAttention(Module):
-    """Attention of several heads with its four linear layers; ``x`` attends to ``memory``, or to itself."""
+    """Attention of several heads, to ``memory`` or to ``x`` itself, with four linear layers."""
 
     def __init__(self, width: int, num_heads: int, dtype: str = "float32") -> None:
         if width % num_heads:
-            raise ShapeError("E0420", f"the width {width} should be a multiple of {num_heads} heads")
+            raise ShapeError(
+                "E0843", f"the width {width} should be a multiple of {num_heads} heads"
+            )
         self.query = Linear(width, width, dtype=dtype)
         self.key = Linear(width, width, dtype=dtype)
         self.value = Linear(width, width, dtype=dtype)
@@ -72,9 +76,11 @@ class MultiHeadAttention(Module):
         self.num_heads = num_heads
 
     def forward(self, x: Value, mask: Value | None = None, memory: Value | None = None) -> Value:
-        """Return ``[batch, length, width]``; keys whose ``mask`` ``[batch, length]`` is false do not count."""
+        """Return ``[batch, length, width]``; keys whose ``mask`` is false do not count."""
         source = x if memory is None else memory
-        heads = f.attention(self.query(x), self.key(source), self.value(source), self.num_heads, mask)
+        heads = f.attention(
+            self.query(x), self.key(source), self.value(source), self.num_heads, mask
+        )
         result = self.output(heads)
         assert isinstance(result, Value)
         return result

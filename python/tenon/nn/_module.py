@@ -15,7 +15,7 @@ __all__ = ["Module", "Parameter"]
 
 
 class Parameter:
-    """A constant of a module, declared by shape and dtype; `Module.load_state_dict` gives it data."""
+    """A constant of a module, by shape and dtype; `Module.load_state_dict` gives it data."""
 
     def __init__(self, shape: tuple[int, ...], dtype: str = "float32") -> None:
         self.shape = tuple(shape)
@@ -31,7 +31,7 @@ class Parameter:
 
 
 class Module:
-    """A part of a network. Subclasses set parameters and modules as attributes and define `forward`."""
+    """A part of a network: parameters and modules as attributes, and `forward`."""
 
     def forward(self, *inputs: Any) -> Any:
         """Compute the module's result from symbolic values."""
@@ -68,7 +68,9 @@ class Module:
         """
         parameters = dict(self.named_parameters())
         _check_names("E0840", "lacks", [name for name in parameters if name not in weights])
-        _check_names("E0841", "should not have", [name for name in weights if name not in parameters])
+        _check_names(
+            "E0841", "should not have", [name for name in weights if name not in parameters]
+        )
         for name, parameter in parameters.items():
             array = weights[name]
             if tuple(array.shape) != parameter.shape or str(array.dtype) != parameter.dtype:

@@ -178,7 +178,11 @@ class Value:
         result = self
         if any(not _is_int(b, 0) for b in begins) or not _same(extents, self.shape):
             result = apply("slice", [self], begins=tuple(begins), extents=tuple(extents))
-        return result if len(shape) == len(extents) == self.ndim and _same(shape, extents) else result.reshape(shape)
+        return (
+            result
+            if len(shape) == len(extents) == self.ndim and _same(shape, extents)
+            else result.reshape(shape)
+        )
 
     def _range(self, item: Any, size: Any) -> tuple[Any, Any]:
         if isinstance(item, slice):
@@ -192,7 +196,10 @@ class Value:
                 end = min(end, size)
             return begin, end - begin
         if not isinstance(item, (int, np.integer, Expr)):
-            raise ShapeError("E0422", f"{self!r} is indexed with {item!r}\n  hint: functional.embedding gathers rows")
+            raise ShapeError(
+                "E0422",
+                f"{self!r} is indexed with {item!r}\n  hint: functional.embedding gathers rows",
+            )
         index = int(item) if not isinstance(item, Expr) else item
         return (index + size if isinstance(index, int) and index < 0 else index), 1
 
@@ -225,7 +232,9 @@ def as_value(operand: Operand, dtype: str | None = None) -> Value:
     if isinstance(operand, (bool, int, float, np.number, np.bool_)):
         wanted = _core.numpy_dtype(dtype) if dtype is not None else None
         if isinstance(operand, float) and wanted is not None and wanted.kind in "iub":
-            raise ExpressionError("E0154", f"the number {operand} meets {dtype}\n  hint: cast first")
+            raise ExpressionError(
+                "E0154", f"the number {operand} meets {dtype}\n  hint: cast first"
+            )
         return Value(_core.graph_constant(np.asarray(operand, wanted), ""))
     return Value(_core.graph_constant(operand, ""))
 
@@ -244,10 +253,8 @@ def _binary(op: str, a: Operand, b: Operand) -> Value:
 
 def reduce(op: str, x: Value, axis: int | Sequence[int] | None, keepdims: bool) -> Value:
     """Reduce along axes."""
-    if axis is None:
-        axes = list(range(x.ndim))
-    else:
-        axes = [axis] if isinstance(axis, int) else list(axis)
+    every = range(x.ndim) if axis is None else axis
+    axes = [every] if isinstance(every, int) else list(every)
     result = apply(op, [x], axes=axes)
     if not keepdims:
         return result

@@ -44,12 +44,18 @@ def softmax(x: Value, axis: int = -1) -> Value:
     return apply("softmax", [x.transpose(order)]).transpose(order)
 
 
-def layer_norm(x: Value, weight: Operand | None = None, bias: Operand | None = None, eps: float = 1e-5) -> Value:
+def layer_norm(
+    x: Value, weight: Operand | None = None, bias: Operand | None = None, eps: float = 1e-5
+) -> Value:
     """Normalise the last axis to mean 0 and variance 1, then scale and shift."""
     operands: list[Operand] = [x]
     if weight is not None:
         operands.append(weight)
-    y = apply("layer_norm", operands + ([bias] if weight is not None and bias is not None else []), eps=float(eps))
+    y = apply(
+        "layer_norm",
+        operands + ([bias] if weight is not None and bias is not None else []),
+        eps=float(eps),
+    )
     return y + bias if weight is None and bias is not None else y
 
 

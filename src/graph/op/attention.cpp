@@ -1,5 +1,5 @@
-// attention: softmax(q k^T * scale) v for each head, in one kernel. Queries, keys and values are [batch, length, heads * size]; the
-// result is [batch, heads, length, size].
+// attention: softmax(q k^T * scale) v for each head, in one kernel. Queries, keys and values are
+// [batch, length, heads * size]; the result is [batch, heads, length, size].
 
 #include <limits>
 
@@ -16,18 +16,23 @@ void infer(ValueNode* v) {
   const std::int64_t heads = attr<std::int64_t>(*v, "heads");
   for (std::size_t i = 0; i < 3; ++i) {
     const Value& x = v->inputs[i];
-    const bool fits = x->shape.size() == 3 && same_extent(x->shape[0], q->shape[0]) && same_extent(x->shape[2], q->shape[2]) &&
+    const bool fits = x->shape.size() == 3 && same_extent(x->shape[0], q->shape[0]) &&
+                      same_extent(x->shape[2], q->shape[2]) &&
                       (i == 0 || same_extent(x->shape[1], k->shape[1]));
-    TENON_USER_CHECK(fits, ShapeError, "E0420", describe(*v), ": expected queries, keys and values [batch, length, width]");
-    TENON_USER_CHECK(x->dtype == q->dtype, DTypeError, "E0521", describe(*v), ": all operands should have one dtype");
+    TENON_USER_CHECK(fits, ShapeError, "E0420", describe(*v),
+                     ": expected queries, keys and values [batch, length, width]");
+    TENON_USER_CHECK(x->dtype == q->dtype, DTypeError, "E0521", describe(*v),
+                     ": all operands should have one dtype");
   }
   const auto width = as_int(q->shape[2]);
   TENON_USER_CHECK(width && heads > 0 && *width % heads == 0, ShapeError, "E0420", describe(*v),
                    ": the width should be a constant multiple of ", heads, " heads");
   if (v->inputs.size() > 3) {
     const Value& mask = v->inputs[3];
-    TENON_USER_CHECK(mask->shape.size() == 2 && same_extent(mask->shape[0], q->shape[0]) && same_extent(mask->shape[1], k->shape[1]),
-                     ShapeError, "E0420", describe(*v), ": expected a mask [batch, length of the keys]");
+    TENON_USER_CHECK(mask->shape.size() == 2 && same_extent(mask->shape[0], q->shape[0]) &&
+                         same_extent(mask->shape[1], k->shape[1]),
+                     ShapeError, "E0420", describe(*v),
+                     ": expected a mask [batch, length of the keys]");
   }
   v->shape = {q->shape[0], imm(heads), q->shape[1], imm(*width / heads)};
   v->dtype = q->dtype;
@@ -40,38 +45,61 @@ void space(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) {
 
 void build(KernelBuilder& b, const Value& v) {
   const Value &q = v->inputs[0], &key = v->inputs[1], &value = v->inputs[2];
-  const Expr &batch = v->shape[0], &heads = v->shape[1], &rows = v->shape[2], &size = v->shape[3], &columns = key->shape[1];
+  const Expr &batch = v->shape[0], &heads = v->shape[1], &rows = v->shape[2], &size = v->shape[3],
+             &columns = key->shape[1];
   const auto channel = [&](const Expr& h, const Expr& d) { return h * size + d; };
-  const te::Tensor keys = b.compute_whole("K", {batch, heads, columns, size}, [&](const Indices& i) {
-    return b.read(key, {i[0], i[2], channel(i[1], i[3])});
-  });
+  const te::Tensor keys = b.compute_whole(
+      "K", {batch, heads, columns, size},
+      [&](const Indices& i) { return b.read(key, {i[0], i[2], channel(i[1], i[3])}); });
   const IterVar d = te::reduce_axis(size, "d");
-  const te::Tensor scores = b.compute_whole("S", {batch, heads, rows, columns}, [&](const Indices& i) {
-    return te::sum(b.read(q, {i[0], i[2], channel(i[1], d.var)}) * te::read(keys, {i[0], i[1], i[3], d.var}), {d});
-  });
+  const te::Tensor scores =
+      b.compute_whole("S", {batch, heads, rows, columns}, [&](const Indices& i) {
+        return te::sum(b.read(q, {i[0], i[2], channel(i[1], d.var)}) *
+                           te::read(keys, {i[0], i[1], i[3], d.var}),
+                       {d});
+      });
   const Expr scale = float_imm(v->dtype, attr<double>(*v, "scale"));
-  const te::Tensor masked = b.compute_whole("T", {batch, heads, rows, columns}, [&](const Indices& i) {
-    const Expr score = te::read(scores, i) * scale;
-    if (v->inputs.size() < 4) return score;
-    Expr mask = b.read(v->inputs[3], {i[0], i[3]});
-    if (!mask->dtype.is_bool()) mask = ne(mask, zero(mask->dtype));
-    return te::select(mask, score, float_imm(v->dtype, -std::numeric_limits<double>::infinity()));
-  });
+  const te::Tensor masked =
+      b.compute_whole("T", {batch, heads, rows, columns}, [&](const Indices& i) {
+        const Expr score = te::read(scores, i) * scale;
+        if (v->inputs.size() < 4) return score;
+        Expr mask = b.read(v->inputs[3], {i[0], i[3]});
+        if (!mask->dtype.is_bool()) mask = ne(mask, zero(mask->dtype));
+        return te::select(mask, score,
+                          float_imm(v->dtype, -std::numeric_limits<double>::infinity()));
+      });
   const auto row_of = [](const Indices& i) { return Indices{i[0], i[1], i[2]}; };
-  const IterVar j = te::reduce_axis(columns, "j"), j2 = te::reduce_axis(columns, "j"), j3 = te::reduce_axis(columns, "j");
-  const te::Tensor top = b.compute_whole("top", {batch, heads, rows}, [&](const Indices& i) { return te::max(te::read(masked, {i[0], i[1], i[2], j.var}), {j}); });
-  const te::Tensor e = b.compute_whole("e", {batch, heads, rows, columns}, [&](const Indices& i) { return te::math("exp", {te::read(masked, i) - te::read(top, row_of(i))}); });
-  const te::Tensor total = b.compute_whole("total", {batch, heads, rows}, [&](const Indices& i) { return te::sum(te::read(e, {i[0], i[1], i[2], j2.var}), {j2}); });
-  const te::Tensor weights = b.compute_whole("P", {batch, heads, rows, columns}, [&](const Indices& i) { return te::read(e, i) / te::read(total, row_of(i)); });
+  const IterVar j = te::reduce_axis(columns, "j"), j2 = te::reduce_axis(columns, "j"),
+                j3 = te::reduce_axis(columns, "j");
+  const te::Tensor top = b.compute_whole("top", {batch, heads, rows}, [&](const Indices& i) {
+    return te::max(te::read(masked, {i[0], i[1], i[2], j.var}), {j});
+  });
+  const te::Tensor e = b.compute_whole("e", {batch, heads, rows, columns}, [&](const Indices& i) {
+    return te::math("exp", {te::read(masked, i) - te::read(top, row_of(i))});
+  });
+  const te::Tensor total = b.compute_whole("total", {batch, heads, rows}, [&](const Indices& i) {
+    return te::sum(te::read(e, {i[0], i[1], i[2], j2.var}), {j2});
+  });
+  const te::Tensor weights = b.compute_whole(
+      "P", {batch, heads, rows, columns},
+      [&](const Indices& i) { return te::read(e, i) / te::read(total, row_of(i)); });
   b.define(v, b.compute_whole("attention", v->shape, [&](const Indices& i) {
-    return te::sum(te::read(weights, {i[0], i[1], i[2], j3.var}) * b.read(value, {i[0], j3.var, channel(i[1], i[3])}), {j3});
+    return te::sum(te::read(weights, {i[0], i[1], i[2], j3.var}) *
+                       b.read(value, {i[0], j3.var, channel(i[1], i[3])}),
+                   {j3});
   }));
 }
 
 }  // namespace
 
 std::vector<Operator> attention_operators() {
-  return {{.name = "attention", .kind = OperatorKind::kContraction, .min_inputs = 3, .max_inputs = 4, .infer = infer, .space = space, .build = build}};
+  return {{.name = "attention",
+           .kind = OperatorKind::kContraction,
+           .min_inputs = 3,
+           .max_inputs = 4,
+           .infer = infer,
+           .space = space,
+           .build = build}};
 }
 
 }  // namespace tenon::graph

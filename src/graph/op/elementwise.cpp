@@ -11,10 +11,12 @@ namespace {
 
 const std::unordered_map<std::string, BinaryOp>& binary_operations() {
   static const auto* const table = new std::unordered_map<std::string, BinaryOp>{
-      {"add", BinaryOp::kAdd},         {"sub", BinaryOp::kSub},     {"mul", BinaryOp::kMul},
-      {"div", BinaryOp::kDiv},         {"minimum", BinaryOp::kMin}, {"maximum", BinaryOp::kMax},
-      {"equal", BinaryOp::kEq},        {"not_equal", BinaryOp::kNe}, {"less", BinaryOp::kLt},
-      {"less_equal", BinaryOp::kLe},   {"greater", BinaryOp::kGt},  {"greater_equal", BinaryOp::kGe},
+      {"add", BinaryOp::kAdd},         {"sub", BinaryOp::kSub},
+      {"mul", BinaryOp::kMul},         {"div", BinaryOp::kDiv},
+      {"minimum", BinaryOp::kMin},     {"maximum", BinaryOp::kMax},
+      {"equal", BinaryOp::kEq},        {"not_equal", BinaryOp::kNe},
+      {"less", BinaryOp::kLt},         {"less_equal", BinaryOp::kLe},
+      {"greater", BinaryOp::kGt},      {"greater_equal", BinaryOp::kGe},
       {"logical_and", BinaryOp::kAnd}, {"logical_or", BinaryOp::kOr}};
   return *table;
 }
@@ -28,8 +30,10 @@ const std::unordered_map<std::string, UnaryOp>& unary_operations() {
 
 /// The value of the operator for operands that are scalars.
 Expr value_of(const ValueNode& v, const std::vector<Expr>& x) {
-  if (const auto it = binary_operations().find(v.op); it != binary_operations().end()) return te::binary(it->second, x[0], x[1]);
-  if (const auto it = unary_operations().find(v.op); it != unary_operations().end()) return te::unary(it->second, x[0]);
+  if (const auto it = binary_operations().find(v.op); it != binary_operations().end())
+    return te::binary(it->second, x[0], x[1]);
+  if (const auto it = unary_operations().find(v.op); it != unary_operations().end())
+    return te::unary(it->second, x[0]);
   if (v.op == "where") return te::select(x[0], x[1], x[2]);
   if (v.op == "cast") return te::cast(attr<DType>(v, "dtype"), x[0]);
   if (v.op == "relu") return te::binary(BinaryOp::kMax, x[0], zero(x[0]->dtype));
@@ -45,8 +49,10 @@ void infer(ValueNode* v) {
     for (std::size_t d = 0; d < x->shape.size(); ++d) {
       Expr& extent = v->shape[shift + d];
       if (is_int(x->shape[d], 1) || same_extent(extent, x->shape[d])) continue;
-      TENON_USER_CHECK(is_int(extent, 1), ShapeError, "E0412", describe(*v), ": the shapes cannot be broadcast: axis ",
-                       static_cast<std::int64_t>(shift + d) - static_cast<std::int64_t>(rank), " differs");
+      TENON_USER_CHECK(is_int(extent, 1), ShapeError, "E0412", describe(*v),
+                       ": the shapes cannot be broadcast: axis ",
+                       static_cast<std::int64_t>(shift + d) - static_cast<std::int64_t>(rank),
+                       " differs");
       extent = x->shape[d];
     }
   }
@@ -90,8 +96,8 @@ std::vector<Operator> elementwise_operators() {
   std::vector<Operator> all;
   for (const auto& [name, op] : binary_operations()) all.push_back(elementwise(name.c_str(), 2));
   for (const auto& [name, op] : unary_operations()) all.push_back(elementwise(name.c_str(), 1));
-  for (const char* name : {"exp", "log", "tanh", "erf", "sigmoid", "sin", "cos", "rsqrt", "gelu", "gelu_tanh", "softplus",
-                           "relu", "cast"}) {
+  for (const char* name : {"exp", "log", "tanh", "erf", "sigmoid", "sin", "cos", "rsqrt", "gelu",
+                           "gelu_tanh", "softplus", "relu", "cast"}) {
     all.push_back(elementwise(name, 1));
   }
   all.push_back(elementwise("pow", 2));

@@ -13,9 +13,11 @@ void infer(ValueNode* v) {
   TENON_USER_CHECK(!x->shape.empty(), ShapeError, "E0411", describe(*v), ": a scalar has no axis");
   for (std::size_t i = 1; i < v->inputs.size(); ++i) {
     const Value& p = v->inputs[i];
-    TENON_USER_CHECK(p->shape.size() == 1 && same_extent(p->shape[0], x->shape.back()), ShapeError, "E0418", describe(*v),
+    TENON_USER_CHECK(p->shape.size() == 1 && same_extent(p->shape[0], x->shape.back()), ShapeError,
+                     "E0418", describe(*v),
                      ": weight and bias should have the size of x's last axis");
-    TENON_USER_CHECK(p->dtype == x->dtype, DTypeError, "E0521", describe(*v), ": all operands should have one dtype");
+    TENON_USER_CHECK(p->dtype == x->dtype, DTypeError, "E0521", describe(*v),
+                     ": all operands should have one dtype");
   }
   v->shape = x->shape;
   v->dtype = x->dtype;
@@ -37,9 +39,15 @@ void build(KernelBuilder& b, const Value& v) {
     lead.push_back(last);
     return b.read(x, lead);
   };
-  const te::Tensor total = b.compute("mean_sum", {}, [&](const Indices& lead, const Indices&) { return te::sum(value(lead, k.var), {k}); });
-  const te::Tensor mean = b.compute("mean", {}, [&](const Indices& lead, const Indices&) { return b.at_row(total, lead, {}) / count; });
-  const auto centred = [&](const Indices& lead, const Expr& last) { return value(lead, last) - b.at_row(mean, lead, {}); };
+  const te::Tensor total = b.compute("mean_sum", {}, [&](const Indices& lead, const Indices&) {
+    return te::sum(value(lead, k.var), {k});
+  });
+  const te::Tensor mean = b.compute("mean", {}, [&](const Indices& lead, const Indices&) {
+    return b.at_row(total, lead, {}) / count;
+  });
+  const auto centred = [&](const Indices& lead, const Expr& last) {
+    return value(lead, last) - b.at_row(mean, lead, {});
+  };
   const te::Tensor squares = b.compute("var_sum", {}, [&](const Indices& lead, const Indices&) {
     return te::sum(centred(lead, k2.var) * centred(lead, k2.var), {k2});
   });
@@ -57,7 +65,13 @@ void build(KernelBuilder& b, const Value& v) {
 }  // namespace
 
 std::vector<Operator> layer_norm_operators() {
-  return {{.name = "layer_norm", .kind = OperatorKind::kRow, .min_inputs = 1, .max_inputs = 3, .infer = infer, .space = space, .build = build}};
+  return {{.name = "layer_norm",
+           .kind = OperatorKind::kRow,
+           .min_inputs = 1,
+           .max_inputs = 3,
+           .infer = infer,
+           .space = space,
+           .build = build}};
 }
 
 }  // namespace tenon::graph

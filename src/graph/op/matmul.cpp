@@ -8,9 +8,11 @@ namespace {
 
 void check_product(const ValueNode& v, const Expr& a, const Expr& b) {
   const Value &x = v.inputs[0], &w = v.inputs[1];
-  TENON_USER_CHECK(same_extent(a, b), ShapeError, "E0417", describe(v), ": the sizes that are multiplied and summed differ");
+  TENON_USER_CHECK(same_extent(a, b), ShapeError, "E0417", describe(v),
+                   ": the sizes that are multiplied and summed differ");
   check_float(v, x);
-  TENON_USER_CHECK(x->dtype == w->dtype, DTypeError, "E0521", describe(v), ": both operands should have one dtype");
+  TENON_USER_CHECK(x->dtype == w->dtype, DTypeError, "E0521", describe(v),
+                   ": both operands should have one dtype");
 }
 
 void check_rank(const ValueNode& v, bool fits, const char* wanted) {
@@ -29,7 +31,8 @@ void infer_linear(ValueNode* v) {
 void infer_matmul(ValueNode* v) {
   const Value &x = v->inputs[0], &w = v->inputs[1];
   const std::size_t rank = x->shape.size();
-  check_rank(*v, rank >= 2 && (w->shape.size() == 2 || w->shape.size() == rank), "[..., M, K] and [K, N] or [..., K, N]");
+  check_rank(*v, rank >= 2 && (w->shape.size() == 2 || w->shape.size() == rank),
+             "[..., M, K] and [K, N] or [..., K, N]");
   check_product(*v, x->shape.back(), w->shape[w->shape.size() - 2]);
   v->shape = x->shape;
   v->shape.back() = w->shape.back();
@@ -47,7 +50,9 @@ void space(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) {
   *is_flat = v.inputs[1]->shape.size() == 2;
 }
 
-Expr leading_index(const Value& x, std::size_t d, const Expr& index) { return is_int(x->shape[d], 1) ? imm(0) : index; }
+Expr leading_index(const Value& x, std::size_t d, const Expr& index) {
+  return is_int(x->shape[d], 1) ? imm(0) : index;
+}
 
 void build(KernelBuilder& b, const Value& v) {
   const Value &x = v->inputs[0], &w = v->inputs[1];
@@ -56,7 +61,8 @@ void build(KernelBuilder& b, const Value& v) {
   const auto weight = [&](const Indices& lead, const Expr& j) {
     if (w->shape.size() > 2) {
       Indices at;
-      for (std::size_t d = 0; d + 2 < w->shape.size(); ++d) at.push_back(leading_index(w, d, lead[d]));
+      for (std::size_t d = 0; d + 2 < w->shape.size(); ++d)
+        at.push_back(leading_index(w, d, lead[d]));
       at.push_back(k.var);
       at.push_back(j);
       return b.read(w, at);
@@ -67,7 +73,8 @@ void build(KernelBuilder& b, const Value& v) {
   b.define(v, b.compute(v->op, {v->shape.back()}, [&](const Indices& lead, const Indices& in) {
     Indices at;
     for (std::size_t d = 0; d < lead.size(); ++d) {
-      at.push_back(w->shape.size() > 2 && d + 1 < lead.size() ? leading_index(x, d, lead[d]) : lead[d]);
+      at.push_back(w->shape.size() > 2 && d + 1 < lead.size() ? leading_index(x, d, lead[d])
+                                                              : lead[d]);
     }
     at.push_back(k.var);
     return te::sum(b.read(x, at) * weight(lead, in[0]), {k});
@@ -75,11 +82,19 @@ void build(KernelBuilder& b, const Value& v) {
 }
 
 Operator product_operator(const char* name, void (*infer)(ValueNode*)) {
-  return {.name = name, .kind = OperatorKind::kContraction, .min_inputs = 2, .max_inputs = 2, .infer = infer, .space = space, .build = build};
+  return {.name = name,
+          .kind = OperatorKind::kContraction,
+          .min_inputs = 2,
+          .max_inputs = 2,
+          .infer = infer,
+          .space = space,
+          .build = build};
 }
 
 }  // namespace
 
-std::vector<Operator> matmul_operators() { return {product_operator("linear", infer_linear), product_operator("matmul", infer_matmul)}; }
+std::vector<Operator> matmul_operators() {
+  return {product_operator("linear", infer_linear), product_operator("matmul", infer_matmul)};
+}
 
 }  // namespace tenon::graph

@@ -15,13 +15,14 @@ void infer_transpose(ValueNode* v) {
   std::vector<std::int64_t> normal;
   for (const std::int64_t axis : axes) {
     const std::size_t a = normal_axis(*v, axis, rank);
-    TENON_USER_CHECK(!seen[a], ShapeError, "E0413", describe(*v), ": axis ", axis, " is given twice");
+    TENON_USER_CHECK(!seen[a], ShapeError, "E0413", describe(*v), ": axis ", axis,
+                     " is given twice");
     seen[a] = true;
     normal.push_back(static_cast<std::int64_t>(a));
     v->shape.push_back(x->shape[a]);
   }
-  TENON_USER_CHECK(axes.size() == rank, ShapeError, "E0413", describe(*v), ": ", axes.size(), " axes are given for ", rank,
-                   " dimensions");
+  TENON_USER_CHECK(axes.size() == rank, ShapeError, "E0413", describe(*v), ": ", axes.size(),
+                   " axes are given for ", rank, " dimensions");
   v->attrs["axes"] = normal;
   v->dtype = x->dtype;
 }
@@ -51,7 +52,8 @@ Expr remaining_extent(const ValueNode& v, std::vector<Expr> have, const std::vec
       found = true;
       break;
     }
-    TENON_USER_CHECK(found || as_int(w), ShapeError, "E0414", describe(v), ": a symbolic size of the new shape is none of the operand's");
+    TENON_USER_CHECK(found || as_int(w), ShapeError, "E0414", describe(v),
+                     ": a symbolic size of the new shape is none of the operand's");
     if (!found) constant *= *as_int(w);
   }
   std::int64_t number = 1;
@@ -80,13 +82,13 @@ void infer_reshape(ValueNode* v) {
   }
   v->shape = shape;
   v->dtype = x->dtype;
-  TENON_USER_CHECK(same_extent(product(x->shape), product(shape)), ShapeError, "E0414", describe(*v),
-                   ": the new shape has another number of elements");
+  TENON_USER_CHECK(same_extent(product(x->shape), product(shape)), ShapeError, "E0414",
+                   describe(*v), ": the new shape has another number of elements");
   v->attrs["shape"] = shape;
 }
 
-/// Indices of `to` that name the element at `indices` of `from`: dimensions that both have in front or at the end stay, the others go
-/// through the position among them.
+/// Indices of `to` that name the element at `indices` of `from`: dimensions that both have in front
+/// or at the end stay, the others go through the position among them.
 Expr reshape_element(const ValueNode& v, const Indices& indices, const ElementReader& read) {
   const std::vector<Expr>& from = v.shape;
   const std::vector<Expr>& to = v.inputs[0]->shape;
@@ -97,7 +99,8 @@ Expr reshape_element(const ValueNode& v, const Indices& indices, const ElementRe
     ++back;
   }
   Expr position = imm(0);
-  for (std::size_t d = front; d + back < from.size(); ++d) position = position * from[d] + indices[d];
+  for (std::size_t d = front; d + back < from.size(); ++d)
+    position = position * from[d] + indices[d];
   Indices at(to.size());
   for (std::size_t d = 0; d < front; ++d) at[d] = indices[d];
   for (std::size_t d = 0; d < back; ++d) at[to.size() - 1 - d] = indices[from.size() - 1 - d];
@@ -116,13 +119,15 @@ void infer_slice(ValueNode* v) {
   const Value& x = v->inputs[0];
   const auto& begins = attr<std::vector<Expr>>(*v, "begins");
   const auto& extents = attr<std::vector<Expr>>(*v, "extents");
-  TENON_USER_CHECK(begins.size() == x->shape.size() && extents.size() == begins.size(), ShapeError, "E0415", describe(*v),
-                   ": one begin and one extent for each of ", x->shape.size(), " dimensions are needed");
+  TENON_USER_CHECK(begins.size() == x->shape.size() && extents.size() == begins.size(), ShapeError,
+                   "E0415", describe(*v), ": one begin and one extent for each of ",
+                   x->shape.size(), " dimensions are needed");
   for (std::size_t d = 0; d < begins.size(); ++d) {
     const auto begin = as_int(begins[d]), extent = as_int(extents[d]), size = as_int(x->shape[d]);
     const bool fits = (!begin || *begin >= 0) && (!extent || *extent >= 0) &&
                       (!begin || !extent || !size || *begin + *extent <= *size);
-    TENON_USER_CHECK(fits, ShapeError, "E0415", describe(*v), ": the slice is out of range in dimension ", d);
+    TENON_USER_CHECK(fits, ShapeError, "E0415", describe(*v),
+                     ": the slice is out of range in dimension ", d);
   }
   v->shape = extents;
   v->dtype = x->dtype;
@@ -131,7 +136,8 @@ void infer_slice(ValueNode* v) {
 Expr slice_element(const ValueNode& v, const Indices& indices, const ElementReader& read) {
   const auto& begins = attr<std::vector<Expr>>(v, "begins");
   Indices at;
-  for (std::size_t d = 0; d < indices.size(); ++d) at.push_back(is_int(begins[d], 0) ? indices[d] : indices[d] + begins[d]);
+  for (std::size_t d = 0; d < indices.size(); ++d)
+    at.push_back(is_int(begins[d], 0) ? indices[d] : indices[d] + begins[d]);
   return read(0, at);
 }
 
@@ -144,7 +150,8 @@ void infer_broadcast(ValueNode* v) {
   for (std::size_t d = 0; fits && d < x->shape.size(); ++d) {
     fits = is_int(x->shape[d], 1) || same_extent(x->shape[d], v->shape[shift + d]);
   }
-  TENON_USER_CHECK(fits, ShapeError, "E0412", describe(*v), ": cannot be broadcast to the shape that is asked for");
+  TENON_USER_CHECK(fits, ShapeError, "E0412", describe(*v),
+                   ": cannot be broadcast to the shape that is asked for");
 }
 
 Expr broadcast_element(const ValueNode& v, const Indices& indices, const ElementReader& read) {
@@ -165,9 +172,12 @@ void infer_concat(ValueNode* v) {
   for (std::size_t i = 1; i < v->inputs.size(); ++i) {
     const Value& x = v->inputs[i];
     bool fits = x->shape.size() == v->shape.size();
-    for (std::size_t d = 0; fits && d < x->shape.size(); ++d) fits = d == axis || same_extent(x->shape[d], v->shape[d]);
-    TENON_USER_CHECK(fits, ShapeError, "E0416", describe(*v), ": all dimensions but ", axis, " should be equal");
-    TENON_USER_CHECK(x->dtype == v->dtype, DTypeError, "E0521", describe(*v), ": all dtypes should be equal");
+    for (std::size_t d = 0; fits && d < x->shape.size(); ++d)
+      fits = d == axis || same_extent(x->shape[d], v->shape[d]);
+    TENON_USER_CHECK(fits, ShapeError, "E0416", describe(*v), ": all dimensions but ", axis,
+                     " should be equal");
+    TENON_USER_CHECK(x->dtype == v->dtype, DTypeError, "E0521", describe(*v),
+                     ": all dtypes should be equal");
     v->shape[axis] = v->shape[axis] + x->shape[axis];
   }
 }
@@ -182,7 +192,8 @@ Expr concat_element(const ValueNode& v, const Indices& indices, const ElementRea
     return read(i, at);
   };
   Expr value = element(v.inputs.size() - 1);
-  for (std::size_t i = v.inputs.size() - 1; i-- > 0;) value = te::select(lt(indices[axis], begins[i + 1]), element(i), value);
+  for (std::size_t i = v.inputs.size() - 1; i-- > 0;)
+    value = te::select(lt(indices[axis], begins[i + 1]), element(i), value);
   return value;
 }
 
@@ -191,19 +202,51 @@ void infer_copy(ValueNode* v) {
   v->dtype = v->inputs[0]->dtype;
 }
 
-Expr copy_element(const ValueNode&, const Indices& indices, const ElementReader& read) { return read(0, indices); }
+Expr copy_element(const ValueNode&, const Indices& indices, const ElementReader& read) {
+  return read(0, indices);
+}
 
 }  // namespace
 
 std::vector<Operator> movement_operators() {
   constexpr OperatorKind kMove = OperatorKind::kMovement;
   return {
-      {.name = "transpose", .kind = kMove, .min_inputs = 1, .max_inputs = 1, .infer = infer_transpose, .element = transpose_element},
-      {.name = "reshape", .kind = kMove, .min_inputs = 1, .max_inputs = 1, .infer = infer_reshape, .element = reshape_element},
-      {.name = "slice", .kind = kMove, .min_inputs = 1, .max_inputs = 1, .infer = infer_slice, .element = slice_element},
-      {.name = "broadcast_to", .kind = kMove, .min_inputs = 1, .max_inputs = 1, .infer = infer_broadcast, .element = broadcast_element},
-      {.name = "concat", .kind = OperatorKind::kConcat, .min_inputs = 1, .max_inputs = -1, .infer = infer_concat, .element = concat_element},
-      {.name = "copy", .kind = OperatorKind::kConcat, .min_inputs = 1, .max_inputs = 1, .infer = infer_copy, .element = copy_element},
+      {.name = "transpose",
+       .kind = kMove,
+       .min_inputs = 1,
+       .max_inputs = 1,
+       .infer = infer_transpose,
+       .element = transpose_element},
+      {.name = "reshape",
+       .kind = kMove,
+       .min_inputs = 1,
+       .max_inputs = 1,
+       .infer = infer_reshape,
+       .element = reshape_element},
+      {.name = "slice",
+       .kind = kMove,
+       .min_inputs = 1,
+       .max_inputs = 1,
+       .infer = infer_slice,
+       .element = slice_element},
+      {.name = "broadcast_to",
+       .kind = kMove,
+       .min_inputs = 1,
+       .max_inputs = 1,
+       .infer = infer_broadcast,
+       .element = broadcast_element},
+      {.name = "concat",
+       .kind = OperatorKind::kConcat,
+       .min_inputs = 1,
+       .max_inputs = -1,
+       .infer = infer_concat,
+       .element = concat_element},
+      {.name = "copy",
+       .kind = OperatorKind::kConcat,
+       .min_inputs = 1,
+       .max_inputs = 1,
+       .infer = infer_copy,
+       .element = copy_element},
   };
 }
 

@@ -19,13 +19,16 @@ bool is_reduced(const ValueNode& v, std::size_t d) {
 void infer(ValueNode* v) {
   const Value& x = v->inputs[0];
   Axes axes = attr<Axes>(*v, "axes");
-  for (std::int64_t& axis : axes) axis = static_cast<std::int64_t>(normal_axis(*v, axis, x->shape.size()));
+  for (std::int64_t& axis : axes)
+    axis = static_cast<std::int64_t>(normal_axis(*v, axis, x->shape.size()));
   std::sort(axes.begin(), axes.end());
   axes.erase(std::unique(axes.begin(), axes.end()), axes.end());
-  TENON_USER_CHECK(!axes.empty(), ShapeError, "E0411", describe(*v), ": there is no axis to reduce over");
+  TENON_USER_CHECK(!axes.empty(), ShapeError, "E0411", describe(*v),
+                   ": there is no axis to reduce over");
   v->attrs["axes"] = axes;
   if (v->op == "mean") check_float(*v, x);
-  TENON_USER_CHECK(!x->dtype.is_bool(), DTypeError, "E0521", describe(*v), ": expected numbers, got bool");
+  TENON_USER_CHECK(!x->dtype.is_bool(), DTypeError, "E0521", describe(*v),
+                   ": expected numbers, got bool");
   for (std::size_t d = 0; d < x->shape.size(); ++d) {
     if (!is_reduced(*v, d)) v->shape.push_back(x->shape[d]);
   }
@@ -34,7 +37,8 @@ void infer(ValueNode* v) {
 
 void space(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) {
   *lead = v.shape;
-  *is_flat = !is_reduced(v, 0) && attr<Axes>(v, "axes").front() == static_cast<std::int64_t>(v.shape.size());
+  *is_flat = !is_reduced(v, 0) &&
+             attr<Axes>(v, "axes").front() == static_cast<std::int64_t>(v.shape.size());
 }
 
 void build(KernelBuilder& b, const Value& v) {
@@ -49,24 +53,37 @@ void build(KernelBuilder& b, const Value& v) {
   const auto element = [&](const Indices& lead) {
     Indices at;
     std::size_t next_lead = 0, next_axis = 0;
-    for (std::size_t d = 0; d < x->shape.size(); ++d) at.push_back(is_reduced(*v, d) ? axes[next_axis++].var : lead[next_lead++]);
+    for (std::size_t d = 0; d < x->shape.size(); ++d)
+      at.push_back(is_reduced(*v, d) ? axes[next_axis++].var : lead[next_lead++]);
     const Expr term = b.read(x, at);
     if (v->op == "max") return te::max(term, axes);
     if (v->op == "min") return te::min(term, axes);
     return te::sum(term, axes);
   };
-  const te::Tensor total = b.compute(v->op == "mean" ? "total" : v->op, {}, [&](const Indices& lead, const Indices&) { return element(lead); });
+  const te::Tensor total =
+      b.compute(v->op == "mean" ? "total" : v->op, {},
+                [&](const Indices& lead, const Indices&) { return element(lead); });
   b.define(v, total);
   if (v->op != "mean") return;
-  b.define(v, b.compute("mean", {}, [&](const Indices& lead, const Indices&) { return b.read(v, lead) / tenon::cast(v->dtype, count); }));
+  b.define(v, b.compute("mean", {}, [&](const Indices& lead, const Indices&) {
+    return b.read(v, lead) / tenon::cast(v->dtype, count);
+  }));
 }
 
 Operator reduction(const char* name) {
-  return {.name = name, .kind = OperatorKind::kRow, .min_inputs = 1, .max_inputs = 1, .infer = infer, .space = space, .build = build};
+  return {.name = name,
+          .kind = OperatorKind::kRow,
+          .min_inputs = 1,
+          .max_inputs = 1,
+          .infer = infer,
+          .space = space,
+          .build = build};
 }
 
 }  // namespace
 
-std::vector<Operator> reduce_operators() { return {reduction("sum"), reduction("mean"), reduction("max"), reduction("min")}; }
+std::vector<Operator> reduce_operators() {
+  return {reduction("sum"), reduction("mean"), reduction("max"), reduction("min")};
+}
 
 }  // namespace tenon::graph

@@ -30,19 +30,33 @@ void build(KernelBuilder& b, const Value& v) {
   b.hold(x, "x");
   const Expr& extent = v->shape.back();
   const IterVar k = te::reduce_axis(extent, "k");
-  const te::Tensor top = b.compute("top", {}, [&](const Indices& lead, const Indices&) { return te::max(b.read(x, joined(lead, k.var)), {k}); });
-  const auto row = [&](const te::Tensor& t, const Indices& lead, const Indices& in) { return b.at_row(t, lead, in); };
+  const te::Tensor top = b.compute("top", {}, [&](const Indices& lead, const Indices&) {
+    return te::max(b.read(x, joined(lead, k.var)), {k});
+  });
+  const auto row = [&](const te::Tensor& t, const Indices& lead, const Indices& in) {
+    return b.at_row(t, lead, in);
+  };
   const te::Tensor e = b.compute("e", {extent}, [&](const Indices& lead, const Indices& in) {
     return te::math("exp", {b.read(x, joined(lead, in[0])) - row(top, lead, {})});
   });
-  const te::Tensor total = b.compute("total", {}, [&](const Indices& lead, const Indices&) { return te::sum(row(e, lead, {k.var}), {k}); });
-  b.define(v, b.compute("softmax", {extent}, [&](const Indices& lead, const Indices& in) { return row(e, lead, in) / row(total, lead, {}); }));
+  const te::Tensor total = b.compute("total", {}, [&](const Indices& lead, const Indices&) {
+    return te::sum(row(e, lead, {k.var}), {k});
+  });
+  b.define(v, b.compute("softmax", {extent}, [&](const Indices& lead, const Indices& in) {
+    return row(e, lead, in) / row(total, lead, {});
+  }));
 }
 
 }  // namespace
 
 std::vector<Operator> softmax_operators() {
-  return {{.name = "softmax", .kind = OperatorKind::kRow, .min_inputs = 1, .max_inputs = 1, .infer = infer, .space = space, .build = build}};
+  return {{.name = "softmax",
+           .kind = OperatorKind::kRow,
+           .min_inputs = 1,
+           .max_inputs = 1,
+           .infer = infer,
+           .space = space,
+           .build = build}};
 }
 
 }  // namespace tenon::graph

@@ -14,13 +14,15 @@ class Fuser {
 
   Fusion run() {
     for (const Value& v : order_) {
-      if (kind_of(v) == nullptr || (is_light(v) && must_be_stored(v))) fusion_.stored.insert(v.get());
+      if (kind_of(v) == nullptr || (is_light(v) && must_be_stored(v)))
+        fusion_.stored.insert(v.get());
     }
     for (const Value& v : order_) {
       if (kind_of(v) != nullptr && !is_light(v)) add_group(v);
     }
     for (const Value& v : order_) {
-      const bool is_alone = kind_of(v) != nullptr && is_light(v) && fusion_.stored.count(v.get()) != 0 && claimed_.count(v.get()) == 0;
+      const bool is_alone = kind_of(v) != nullptr && is_light(v) &&
+                            fusion_.stored.count(v.get()) != 0 && claimed_.count(v.get()) == 0;
       if (is_alone) fusion_.group_of[v.get()] = {nullptr, {}, v};
     }
     return std::move(fusion_);
@@ -29,7 +31,9 @@ class Fuser {
  private:
   static const Operator* kind_of(const Value& v) { return find_operator(v->op); }
   static bool is_light(const Value& v) { return kind_of(v)->element != nullptr; }
-  static bool is_movement(const Value& v) { return kind_of(v) != nullptr && kind_of(v)->kind == OperatorKind::kMovement; }
+  static bool is_movement(const Value& v) {
+    return kind_of(v) != nullptr && kind_of(v)->kind == OperatorKind::kMovement;
+  }
 
   /// Who computes with the value in the end, and how often it is read.
   void readers(const Value& v, std::vector<Value>* found) const {
@@ -58,10 +62,11 @@ class Fuser {
     Fusion::Group group{root, {}, root};
     while (true) {
       const auto it = uses_.find(group.result.get());
-      if (is_output_.count(group.result.get()) != 0 || it == uses_.end() || it->second.size() != 1) break;
+      if (is_output_.count(group.result.get()) != 0 || it == uses_.end() || it->second.size() != 1)
+        break;
       const Value& next = it->second[0];
-      const bool fits = kind_of(next)->kind == OperatorKind::kElementwise && same_shape(next->shape, root->shape) &&
-                        claimed_.insert(next.get()).second;
+      const bool fits = kind_of(next)->kind == OperatorKind::kElementwise &&
+                        same_shape(next->shape, root->shape) && claimed_.insert(next.get()).second;
       if (!fits) break;
       group.epilogue.push_back(next);
       group.result = next;

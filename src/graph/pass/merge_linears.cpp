@@ -31,8 +31,9 @@ using Uses = std::unordered_map<const ValueNode*, std::vector<Value>>;
 bool as_affine(const Value& add, const Uses& uses, Affine* out) {
   if (add->op != "add") return false;
   const Value &linear = add->inputs[0], &bias = add->inputs[1];
-  const bool fits = linear->op == "linear" && uses.at(linear.get()).size() == 1 && linear->inputs[1]->is_constant() &&
-                    bias->is_constant() && bias->shape.size() == 1 && same_extent(bias->shape[0], linear->shape.back());
+  const bool fits = linear->op == "linear" && uses.at(linear.get()).size() == 1 &&
+                    linear->inputs[1]->is_constant() && bias->is_constant() &&
+                    bias->shape.size() == 1 && same_extent(bias->shape[0], linear->shape.back());
   if (fits) *out = {add, linear, bias};
   return fits;
 }
@@ -53,7 +54,8 @@ std::vector<Value> merge_linears(const std::vector<Value>& outputs) {
   }
   std::unordered_map<const ValueNode*, std::pair<const std::vector<Affine>*, std::size_t>> place;
   for (const auto& [x, group] : of_input) {
-    for (std::size_t i = 0; i < group.size() && group.size() > 1; ++i) place[group[i].result.get()] = {&group, i};
+    for (std::size_t i = 0; i < group.size() && group.size() > 1; ++i)
+      place[group[i].result.get()] = {&group, i};
   }
   std::unordered_map<const ValueNode*, Value> merged;  // by the group's first result
   return rewrite_graph(outputs, [&](const Value& v, const std::vector<Value>& inputs) -> Value {
@@ -67,7 +69,8 @@ std::vector<Value> merge_linears(const std::vector<Value>& outputs) {
         weights.push_back(a.linear->inputs[1]);
         biases.push_back(a.bias);
       }
-      all = make_op("add", {make_op("linear", {inputs[0]->inputs[0], stack_rows(weights)}), stack_rows(biases)});
+      all = make_op("add", {make_op("linear", {inputs[0]->inputs[0], stack_rows(weights)}),
+                            stack_rows(biases)});
     }
     Expr begin = imm(0);
     for (std::size_t i = 0; i < index; ++i) begin = begin + (*group)[i].result->shape.back();

@@ -15,7 +15,8 @@ void pack(const T* from, T* to, std::int64_t depth, std::int64_t columns, bool i
     const std::int64_t width = std::min(kPanel, columns - first);
     if (width < kPanel) std::memset(to, 0, sizeof(T) * static_cast<std::size_t>(depth * kPanel));
     if (!is_transposed) {
-      for (std::int64_t k = 0; k < depth; ++k) std::copy_n(from + k * columns + first, width, to + k * kPanel);
+      for (std::int64_t k = 0; k < depth; ++k)
+        std::copy_n(from + k * columns + first, width, to + k * kPanel);
       continue;
     }
     for (std::int64_t k0 = 0; k0 < depth; k0 += 16) {
@@ -31,16 +32,26 @@ void pack(const T* from, T* to, std::int64_t depth, std::int64_t columns, bool i
 }  // namespace
 
 Array pack_panels(const Array& matrix, bool is_transposed) {
-  const std::int64_t columns = matrix.shape()[is_transposed ? 0 : 1], depth = matrix.shape()[is_transposed ? 1 : 0];
+  const std::int64_t columns = matrix.shape()[is_transposed ? 0 : 1],
+                     depth = matrix.shape()[is_transposed ? 1 : 0];
   Array panels = Array::empty({(columns + kPanel - 1) / kPanel, depth, kPanel}, matrix.dtype());
   const auto run = [&]<typename T>(T) {
-    pack(static_cast<const T*>(matrix.raw()), static_cast<T*>(panels.raw_mutable()), depth, columns, is_transposed);
+    pack(static_cast<const T*>(matrix.raw()), static_cast<T*>(panels.raw_mutable()), depth, columns,
+         is_transposed);
   };
   switch (matrix.dtype().bytes()) {
-    case 1: run(std::uint8_t{}); break;
-    case 2: run(std::uint16_t{}); break;
-    case 4: run(std::uint32_t{}); break;
-    default: run(std::uint64_t{}); break;
+    case 1:
+      run(std::uint8_t{});
+      break;
+    case 2:
+      run(std::uint16_t{});
+      break;
+    case 4:
+      run(std::uint32_t{});
+      break;
+    default:
+      run(std::uint64_t{});
+      break;
   }
   return panels;
 }

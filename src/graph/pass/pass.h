@@ -15,12 +15,15 @@ namespace tenon::graph {
 /// All values that the outputs need, operands first.
 std::vector<Value> in_order(const std::vector<Value>& outputs);
 /// The graph with every operator on new operands; `rewrite` may return null to leave one as it is.
-std::vector<Value> rewrite_graph(const std::vector<Value>& outputs, const std::function<Value(const Value& old, std::vector<Value> inputs)>& rewrite);
+std::vector<Value> rewrite_graph(
+    const std::vector<Value>& outputs,
+    const std::function<Value(const Value& old, std::vector<Value> inputs)>& rewrite);
 
 /// One value for each operator with equal operands and attributes. Dead code does not come along.
 std::vector<Value> share_equal_values(const std::vector<Value>& outputs);
 
-/// Linears of one input with constant weights become one, with its biases, followed by slices (Q, K and V of attention).
+/// Linears of one input with constant weights become one, with its biases, followed by slices (Q, K
+/// and V of attention).
 std::vector<Value> merge_linears(const std::vector<Value>& outputs);
 
 /// How a graph is divided into kernels.
@@ -28,23 +31,25 @@ struct Fusion {
   /// Values that kernels write to memory or that are there: inputs, constants, results of groups.
   KernelBuilder::Stored stored;
   struct Group {
-    Value root;                   ///< the operator that fixes the loops; null for one of light operators only
+    Value root;  ///< the operator that fixes the loops; null for one of light operators only
     std::vector<Value> epilogue;  ///< element-wise operators after it, in order
     Value result;
   };
   std::unordered_map<const ValueNode*, Group> group_of;  ///< by result
 };
-/// Groups: an operator with loops of its own and the element-wise operators that follow it alone; light operators (element-wise,
-/// gather, movement) are computed where they are read when that is once, and never inside a contraction.
+/// Groups: an operator with loops of its own and the element-wise operators that follow it alone;
+/// light operators (element-wise, gather, movement) are computed where they are read when that is
+/// once, and never inside a contraction.
 Fusion fuse(const std::vector<Value>& outputs);
 
-/// A matrix in panels of 64 columns, [ceil(N / 64)][K][64], filled up with zeros. `is_transposed`: given as [N, K].
+/// A matrix in panels of 64 columns, [ceil(N / 64)][K][64], filled up with zeros. `is_transposed`:
+/// given as [N, K].
 Array pack_panels(const Array& matrix, bool is_transposed);
 
 /// A temporary of the network: steps that write it first and read it last.
 struct Temporary {
-  PlanRegister bytes = 0;       ///< a multiple of 64
-  std::int64_t typical = 0;     ///< bytes for typical sizes; decides what shares memory
+  PlanRegister bytes = 0;    ///< a multiple of 64
+  std::int64_t typical = 0;  ///< bytes for typical sizes; decides what shares memory
   std::size_t first = 0;
   std::size_t last = 0;
 };
@@ -52,7 +57,8 @@ struct MemoryPlan {
   std::vector<PlanRegister> offsets;  ///< of each temporary
   PlanRegister arena_bytes = 0;
 };
-/// Temporaries that are not needed at one time share memory. Slots are as large as the largest that they hold, whatever the sizes are.
+/// Temporaries that are not needed at one time share memory. Slots are as large as the largest that
+/// they hold, whatever the sizes are.
 MemoryPlan plan_memory(const std::vector<Temporary>& temporaries, PlanProgram* program);
 
 }  // namespace tenon::graph

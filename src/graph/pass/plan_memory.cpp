@@ -15,7 +15,9 @@ MemoryPlan plan_memory(const std::vector<Temporary>& temporaries, PlanProgram* p
   std::vector<Slot> slots;
   std::vector<std::size_t> slot_of(temporaries.size()), by_start(temporaries.size());
   for (std::size_t i = 0; i < by_start.size(); ++i) by_start[i] = i;
-  std::stable_sort(by_start.begin(), by_start.end(), [&](std::size_t a, std::size_t b) { return temporaries[a].first < temporaries[b].first; });
+  std::stable_sort(by_start.begin(), by_start.end(), [&](std::size_t a, std::size_t b) {
+    return temporaries[a].first < temporaries[b].first;
+  });
   for (const std::size_t i : by_start) {
     const Temporary& t = temporaries[i];
     std::size_t best = slots.size();

@@ -12,20 +12,23 @@ bool equal(const OpAttr& a, const OpAttr& b) {
   if (a.index() != b.index()) return false;
   const auto* x = std::get_if<std::vector<Expr>>(&a);
   if (x == nullptr) {
-    return std::visit([&](const auto& value) {
-      using T = std::decay_t<decltype(value)>;
-      if constexpr (std::is_same_v<T, std::vector<Expr>>) {
-        return false;
-      } else {
-        return value == std::get<T>(b);
-      }
-    }, a);
+    return std::visit(
+        [&](const auto& value) {
+          using T = std::decay_t<decltype(value)>;
+          if constexpr (std::is_same_v<T, std::vector<Expr>>) {
+            return false;
+          } else {
+            return value == std::get<T>(b);
+          }
+        },
+        a);
   }
   return same_shape(*x, std::get<std::vector<Expr>>(b));
 }
 
 bool equal(const OpAttrs& a, const OpAttrs& b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
            return x.first == y.first && equal(x.second, y.second);
          });
 }
@@ -51,8 +54,9 @@ std::vector<Value> in_order(const std::vector<Value>& outputs) {
   return order;
 }
 
-std::vector<Value> rewrite_graph(const std::vector<Value>& outputs,
-                                 const std::function<Value(const Value&, std::vector<Value>)>& rewrite) {
+std::vector<Value> rewrite_graph(
+    const std::vector<Value>& outputs,
+    const std::function<Value(const Value&, std::vector<Value>)>& rewrite) {
   std::unordered_map<const ValueNode*, Value> renewed;
   for (const Value& v : in_order(outputs)) {
     std::vector<Value> inputs;
