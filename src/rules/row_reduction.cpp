@@ -14,17 +14,35 @@ std::string divide_into_lanes(RuleContext& context, const std::string& block, in
   return s.rfactor(parts[1], num_spatial).name;
 }
 
-void finish_lanes(RuleContext& context, const std::string& block, const std::string& lanes) {
+namespace {
+
+/// Puts the lanes inside the loops of the reduction, the accumulators before them, and vectorizes
+/// both; then the joining of the lanes.
+void vectorize_lanes(RuleContext& context, const std::string& block, const std::string& lanes) {
   Schedule& s = context.s;
+  std::size_t num_reduction = 0;
+  const Function f = s.function();  // keeps the infos valid
+  for (const BlockInfo& info : blocks_of(f)) {
+    if (info.name() == lanes) num_reduction = static_cast<std::size_t>(info.num_reduction);
+  }
   const std::vector<LoopRef> loops = s.loops(lanes);
-  const LoopRef chunk = loops.back(), lane = loops[loops.size() - 2];
-  s.reorder({chunk, lane});
-  s.decompose_reduction({lanes}, chunk);
+  const std::size_t first = loops.size() - num_reduction;
+  const LoopRef lane = loops[first - 1];
+  std::vector<LoopRef> order(loops.begin() + static_cast<std::ptrdiff_t>(first), loops.end());
+  order.push_back(lane);
+  s.reorder(order);
+  s.decompose_reduction({lanes}, order[0]);
   s.vectorize(lane);
   s.vectorize(s.loops(lanes + "_init").back());
   s.decompose_reduction({block}, s.loops(block).back());
   s.vectorize(s.loops(block).back());
-  s.set_scope({lanes}, "register");
+}
+
+}  // namespace
+
+void finish_lanes(RuleContext& context, const std::string& block, const std::string& lanes) {
+  vectorize_lanes(context, block, lanes);
+  context.s.set_scope({lanes}, "register");
 }
 
 void schedule_row_reduction(RuleContext& context, const BlockInfo& info, bool may_parallel) {
@@ -36,16 +54,7 @@ void schedule_row_reduction(RuleContext& context, const BlockInfo& info, bool ma
     rows = extent_of(info, d) < 0 || rows < 0 ? -1 : rows * extent_of(info, d);
   }
   const std::string lanes = divide_into_lanes(context, name, info.num_spatial);
-  if (info.num_spatial == 0) {
-    const std::vector<LoopRef> loops = s.loops(lanes);
-    s.reorder({loops[0], loops[1]});
-    s.decompose_reduction({lanes}, loops[0]);
-    s.vectorize(loops[1]);
-    s.vectorize(s.loops(lanes + "_init").back());
-    s.decompose_reduction({name}, s.loops(name).back());
-    s.vectorize(s.loops(name).back());
-    return;
-  }
+  if (info.num_spatial == 0) return vectorize_lanes(context, name, lanes);
   s.compute_at({lanes}, s.loops(name)[static_cast<std::size_t>(info.num_spatial) - 1]);
   finish_lanes(context, name, lanes);
   if (may_parallel && worth_threads(rows < 0 || extent < 0 ? -1 : rows * extent))
