@@ -1,4 +1,5 @@
 #include "graph/pass/pass.h"
+#include "tenon/ir/builder.h"
 
 namespace tenon::graph {
 namespace {
@@ -58,16 +59,49 @@ class Fuser {
     return found.size() != 1 || kind_of(found[0])->kind == OperatorKind::kContraction;
   }
 
+  /// The element-wise operator that alone reads the result so far and has its loops; null when
+  /// there is none.
+  Value next_of(const Fusion::Group& group) const {
+    if (is_output_.count(group.result.get()) != 0) return nullptr;
+    std::vector<Value> found;
+    readers(group.result, &found);
+    if (found.size() != 1 || kind_of(found[0])->kind != OperatorKind::kElementwise) return nullptr;
+    const Value& next = found[0];
+    const auto it = uses_.find(group.result.get());
+    const bool is_direct = it->second[0] == next;
+    if (is_direct && same_shape(next->shape, group.root->shape))
+      return is_better_inlined(group, next) ? nullptr : next;
+    // After a reduction along rows: what is computed of the row with the result.
+    std::vector<Expr> lead;
+    bool is_flat = false;
+    kind_of(group.root)->space(*group.root, &lead, &is_flat);
+    const auto is_column = [&](const std::vector<Expr>& shape) {
+      return shape.size() == lead.size() + 1 && same_shape(lead, {shape.begin(), shape.end() - 1});
+    };
+    const Value& user = it->second[0];
+    const bool is_kept = is_direct
+                             ? is_column(group.result->shape)
+                             : user->op == "reshape" && is_int(user->shape.back(), 1) &&
+                                   is_column(user->shape) && user->inputs[0] == group.result &&
+                                   uses_.at(user.get())[0] == next;
+    const bool is_row = kind_of(group.root)->kind == OperatorKind::kRow && is_flat &&
+                        !lead.empty() && is_kept && is_column(next->shape);
+    return is_row ? next : nullptr;
+  }
+
+  /// What a row operator reads is computed there rather than after another row operator.
+  bool is_better_inlined(const Fusion::Group& group, const Value& next) const {
+    if (kind_of(group.root)->kind != OperatorKind::kRow || is_output_.count(next.get()) != 0)
+      return false;
+    std::vector<Value> found;
+    readers(next, &found);
+    return found.size() == 1 && kind_of(found[0])->kind == OperatorKind::kRow;
+  }
+
   void add_group(const Value& root) {
     Fusion::Group group{root, {}, root};
-    while (true) {
-      const auto it = uses_.find(group.result.get());
-      if (is_output_.count(group.result.get()) != 0 || it == uses_.end() || it->second.size() != 1)
-        break;
-      const Value& next = it->second[0];
-      const bool fits = kind_of(next)->kind == OperatorKind::kElementwise &&
-                        same_shape(next->shape, root->shape) && claimed_.insert(next.get()).second;
-      if (!fits) break;
+    while (const Value next = next_of(group)) {
+      if (!claimed_.insert(next.get()).second) break;
       group.epilogue.push_back(next);
       group.result = next;
     }
