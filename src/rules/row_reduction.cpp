@@ -2,6 +2,7 @@
 
 #include "rules/rule.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/visit.h"
 
 namespace tenon::rules {
 
@@ -16,19 +17,33 @@ std::string divide_into_lanes(RuleContext& context, const std::string& block, in
 
 namespace {
 
+/// Those of `loops` that the block's iters [first, last) are bound to.
+std::vector<LoopRef> loops_of(const BlockInfo& info, const std::vector<LoopRef>& loops, int first,
+                              int last) {
+  std::vector<LoopRef> out;
+  for (const LoopRef& loop : loops) {
+    for (int i = first; i < last; ++i) {
+      const Expr& binding = info.block->bindings[static_cast<std::size_t>(i)];
+      if (!uses_var(binding, [&](const VarNode& v) { return &v == loop.var.get(); })) continue;
+      out.push_back(loop);
+      break;
+    }
+  }
+  return out;
+}
+
 /// Puts the lanes inside the loops of the reduction, the accumulators before them, and vectorizes
 /// both; then the joining of the lanes.
 void vectorize_lanes(RuleContext& context, const std::string& block, const std::string& lanes) {
   Schedule& s = context.s;
-  std::size_t num_reduction = 0;
   const Function f = s.function();  // keeps the infos valid
-  for (const BlockInfo& info : blocks_of(f)) {
-    if (info.name() == lanes) num_reduction = static_cast<std::size_t>(info.num_reduction);
-  }
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  const BlockInfo& info = *std::find_if(blocks.begin(), blocks.end(),
+                                        [&](const BlockInfo& b) { return b.name() == lanes; });
   const std::vector<LoopRef> loops = s.loops(lanes);
-  const std::size_t first = loops.size() - num_reduction;
-  const LoopRef lane = loops[first - 1];
-  std::vector<LoopRef> order(loops.begin() + static_cast<std::ptrdiff_t>(first), loops.end());
+  const LoopRef lane = loops_of(info, loops, info.num_spatial - 1, info.num_spatial).back();
+  std::vector<LoopRef> order =
+      loops_of(info, loops, info.num_spatial, info.num_spatial + info.num_reduction);
   order.push_back(lane);
   s.reorder(order);
   s.decompose_reduction({lanes}, order[0]);
