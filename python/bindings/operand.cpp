@@ -63,7 +63,14 @@ Expr constant(py::handle value, DType dtype) {
     return bool_imm(number.ptr() == Py_True);
   }
   if (dtype.is_bool()) refuse(number, dtype, "compare first, as in x != 0");
-  if (dtype.is_float()) return const_like(dtype, py::cast<double>(number));
+  if (dtype.is_float()) {
+    const double value = PyFloat_AsDouble(number.ptr());
+    if (value == -1.0 && PyErr_Occurred() != nullptr) {
+      PyErr_Clear();
+      refuse(number, dtype, "write a float such as 1e30");
+    }
+    return const_like(dtype, value);
+  }
   if (!PyLong_Check(number.ptr()))
     refuse(number, dtype, "convert the other operand with te.cast(x, \"float32\")");
   return integer_constant(number, dtype);

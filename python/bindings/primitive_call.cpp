@@ -2,6 +2,8 @@
 
 #include <pybind11/stl.h>
 
+#include <optional>
+
 #include "operand.h"
 #include "tenon/ir/builder.h"
 #include "tenon/support/error.h"
@@ -15,14 +17,20 @@ bool is_integer(py::handle value) {
   return PyIndex_Check(value.ptr()) && !PyBool_Check(value.ptr());
 }
 
+/// Nothing for one beyond 64 bits.
+std::optional<std::int64_t> to_integer(py::handle value) {
+  const py::int_ number(py::reinterpret_borrow<py::object>(value));
+  int overflow = 0;
+  const std::int64_t result = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
+  return overflow == 0 ? std::optional(result) : std::nullopt;
+}
+
 ScheduleValue to_factors(py::handle values) {
   if (!py::isinstance<py::sequence>(values)) return {};
   Factors factors;
   for (const py::handle value : values) {
-    if (!value.is_none() && !is_integer(value)) return {};
-    factors.push_back(value.is_none() ? std::nullopt
-                                      : std::optional(py::cast<std::int64_t>(
-                                            py::int_(py::reinterpret_borrow<py::object>(value)))));
+    if (!value.is_none() && (!is_integer(value) || !to_integer(value))) return {};
+    factors.push_back(value.is_none() ? std::nullopt : to_integer(value));
   }
   return factors;
 }
@@ -59,8 +67,10 @@ ScheduleValue to_value(ParameterKind kind, py::handle value) {
   if (kind == ParameterKind::kLoops) return to_loops(value);
   if (py::isinstance<BlockRef>(value)) return py::cast<BlockRef>(value);
   if (py::isinstance<py::str>(value)) return py::cast<std::string>(value);
-  if (is_integer(value))
-    return py::cast<std::int64_t>(py::int_(py::reinterpret_borrow<py::object>(value)));
+  if (is_integer(value)) {
+    const std::optional<std::int64_t> number = to_integer(value);
+    return number ? ScheduleValue(*number) : ScheduleValue();
+  }
   if (py::isinstance<py::float_>(value)) return py::cast<double>(value);
   return {};
 }

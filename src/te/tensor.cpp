@@ -1,5 +1,6 @@
 #include "tenon/te/tensor.h"
 
+#include <algorithm>
 #include <array>
 #include <unordered_set>
 
@@ -21,6 +22,14 @@ std::string describe_shape(const std::vector<Expr>& shape) {
   return out + "]";
 }
 
+bool depends_on_data(const Expr& e) {
+  bool found = false;
+  post_order_visit(e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad; });
+  return found;
+}
+
+bool is_index(const VarNode& v) { return v.symbol == nullptr; }
+
 void check_shape(const std::vector<Expr>& shape, const std::string& name) {
   for (std::size_t d = 0; d < shape.size(); ++d) {
     TENON_USER_CHECK(shape[d]->dtype == kInt64, ShapeError, "E0403", "dimension ", d,
@@ -29,18 +38,16 @@ void check_shape(const std::vector<Expr>& shape, const std::string& name) {
     TENON_USER_CHECK(as_int(shape[d]).value_or(0) >= 0, ShapeError, "E0401", "dimension ", d,
                      " of tensor '", name, "' is ", as_int(shape[d]).value_or(0),
                      ", expected at least 0");
+    TENON_USER_CHECK(!depends_on_data(shape[d]) && !uses_var(shape[d], is_index), ShapeError,
+                     "E0404", "dimension ", d, " of tensor '", name,
+                     "' depends on data or on an index\n  hint: sizes are made of integers and "
+                     "te.symbol");
   }
 }
 
 std::string axis_name(std::size_t d, std::size_t rank) {
   constexpr std::array kNames = {"i", "j", "k", "l"};
   return rank <= kNames.size() ? kNames[d] : "ax" + std::to_string(d);
-}
-
-bool depends_on_data(const Expr& e) {
-  bool found = false;
-  post_order_visit(e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad; });
-  return found;
 }
 
 /// Every reduction axis is used inside its own reduction only.
@@ -168,6 +175,18 @@ Expr read(const Tensor& tensor, const std::vector<Expr>& indices) {
 
 namespace {
 
+/// Whether `e` holds a reduction over `axis`.
+bool is_reduced_over(const Expr& e, const Expr& axis) {
+  bool found = false;
+  post_order_visit(e, [&](const Node& n) {
+    if (n.kind != NodeKind::kReduce) return;
+    for (const IterVar& a : static_cast<const ReduceNode&>(n).axes) {
+      found = found || a.var.same_as(axis);
+    }
+  });
+  return found;
+}
+
 Expr reduce(ReduceOp op, const Expr& source, std::vector<IterVar> axes, const Expr& where,
             std::optional<DType> dtype) {
   TENON_USER_CHECK(!axes.empty(), ExpressionError, "E0107", "te.", to_string(op),
@@ -175,6 +194,14 @@ Expr reduce(ReduceOp op, const Expr& source, std::vector<IterVar> axes, const Ex
   for (const IterVar& axis : axes) {
     TENON_USER_CHECK(axis.kind == IterKind::kReduction, ExpressionError, "E0108", "te.",
                      to_string(op), " reduces over axes made by te.reduce_axis");
+    const auto is_axis = [&](const IterVar& other) { return other.var.same_as(axis.var); };
+    TENON_USER_CHECK(std::count_if(axes.begin(), axes.end(), is_axis) == 1, ExpressionError,
+                     "E0109", "te.", to_string(op), " is given axis '",
+                     axis.var.as<VarNode>()->name, "' twice");
+    TENON_USER_CHECK(!is_reduced_over(source, axis.var), ExpressionError, "E0109", "te.",
+                     to_string(op), " over axis '", axis.var.as<VarNode>()->name,
+                     "' contains a reduction over the same axis\n  hint: make a second axis with "
+                     "te.reduce_axis");
   }
   TENON_USER_CHECK(!source->dtype.is_bool(), DTypeError, "E0504", "te.", to_string(op),
                    " needs numbers, got bool\n  hint: convert with te.cast(x, \"int32\")");

@@ -71,6 +71,8 @@ def test_python_cannot_decide_by_an_expression(a, decide):
         decide(a[0, 0] > 0)
 
 
+K = te.reduce_axis(8, name="k")
+
 BAD = [
     (
         lambda a: a[0],
@@ -112,6 +114,20 @@ BAD = [
         "approximate should be None or 'tanh'",
     ),
     (lambda a: te.exp(1), tn.DTypeError, r"'exp' needs a float operand, got int64[\s\S]*te.cast"),
+    (lambda a: a[0, 0] + 10**400, tn.DTypeError, "float32, which cannot hold it"),
+    (lambda a: te.reduce_axis(2**70), tn.DTypeError, "int64, which cannot hold it"),
+    (lambda a: te.placeholder((2.5,), "float32"), tn.ShapeError, "dimension 0.*dtype float32"),
+    (
+        lambda a: te.placeholder((te.cast(a[0, 0], "int64"),), "float32"),
+        tn.ShapeError,
+        "depends on data",
+    ),
+    (lambda a: te.sum(a[0, K], axis=[K, K]), tn.ExpressionError, "axis 'k' twice"),
+    (
+        lambda a: te.sum(te.max(a[0, K], axis=K), axis=K),
+        tn.ExpressionError,
+        r"contains a reduction over the same axis[\s\S]*second axis",
+    ),
     (lambda a: te.all(a[0, 0]), tn.DTypeError, "should be a bool"),
     (lambda a: a[0, 0] & 1, tn.DTypeError, "needs integer operands, got float32"),
     (lambda a: te.reduce_axis(4) / 2, tn.DTypeError, r"needs float operands, got int64[\s\S]*'//'"),
@@ -138,6 +154,15 @@ def test_functions_need_their_placeholders_and_computed_outputs(a):
         tn.function([], [b])
     with pytest.raises(tn.ExpressionError, match=r"'A'.*\[E0105\]"):
         tn.function([a], [a])
+
+
+def test_a_symbol_must_be_a_dimension_of_an_input(a):
+    n = te.symbol("n")
+    with pytest.raises(tn.ExpressionError, match="symbol 'n' is not a whole dimension"):
+        tn.function([a], [te.compute((n,), lambda i: a[0, 0], name="B")])
+    b = te.placeholder((2 * n,), "float32", name="B")
+    with pytest.raises(tn.ExpressionError, match="symbol 'n' is not a whole dimension"):
+        tn.function([b], [te.compute((4,), lambda i: b[i], name="C")])
 
 
 def test_errors_of_the_users_function_pass_through(a):
