@@ -64,12 +64,12 @@ Expr constant(py::handle value, DType dtype) {
   }
   if (dtype.is_bool()) refuse(number, dtype, "compare first, as in x != 0");
   if (dtype.is_float()) {
-    const double value = PyFloat_AsDouble(number.ptr());
-    if (value == -1.0 && PyErr_Occurred() != nullptr) {
+    const double as_float = PyFloat_AsDouble(number.ptr());
+    if (as_float == -1.0 && PyErr_Occurred() != nullptr) {
       PyErr_Clear();
       refuse(number, dtype, "write a float such as 1e30");
     }
-    return const_like(dtype, value);
+    return const_like(dtype, as_float);
   }
   if (!PyLong_Check(number.ptr()))
     refuse(number, dtype, "convert the other operand with te.cast(x, \"float32\")");
