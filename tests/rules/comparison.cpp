@@ -44,13 +44,6 @@ void expect_bits(const Array& got, const Array& expected, const char* what) {
     ASSERT_EQ(a[i], b[i]) << what << ": byte " << i << " of " << got.nbytes();
 }
 
-std::vector<Array> call_default(const Function& f, const Target& target,
-                                const std::vector<Array>& inputs) {
-  const Schedule s = default_schedule(f, target);
-  if (std::getenv("TENON_SHOW_SCHEDULES") != nullptr) std::cerr << print(s.function());
-  return build(s.function(), target, {.use_cache = false}).call(inputs);
-}
-
 }  // namespace
 
 Array random_array(const std::vector<std::int64_t>& shape, unsigned seed, DType dtype) {
@@ -78,6 +71,13 @@ Array random_array(const std::vector<std::int64_t>& shape, unsigned seed, DType 
     fill<std::uint8_t>(&a, integer);
   }
   return a;
+}
+
+std::vector<Array> call_default(const Function& f, const Target& target,
+                                const std::vector<Array>& inputs) {
+  const Schedule s = default_schedule(f, target);
+  if (std::getenv("TENON_SHOW_SCHEDULES") != nullptr) std::cerr << print(s.function());
+  return build(s.function(), target, {.use_cache = false}).call(inputs);
 }
 
 void expect_same_results(const Function& f, const std::vector<Array>& inputs, Agreement agreement) {

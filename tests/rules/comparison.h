@@ -6,6 +6,7 @@
 
 #include "tenon/ir/function.h"
 #include "tenon/runtime/array.h"
+#include "tenon/runtime/target.h"
 
 namespace tenon {
 
@@ -17,6 +18,10 @@ enum class Agreement {
   kBits,   ///< chains, integers, min, max, element-wise
   kClose,  ///< rows: 1e-5 relative for float32, 1e-12 for float64
 };
+
+/// The results of `f` with the default schedule for the target.
+std::vector<Array> call_default(const Function& f, const Target& target,
+                                const std::vector<Array>& inputs);
 
 /// Builds `f` as written and with the default schedule, calls both, and compares. The default
 /// schedule for x86-64-v3 must have the bits of that for this machine.

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "rules/comparison.h"
 #include "tenon/ir/builder.h"
 #include "tenon/te/expr.h"
@@ -104,6 +106,34 @@ TEST(ReductionRuleTest, sums_of_nothing_are_written) {
                         {random_array({0, 3}, 1)}, Agreement::kBits);
     expect_same_results(reduction(constants({3, 0}), pattern, sum, kFloat32),
                         {random_array({3, 0}, 1)}, Agreement::kBits);
+  }
+}
+
+/// A row sum as design 3a defines it for at most 4096 terms: term p in lane p mod 64, lanes joined
+/// by halving.
+float lane_sum(const float* terms, std::int64_t n) {
+  std::array<float, 64> lanes{};
+  for (std::int64_t p = 0; p < n; ++p) lanes[static_cast<std::size_t>(p % 64)] += terms[p];
+  for (std::size_t half = 32; half > 0; half /= 2) {
+    for (std::size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  }
+  return lanes[0];
+}
+
+TEST(ReductionRuleTest, row_sums_have_the_bits_of_their_definition) {
+  const Function rows = reduction({te::symbol("m"), te::symbol("n")}, 2, sum, kFloat32);
+  const Function vector = reduction({te::symbol("n")}, 1, sum, kFloat32);
+  for (const std::int64_t n : {1, 40, 64, 100, 1000, 4096}) {
+    const Array a = random_array({3, n}, 10), x = random_array({n}, 11);
+    const Array sums = call_default(rows, Target::host(), {a})[0];
+    for (std::int64_t i = 0; i < 3; ++i)
+      EXPECT_EQ(sums.data<float>()[i], lane_sum(a.data<float>() + i * n, n)) << n;
+    const Array total = call_default(vector, Target::host(), {x})[0];
+    EXPECT_EQ(total.data<float>()[0], lane_sum(x.data<float>(), n)) << n;
+    const Function fixed = reduction({imm(n)}, 1, sum, kFloat32);
+    EXPECT_EQ(call_default(fixed, Target::host(), {x})[0].data<float>()[0],
+              lane_sum(x.data<float>(), n))
+        << n;
   }
 }
 
