@@ -263,9 +263,6 @@ class CompiledNetwork:
     def workspace_bytes(self, shapes: list[list[int]]) -> int: ...
     @property
     def calls(self) -> list[tuple[str, list[str], str, int]]: ...
-    num_compiled: int
-    num_from_cache: int
-    compile_seconds: float
     @property
     def seconds(self) -> dict[str, float]: ...
 
