@@ -3,7 +3,9 @@
 #include <array>
 
 #include "rules/comparison.h"
+#include "tenon/driver/build.h"
 #include "tenon/ir/builder.h"
+#include "tenon/rules/default_schedule.h"
 #include "tenon/te/expr.h"
 #include "tenon/te/tensor.h"
 
@@ -106,6 +108,26 @@ TEST(ReductionRuleTest, sums_of_nothing_are_written) {
                         {random_array({0, 3}, 1)}, Agreement::kBits);
     expect_same_results(reduction(constants({3, 0}), pattern, sum, kFloat32),
                         {random_array({3, 0}, 1)}, Agreement::kBits);
+  }
+}
+
+TEST(ReductionRuleTest, sums_of_nothing_are_written_under_schedules_that_keep_the_init) {
+  const Function f = reduction({te::symbol("n"), imm(64)}, 1, sum, kFloat32);
+  Schedule s(f);
+  const std::vector<LoopRef> loops = s.loops("C");
+  const std::vector<LoopRef> columns = s.split(loops[0], {std::nullopt, 16}, "mask");
+  const std::vector<LoopRef> terms = s.split(loops[1], {std::nullopt, 8}, "mask");
+  s.reorder({terms[0], columns[0], terms[1], columns[1]});
+  s.vectorize(columns[1]);
+  const Executable kernel = build(s.function(), Target::host(), {.use_cache = false});
+  for (const std::int64_t n : {0, 1, 20}) {
+    const Array a = random_array({n, 64}, 12);
+    const Array c = kernel.call(std::vector<Array>{a})[0];
+    for (std::int64_t j = 0; j < 64; ++j) {
+      float expected = 0;
+      for (std::int64_t i = 0; i < n; ++i) expected += a.data<float>()[i * 64 + j];
+      EXPECT_EQ(c.data<float>()[j], expected) << n;
+    }
   }
 }
 
