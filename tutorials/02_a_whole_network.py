@@ -47,10 +47,17 @@ assert scores[best[0]] > 0.7
 #
 # ## What was compiled
 #
-# Not sixty kernels but eleven, because the layers differ in their weights alone, and weights are
-# arguments. And not one set for each length: sizes are *symbols*, `te.symbol("s")`, which a call
-# decides. This is the softmax of the attention scores as it is written in
-# `python/tenon/models/bert_kernels.py`.
+# The network is a module, `python/tenon/models/bert_module.py`; `tn.compile` ran its `forward`
+# once on values that have shapes but no elements, and divided what it saw into kernels: 46 calls
+# of ten kernels, because the layers differ in their weights alone, and weights are arguments. And
+# not one set for each length: sizes are *symbols*, `te.symbol("s")`, which a call decides.
+
+# %%
+print(encoder.network.compiled.report())
+assert encoder.network.num_kernels == 10
+
+# %% [markdown]
+# A kernel is made of tensor expressions. This is a softmax as it is written with them.
 
 # %%
 from tenon import te
@@ -68,7 +75,6 @@ def softmax():
 
 
 print(softmax())
-assert encoder.network.num_kernels == 11
 
 # %% [markdown]
 # Four blocks, each with loops of its own: as written it reads a row four times and keeps `terms` in
@@ -121,9 +127,15 @@ words = np.random.default_rng(1).standard_normal((1, 5, 384), dtype=np.float32)
 mask = np.array([[True, True, True, False, False]])
 mean = words[0, :3].astype(np.float64).mean(0)
 
-from tenon.models.bert_kernels import mean_pool
+from tenon.nn import functional
 
-pooled = np.asarray(tn.build(mean_pool(384))(words, mask))[0]
+
+def pool(words, mask):
+    total = functional.where(mask[:, :, None], words, 0.0).sum(1)
+    return total / functional.sqrt((total * total).sum(-1, keepdims=True))
+
+
+pooled = np.asarray(tn.compile(pool, [words, mask])(words, mask))[0]
 np.testing.assert_allclose(pooled, mean / np.linalg.norm(mean), atol=1e-7)
 
 # %% [markdown]
@@ -142,8 +154,8 @@ assert message == "sentences[1] should be a str, got NoneType [E0830]"
 
 # %% [markdown]
 # **Try this.** Ask something of your own with `scripts/demo "..."`. Write `layer_norm` as a tensor
-# expression and compare it with the one in `bert_kernels.py`. Set `tn.config.verify = "interpret"`,
+# expression and compare it with what `tn.nn.LayerNorm` gives. Set `tn.config.verify = "interpret"`,
 # build the softmax again, and see each call checked by the interpreter.
 #
-# **Next.** `python/tenon/models/bert.py` is the network around the kernels; `benchmarks/encoder.py`
+# **Next.** `python/tenon/models/bert.py` compiles the network; `benchmarks/encoder.py`
 # measures it against ONNX Runtime.
