@@ -52,7 +52,7 @@ struct AngleFormat<64> {
 /// in `low`.
 template <class F>
 ReducedAngle<F> reduce_near(const F& a) {
-  constexpr auto& c = AngleFormat<F::kBits>::kHalfPi;
+  const auto& c = AngleFormat<F::kBits>::kHalfPi;
   const F shifted = fma(a, 0x1.45f306dc9c883p-1, Format<F::kBits>::kRoundMagic);
   const F n = shifted - Format<F::kBits>::kRoundMagic;
   const F first = fma(n, -c[0], a);
