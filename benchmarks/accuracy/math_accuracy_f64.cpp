@@ -45,7 +45,8 @@ class Big {
   friend Big name(const Big& a) { return apply(mpfr_##name, a); }
   UNARY(exp)
   UNARY(log)
-  UNARY(log1p) UNARY(tanh) UNARY(erf) UNARY(erfc) UNARY(sin) UNARY(cos) UNARY(sqrt)
+  UNARY(log1p)
+  UNARY(tanh) UNARY(erf) UNARY(erfc) UNARY(sin) UNARY(cos) UNARY(sqrt)
 #undef UNARY
       static Big pi() {
     Big out;

@@ -12,7 +12,8 @@ namespace tenon {
 enum class Scope : std::uint8_t {
   kGlobal,    ///< addressable by everyone: parameters, and intermediates of a kernel
   kLocal,     ///< memory private to the thread that allocates it
-  kRegister,  ///< a promise: after unrolling every index is constant and the tile fits the register file
+  kRegister,  ///< a promise: after unrolling every index is constant and the tile fits the register
+              ///< file
   kShared,    ///< shared by the threads of a GPU block
   kFragment,  ///< operand layout of a tensor instruction
 };
@@ -20,7 +21,8 @@ const char* to_string(Scope scope);
 /// The scope of a name; ScheduleError [E0250] listing the names when unknown.
 Scope parse_scope(const std::string& name);
 
-/// A buffer is an identity: two are the same only if they are the same object. Distinct buffers of a function never overlap.
+/// A buffer is an identity: two are the same only if they are the same object. Distinct buffers of
+/// a function never overlap.
 struct BufferNode : RefCounted {
   std::string name;
   DType dtype;                ///< of one element; always scalar
@@ -33,7 +35,8 @@ struct BufferNode : RefCounted {
 using Buffer = Ref<BufferNode>;
 
 /// A buffer with row-major strides.
-Buffer make_buffer(std::string name, DType dtype, std::vector<Expr> shape, Scope scope = Scope::kGlobal);
+Buffer make_buffer(std::string name, DType dtype, std::vector<Expr> shape,
+                   Scope scope = Scope::kGlobal);
 /// Another buffer with everything of `buffer`.
 Buffer copy_buffer(const BufferNode& buffer);
 /// The strides as expressions, row-major ones computed.

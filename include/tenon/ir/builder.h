@@ -2,8 +2,9 @@
 
 /// Functions that build expressions and statements.
 ///
-/// Integer constants fold and neutral integer operands vanish (x + 0, x * 1, x * 0, x // 1); floats are built as written. Operands of
-/// unequal lanes are broadcast; dtypes must agree (an InternalError otherwise: te checks and converts for users).
+/// Integer constants fold and neutral integer operands vanish (x + 0, x * 1, x * 0, x // 1); floats
+/// are built as written. Operands of unequal lanes are broadcast; dtypes must agree (an
+/// InternalError otherwise: te checks and converts for users).
 
 #include <cstdint>
 #include <optional>
@@ -19,7 +20,8 @@ Expr int_imm(DType t, std::int64_t v);
 Expr imm(std::int64_t v);
 Expr float_imm(DType t, double v);
 Expr bool_imm(bool v);
-/// A constant of any scalar dtype (broadcast when t has lanes); the value is converted as `cast` would.
+/// A constant of any scalar dtype (broadcast when t has lanes); the value is converted as `cast`
+/// would.
 Expr const_like(DType t, double v);
 /// Zero (false) of any dtype.
 Expr zero(DType t);
@@ -73,8 +75,10 @@ Expr logical_not(const Expr& a);
 /// a and b, where a null handle stands for true.
 Expr and_predicate(const Expr& a, const Expr& b);
 
-Stmt store(const Buffer& buffer, std::vector<Expr> indices, const Expr& value, const Expr& predicate = nullptr);
-Stmt make_for(const Expr& var, const Expr& min, const Expr& extent, const Stmt& body, ForAttrs attrs = {});
+Stmt store(const Buffer& buffer, std::vector<Expr> indices, const Expr& value,
+           const Expr& predicate = nullptr);
+Stmt make_for(const Expr& var, const Expr& min, const Expr& extent, const Stmt& body,
+              ForAttrs attrs = {});
 Stmt make_let(const Expr& var, const Expr& value, const Stmt& body);
 Stmt make_if(const Expr& condition, const Stmt& then_case, const Stmt& else_case = nullptr);
 Stmt make_allocate(const Buffer& buffer, const Stmt& body);
@@ -86,8 +90,9 @@ Stmt with_attrs(const ForNode& n, ForAttrs attrs);
 Stmt with_body(const BlockNode& n, Stmt body);
 Stmt with_body(const AllocateNode& n, Stmt body);
 
-/// A block whose reads and writes are computed from init and body (see detect_regions in regions.h).
-Stmt make_block(std::string name, std::vector<IterVar> iters, std::vector<Expr> bindings, Expr predicate, Stmt init,
-                Stmt body, Attrs annotations = {});
+/// A block whose reads and writes are computed from init and body (see detect_regions in
+/// regions.h).
+Stmt make_block(std::string name, std::vector<IterVar> iters, std::vector<Expr> bindings,
+                Expr predicate, Stmt init, Stmt body, Attrs annotations = {});
 
 }  // namespace tenon

@@ -2,10 +2,12 @@
 
 /// Expression nodes.
 ///
-/// **Meaning common to all.** Every operation is total and means the same in the interpreter and in generated code. Integers wrap.
-/// `x // 0` and `x % 0` are 0, `INT_MIN // -1` wraps. Shifts by the width or more give 0, or the sign for a signed `>>`. Float to
-/// integer truncates, saturates, and NaN gives 0. `min` and `max` propagate NaN. `select`, `and` and `or` are lazy per lane: what is
-/// not taken has no effect. No multiply-add is contracted except `fma`. Vector operands have equal lanes; operations are per lane.
+/// **Meaning common to all.** Every operation is total and means the same in the interpreter and in
+/// generated code. Integers wrap. `x // 0` and `x % 0` are 0, `INT_MIN // -1` wraps. Shifts by the
+/// width or more give 0, or the sign for a signed `>>`. Float to integer truncates, saturates, and
+/// NaN gives 0. `min` and `max` propagate NaN. `select`, `and` and `or` are lazy per lane: what is
+/// not taken has no effect. No multiply-add is contracted except `fma`. Vector operands have equal
+/// lanes; operations are per lane.
 
 #include <memory>
 #include <optional>
@@ -17,7 +19,8 @@
 
 namespace tenon {
 
-/// A compile-time integer or bool; the value is stored sign- or zero-extended from the dtype's width.
+/// A compile-time integer or bool; the value is stored sign- or zero-extended from the dtype's
+/// width.
 struct IntImmNode : ExprNode {
   static constexpr NodeKind kKind = NodeKind::kIntImm;
   std::int64_t value;
@@ -64,7 +67,9 @@ struct ReinterpretNode : ExprNode {
   static constexpr NodeKind kKind = NodeKind::kReinterpret;
   Expr value;
   ReinterpretNode(DType t, Expr v);
-  static constexpr auto fields() { return std::make_tuple(field("value", &ReinterpretNode::value)); }
+  static constexpr auto fields() {
+    return std::make_tuple(field("value", &ReinterpretNode::value));
+  }
 };
 
 enum class UnaryOp : std::uint8_t {
@@ -73,7 +78,9 @@ enum class UnaryOp : std::uint8_t {
   kBitNot,  ///< integers
   kAbs,     ///< integers wrap; clears the sign bit of a float
   kSqrt,    ///< correctly rounded; floats
-  kFloor, kCeil, kTrunc,
+  kFloor,
+  kCeil,
+  kTrunc,
   kRound,  ///< half to even
 };
 /// "sqrt"; for kNeg "-".
@@ -84,17 +91,33 @@ struct UnaryNode : ExprNode {
   UnaryOp op;
   Expr a;
   UnaryNode(UnaryOp o, Expr x);
-  static constexpr auto fields() { return std::make_tuple(field("op", &UnaryNode::op), field("a", &UnaryNode::a)); }
+  static constexpr auto fields() {
+    return std::make_tuple(field("op", &UnaryNode::op), field("a", &UnaryNode::a));
+  }
 };
 
 enum class BinaryOp : std::uint8_t {
-  kAdd, kSub, kMul,
-  kDiv,                                     ///< floats
-  kFloorDiv, kFloorMod,                     ///< integers; the remainder has the divisor's sign
-  kMin, kMax,                               ///< NaN if one operand is; of zeros of both signs: min -0, max +0
-  kBitAnd, kBitOr, kBitXor, kShl, kShr,     ///< integers; kShr is arithmetic for signed ones
-  kEq, kNe, kLt, kLe, kGt, kGe,             ///< bool; false with a NaN, but kNe is true
-  kAnd, kOr,                                ///< bool, lazy in b
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,  ///< floats
+  kFloorDiv,
+  kFloorMod,  ///< integers; the remainder has the divisor's sign
+  kMin,
+  kMax,  ///< NaN if one operand is; of zeros of both signs: min -0, max +0
+  kBitAnd,
+  kBitOr,
+  kBitXor,
+  kShl,
+  kShr,  ///< integers; kShr is arithmetic for signed ones
+  kEq,
+  kNe,
+  kLt,
+  kLe,
+  kGt,
+  kGe,  ///< bool; false with a NaN, but kNe is true
+  kAnd,
+  kOr,  ///< bool, lazy in b
 };
 /// The operator's text: "+", "//", "min".
 const char* to_string(BinaryOp op);
@@ -106,7 +129,8 @@ struct BinaryNode : ExprNode {
   Expr a, b;
   BinaryNode(BinaryOp o, Expr x, Expr y);
   static constexpr auto fields() {
-    return std::make_tuple(field("op", &BinaryNode::op), field("a", &BinaryNode::a), field("b", &BinaryNode::b));
+    return std::make_tuple(field("op", &BinaryNode::op), field("a", &BinaryNode::a),
+                           field("b", &BinaryNode::b));
   }
 };
 
@@ -116,7 +140,8 @@ struct FmaNode : ExprNode {
   Expr a, b, c;
   FmaNode(Expr x, Expr y, Expr z);
   static constexpr auto fields() {
-    return std::make_tuple(field("a", &FmaNode::a), field("b", &FmaNode::b), field("c", &FmaNode::c));
+    return std::make_tuple(field("a", &FmaNode::a), field("b", &FmaNode::b),
+                           field("c", &FmaNode::c));
   }
 };
 
@@ -126,7 +151,8 @@ struct SelectNode : ExprNode {
   Expr condition, true_value, false_value;
   SelectNode(Expr c, Expr t, Expr f);
   static constexpr auto fields() {
-    return std::make_tuple(field("condition", &SelectNode::condition), field("true_value", &SelectNode::true_value),
+    return std::make_tuple(field("condition", &SelectNode::condition),
+                           field("true_value", &SelectNode::true_value),
                            field("false_value", &SelectNode::false_value));
   }
 };
@@ -137,13 +163,15 @@ struct LetNode : ExprNode {
   Expr value, var, body;
   LetNode(Expr v, Expr variable, Expr b);
   static constexpr auto fields() {
-    return std::make_tuple(field("value", &LetNode::value), field("var", &LetNode::var, FieldRole::kDef),
+    return std::make_tuple(field("value", &LetNode::value),
+                           field("var", &LetNode::var, FieldRole::kDef),
                            field("body", &LetNode::body));
   }
 };
 
-/// buffer[indices]. In block IR one index per dimension; in loop IR exactly one, in elements, scalar or vector (then the result is a
-/// vector). Where the optional `predicate` (bool, same lanes) is false, the lane is not read and gives 0.
+/// buffer[indices]. In block IR one index per dimension; in loop IR exactly one, in elements,
+/// scalar or vector (then the result is a vector). Where the optional `predicate` (bool, same
+/// lanes) is false, the lane is not read and gives 0.
 struct LoadNode : ExprNode {
   static constexpr NodeKind kKind = NodeKind::kLoad;
   Buffer buffer;
@@ -175,7 +203,8 @@ struct BroadcastNode : ExprNode {
   int lanes;
   BroadcastNode(Expr v, int n);
   static constexpr auto fields() {
-    return std::make_tuple(field("value", &BroadcastNode::value), field("lanes", &BroadcastNode::lanes));
+    return std::make_tuple(field("value", &BroadcastNode::value),
+                           field("lanes", &BroadcastNode::lanes));
   }
 };
 
@@ -186,19 +215,21 @@ struct ShuffleNode : ExprNode {
   std::vector<std::int64_t> lane_indices;
   ShuffleNode(std::vector<Expr> v, std::vector<std::int64_t> idx);
   static constexpr auto fields() {
-    return std::make_tuple(field("vectors", &ShuffleNode::vectors), field("lane_indices", &ShuffleNode::lane_indices));
+    return std::make_tuple(field("vectors", &ShuffleNode::vectors),
+                           field("lane_indices", &ShuffleNode::lane_indices));
   }
 };
 
-/// All lanes of value joined by `op` (add, mul, min, max, and, or) by halving: lane l joins lane l + n/2, and so on while n is even;
-/// an odd rest joins ascending. Loop IR only.
+/// All lanes of value joined by `op` (add, mul, min, max, and, or) by halving: lane l joins lane l
+/// + n/2, and so on while n is even; an odd rest joins ascending. Loop IR only.
 struct VectorReduceNode : ExprNode {
   static constexpr NodeKind kKind = NodeKind::kVectorReduce;
   BinaryOp op;
   Expr value;
   VectorReduceNode(BinaryOp o, Expr v);
   static constexpr auto fields() {
-    return std::make_tuple(field("op", &VectorReduceNode::op), field("value", &VectorReduceNode::value));
+    return std::make_tuple(field("op", &VectorReduceNode::op),
+                           field("value", &VectorReduceNode::value));
   }
 };
 
@@ -219,7 +250,8 @@ struct IterVar {
 enum class ReduceOp : std::uint8_t { kSum, kProd, kMin, kMax };
 const char* to_string(ReduceOp op);
 
-/// source reduced over the axes, ascending, where `condition` holds. Legal only inside a tensor expression; never in a function.
+/// source reduced over the axes, ascending, where `condition` holds. Legal only inside a tensor
+/// expression; never in a function.
 struct ReduceNode : ExprNode {
   static constexpr NodeKind kKind = NodeKind::kReduce;
   ReduceOp op;
@@ -228,15 +260,17 @@ struct ReduceNode : ExprNode {
   Expr condition;  ///< may be null: every term counts
   ReduceNode(ReduceOp o, std::vector<IterVar> ax, Expr src, Expr cond = nullptr);
   static constexpr auto fields() {
-    return std::make_tuple(field("op", &ReduceNode::op), field("axes", &ReduceNode::axes, FieldRole::kDef),
-                           field("source", &ReduceNode::source), field("condition", &ReduceNode::condition));
+    return std::make_tuple(
+        field("op", &ReduceNode::op), field("axes", &ReduceNode::axes, FieldRole::kDef),
+        field("source", &ReduceNode::source), field("condition", &ReduceNode::condition));
   }
 };
 
-/// A named pure function of its operands (exp, log, tanh, erf, sigmoid, sin, cos, pow, rsqrt, gelu, gelu_tanh, softplus); the pass
-/// expand_math replaces it by arithmetic. `checked_index(i, extent, site)` gives i when 0 <= i < extent, else -1 and records an index
-/// error of the call at `site` (an index into the function's attribute "index_sites"); loads and stores that use it carry the predicate
-/// `checked >= 0`.
+/// A named pure function of its operands (exp, log, tanh, erf, sigmoid, sin, cos, pow, rsqrt, gelu,
+/// gelu_tanh, softplus); the pass expand_math replaces it by arithmetic. `checked_index(i, extent,
+/// site)` gives i when 0 <= i < extent, else -1 and records an index error of the call at `site`
+/// (an index into the function's attribute "index_sites"); loads and stores that use it carry the
+/// predicate `checked >= 0`.
 struct CallNode : ExprNode {
   static constexpr NodeKind kKind = NodeKind::kCall;
   std::string name;

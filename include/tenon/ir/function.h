@@ -17,7 +17,8 @@ enum class Level : std::uint8_t {
 };
 const char* to_string(Level level);
 
-/// A symbolic size. A function is valid for every value in [min, max] that is a multiple of multiple_of.
+/// A symbolic size. A function is valid for every value in [min, max] that is a multiple of
+/// multiple_of.
 struct Symbol {
   Expr var;  ///< VarNode, int64
   std::int64_t min = 0;
@@ -25,8 +26,9 @@ struct Symbol {
   std::int64_t multiple_of = 1;
 };
 
-/// A function over buffers. Parameters are the inputs, then the outputs; their scopes are global. `symbols` are the variables that
-/// parameter shapes may use (each appears alone as a dimension of some input).
+/// A function over buffers. Parameters are the inputs, then the outputs; their scopes are global.
+/// `symbols` are the variables that parameter shapes may use (each appears alone as a dimension of
+/// some input).
 struct FunctionNode : RefCounted {
   std::string name;
   std::vector<Buffer> inputs;
@@ -45,6 +47,7 @@ using Function = Ref<FunctionNode>;
 Function with_body(const Function& f, Stmt body);
 Function with_body(const Function& f, Stmt body, Level level);
 Function make_function(std::string name, std::vector<Buffer> inputs, std::vector<Buffer> outputs,
-                       std::vector<Symbol> symbols, Stmt body, Level level = Level::kBlock, Attrs attrs = {});
+                       std::vector<Symbol> symbols, Stmt body, Level level = Level::kBlock,
+                       Attrs attrs = {});
 
 }  // namespace tenon

@@ -2,12 +2,13 @@
 
 /// The base of all IR nodes.
 ///
-/// **Memory model.** Nodes are immutable and intrusively counted; they may be shared between threads, functions, schedules and Python.
-/// Expressions are DAGs: one node may have many parents. Variables and buffers are identities: two are the same only if they are the
-/// same object; names are for people.
+/// **Memory model.** Nodes are immutable and intrusively counted; they may be shared between
+/// threads, functions, schedules and Python. Expressions are DAGs: one node may have many parents.
+/// Variables and buffers are identities: two are the same only if they are the same object; names
+/// are for people.
 ///
-/// **Well-formed means** that children are present unless documented as optional, and that an expression is at most
-/// kMaxExprDepth deep and a statement kMaxStmtDepth (checked by `make`).
+/// **Well-formed means** that children are present unless documented as optional, and that an
+/// expression is at most kMaxExprDepth deep and a statement kMaxStmtDepth (checked by `make`).
 
 #include <atomic>
 #include <cstdint>
@@ -43,7 +44,8 @@ struct Node {
   Node& operator=(const Node&) = delete;
   const NodeKind kind;
   mutable std::atomic<int> ref_count{0};
-  /// 1 + the deepest child of the same sort (expressions count expressions, statements count statements). Set by make().
+  /// 1 + the deepest child of the same sort (expressions count expressions, statements count
+  /// statements). Set by make().
   std::int32_t depth = 1;
   /// The user's line that this node comes from; empty when unknown.
   Span span;
@@ -74,7 +76,8 @@ struct Range {
 using Attr = std::variant<std::int64_t, double, std::string>;
 using Attrs = std::map<std::string, Attr>;
 
-// --- field lists -----------------------------------------------------------------------------------------------------
+// --- field lists
+// -----------------------------------------------------------------------------------------------------
 
 enum class FieldRole : std::uint8_t {
   kUse,  ///< reads what is defined elsewhere
@@ -97,7 +100,8 @@ namespace detail {
 void finish_node(const Node& node);
 }  // namespace detail
 
-/// A new node. Constructor arguments follow the order of `fields()` (after the dtype where a node has a free one).
+/// A new node. Constructor arguments follow the order of `fields()` (after the dtype where a node
+/// has a free one).
 template <typename N, typename... Args>
 Ref<std::conditional_t<std::is_base_of_v<ExprNode, N>, ExprNode, StmtNode>> make(Args&&... args) {
   using Base = std::conditional_t<std::is_base_of_v<ExprNode, N>, ExprNode, StmtNode>;

@@ -8,13 +8,15 @@
 
 namespace tenon {
 
-/// v wrapped to the integer type's width, sign- or zero-extended; for bool 0 or 1 of the lowest bit.
+/// v wrapped to the integer type's width, sign- or zero-extended; for bool 0 or 1 of the lowest
+/// bit.
 std::int64_t wrap_int(DType t, std::int64_t v);
 std::int64_t max_int(DType t);
 std::int64_t min_int(DType t);
 /// v rounded to the float type (half to even); float64 unchanged.
 double round_to(DType t, double v);
-/// x op y in the integer (or bool) type t; comparisons give 0 or 1. Values are stored as wrap_int gives them.
+/// x op y in the integer (or bool) type t; comparisons give 0 or 1. Values are stored as wrap_int
+/// gives them.
 std::int64_t eval_int(BinaryOp op, DType t, std::int64_t x, std::int64_t y);
 /// Float operations on values already rounded to t; not for comparisons.
 double eval_float(BinaryOp op, DType t, double x, double y);

@@ -9,8 +9,8 @@
 
 namespace tenon {
 
-/// buffer[indices] = value. One index per dimension in block IR, exactly one in loop IR, where it may be a vector as long as value.
-/// Lanes whose optional `predicate` is false are not written.
+/// buffer[indices] = value. One index per dimension in block IR, exactly one in loop IR, where it
+/// may be a vector as long as value. Lanes whose optional `predicate` is false are not written.
 struct StoreNode : StmtNode {
   static constexpr NodeKind kKind = NodeKind::kStore;
   Buffer buffer;
@@ -19,8 +19,9 @@ struct StoreNode : StmtNode {
   Expr predicate;  ///< may be null: always written
   StoreNode(Buffer buf, std::vector<Expr> idx, Expr v, Expr pred = nullptr);
   static constexpr auto fields() {
-    return std::make_tuple(field("buffer", &StoreNode::buffer), field("indices", &StoreNode::indices),
-                           field("value", &StoreNode::value), field("predicate", &StoreNode::predicate));
+    return std::make_tuple(field("buffer", &StoreNode::buffer),
+                           field("indices", &StoreNode::indices), field("value", &StoreNode::value),
+                           field("predicate", &StoreNode::predicate));
   }
 };
 
@@ -40,8 +41,9 @@ struct ForAttrs {
   Attrs annotations = {};
 };
 
-/// for var in [min, min + extent): body. `var` is bound here and not visible outside body. An extent <= 0 runs nothing. The loop's
-/// identity is its variable: a rebuilt ForNode with the same variable is the same loop.
+/// for var in [min, min + extent): body. `var` is bound here and not visible outside body. An
+/// extent <= 0 runs nothing. The loop's identity is its variable: a rebuilt ForNode with the same
+/// variable is the same loop.
 struct ForNode : StmtNode {
   static constexpr NodeKind kKind = NodeKind::kFor;
   Expr min, extent, var;
@@ -50,8 +52,8 @@ struct ForNode : StmtNode {
   ForNode(Expr m, Expr e, Expr v, ForAttrs a, Stmt b);
   static constexpr auto fields() {
     return std::make_tuple(field("min", &ForNode::min), field("extent", &ForNode::extent),
-                           field("var", &ForNode::var, FieldRole::kDef), field("attrs", &ForNode::attrs),
-                           field("body", &ForNode::body));
+                           field("var", &ForNode::var, FieldRole::kDef),
+                           field("attrs", &ForNode::attrs), field("body", &ForNode::body));
   }
 };
 
@@ -62,15 +64,18 @@ struct WhileNode : StmtNode {
   Stmt body;
   WhileNode(Expr c, Stmt b);
   static constexpr auto fields() {
-    return std::make_tuple(field("condition", &WhileNode::condition), field("body", &WhileNode::body));
+    return std::make_tuple(field("condition", &WhileNode::condition),
+                           field("body", &WhileNode::body));
   }
 };
 
-/// One unit of scheduling: a body over iteration variables that are bound to expressions of the surrounding loops.
+/// One unit of scheduling: a body over iteration variables that are bound to expressions of the
+/// surrounding loops.
 ///
-/// Runs only where `predicate` (over loop variables) holds. `init` runs before the first iteration of the reduction variables, that is
-/// when every reduction iter equals its domain's minimum; absent after decompose_reduction. `reads` and `writes` cover every access of
-/// the body, over iter variables and function symbols. The name is unique in a function. Block IR only.
+/// Runs only where `predicate` (over loop variables) holds. `init` runs before the first iteration
+/// of the reduction variables, that is when every reduction iter equals its domain's minimum;
+/// absent after decompose_reduction. `reads` and `writes` cover every access of the body, over iter
+/// variables and function symbols. The name is unique in a function. Block IR only.
 struct BlockNode : StmtNode {
   static constexpr NodeKind kKind = NodeKind::kBlock;
   std::string name;
@@ -81,14 +86,15 @@ struct BlockNode : StmtNode {
   Stmt init;  ///< may be null
   Stmt body;
   Attrs annotations;
-  BlockNode(std::string n, std::vector<Expr> bind, Expr pred, std::vector<IterVar> it, std::vector<BufferRegion> r,
-            std::vector<BufferRegion> w, Stmt in, Stmt b, Attrs a);
+  BlockNode(std::string n, std::vector<Expr> bind, Expr pred, std::vector<IterVar> it,
+            std::vector<BufferRegion> r, std::vector<BufferRegion> w, Stmt in, Stmt b, Attrs a);
   static constexpr auto fields() {
     return std::make_tuple(field("name", &BlockNode::name), field("bindings", &BlockNode::bindings),
                            field("predicate", &BlockNode::predicate),
-                           field("iters", &BlockNode::iters, FieldRole::kDef), field("reads", &BlockNode::reads),
-                           field("writes", &BlockNode::writes), field("init", &BlockNode::init),
-                           field("body", &BlockNode::body), field("annotations", &BlockNode::annotations));
+                           field("iters", &BlockNode::iters, FieldRole::kDef),
+                           field("reads", &BlockNode::reads), field("writes", &BlockNode::writes),
+                           field("init", &BlockNode::init), field("body", &BlockNode::body),
+                           field("annotations", &BlockNode::annotations));
   }
 };
 
@@ -100,7 +106,8 @@ struct IfNode : StmtNode {
   Stmt else_case;  ///< may be null
   IfNode(Expr c, Stmt t, Stmt e = nullptr);
   static constexpr auto fields() {
-    return std::make_tuple(field("condition", &IfNode::condition), field("then_case", &IfNode::then_case),
+    return std::make_tuple(field("condition", &IfNode::condition),
+                           field("then_case", &IfNode::then_case),
                            field("else_case", &IfNode::else_case));
   }
 };
@@ -112,12 +119,14 @@ struct LetStmtNode : StmtNode {
   Stmt body;
   LetStmtNode(Expr v, Expr variable, Stmt b);
   static constexpr auto fields() {
-    return std::make_tuple(field("value", &LetStmtNode::value), field("var", &LetStmtNode::var, FieldRole::kDef),
+    return std::make_tuple(field("value", &LetStmtNode::value),
+                           field("var", &LetStmtNode::var, FieldRole::kDef),
                            field("body", &LetStmtNode::body));
   }
 };
 
-/// `buffer` exists within body; its elements are uninitialised at each entry. In block IR all allocations stand at the root.
+/// `buffer` exists within body; its elements are uninitialised at each entry. In block IR all
+/// allocations stand at the root.
 struct AllocateNode : StmtNode {
   static constexpr NodeKind kKind = NodeKind::kAllocate;
   Buffer buffer;
@@ -152,7 +161,8 @@ struct AssertNode : StmtNode {
   std::string message;
   AssertNode(Expr c, std::string m);
   static constexpr auto fields() {
-    return std::make_tuple(field("condition", &AssertNode::condition), field("message", &AssertNode::message));
+    return std::make_tuple(field("condition", &AssertNode::condition),
+                           field("message", &AssertNode::message));
   }
 };
 

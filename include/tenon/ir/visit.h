@@ -13,13 +13,14 @@
 
 namespace tenon {
 
-/// Calls `f(const XNode&)` for the node's real type. No default label: a node added to nodes.def that a caller does not handle is a
-/// compile error, not a silent skip.
+/// Calls `f(const XNode&)` for the node's real type. No default label: a node added to nodes.def
+/// that a caller does not handle is a compile error, not a silent skip.
 template <typename F>
 decltype(auto) visit_expr(const ExprNode& n, F&& f) {
   switch (n.kind) {
-#define EXPR(Name) \
-  case NodeKind::k##Name: return f(static_cast<const Name##Node&>(n));
+#define EXPR(Name)        \
+  case NodeKind::k##Name: \
+    return f(static_cast<const Name##Node&>(n));
 #define STMT(Name) case NodeKind::k##Name:
 #include "tenon/ir/nodes.def"
 #undef EXPR
@@ -39,8 +40,9 @@ decltype(auto) visit_stmt(const StmtNode& n, F&& f) {
 #undef STMT
     break;
 #define EXPR(Name)
-#define STMT(Name) \
-  case NodeKind::k##Name: return f(static_cast<const Name##Node&>(n));
+#define STMT(Name)        \
+  case NodeKind::k##Name: \
+    return f(static_cast<const Name##Node&>(n));
 #include "tenon/ir/nodes.def"
 #undef EXPR
 #undef STMT
@@ -65,9 +67,10 @@ void for_each_field(const N& n, F&& f) {
 template <typename N>
 using HandleOf = Ref<std::conditional_t<std::is_base_of_v<ExprNode, N>, ExprNode, StmtNode>>;
 
-/// Rewrites bottom-up, sharing what did not change: a pass overrides `rewrite` for the kinds that it cares about; recursion is derived
-/// from `fields()`. Shared expressions are rewritten once (results are memoised on identity; a subclass whose result depends on the
-/// place calls `clear_memo` where that changes, or sets `memoise_` to false). Spans are kept.
+/// Rewrites bottom-up, sharing what did not change: a pass overrides `rewrite` for the kinds that
+/// it cares about; recursion is derived from `fields()`. Shared expressions are rewritten once
+/// (results are memoised on identity; a subclass whose result depends on the place calls
+/// `clear_memo` where that changes, or sets `memoise_` to false). Spans are kept.
 class Mutator {
  public:
   virtual ~Mutator() = default;
@@ -92,7 +95,10 @@ class Mutator {
   HandleOf<N> rebuild(const N& n) {
     bool changed = false;
     auto values = std::apply(
-        [&](const auto&... m) { return std::tuple{mutate_field(n.*(m.member), m.role, &changed)...}; }, N::fields());
+        [&](const auto&... m) {
+          return std::tuple{mutate_field(n.*(m.member), m.role, &changed)...};
+        },
+        N::fields());
     if (!changed) return HandleOf<N>(&n);
     HandleOf<N> out = std::apply(
         [&](auto&&... v) {
@@ -134,15 +140,19 @@ class Mutator {
       *changed |= !out.same_as(value);
       return out;
     } else if constexpr (std::is_same_v<T, Range>) {
-      return Range{mutate_field(value.min, role, changed), mutate_field(value.extent, role, changed)};
+      return Range{mutate_field(value.min, role, changed),
+                   mutate_field(value.extent, role, changed)};
     } else if constexpr (std::is_same_v<T, IterVar>) {
       Range domain = mutate_field(value.domain, FieldRole::kUse, changed);
-      return IterVar{mutate_field(value.var, FieldRole::kDef, changed), std::move(domain), value.kind};
+      return IterVar{mutate_field(value.var, FieldRole::kDef, changed), std::move(domain),
+                     value.kind};
     } else if constexpr (std::is_same_v<T, BufferRegion>) {
       Buffer buffer = mutate_field(value.buffer, role, changed);
       return BufferRegion{std::move(buffer), mutate_field(value.ranges, role, changed)};
-    } else if constexpr (std::is_same_v<T, std::vector<Expr>> || std::is_same_v<T, std::vector<Stmt>> ||
-                         std::is_same_v<T, std::vector<Range>> || std::is_same_v<T, std::vector<IterVar>> ||
+    } else if constexpr (std::is_same_v<T, std::vector<Expr>> ||
+                         std::is_same_v<T, std::vector<Stmt>> ||
+                         std::is_same_v<T, std::vector<Range>> ||
+                         std::is_same_v<T, std::vector<IterVar>> ||
                          std::is_same_v<T, std::vector<BufferRegion>>) {
       T out;
       out.reserve(value.size());
@@ -156,8 +166,8 @@ class Mutator {
   std::unordered_map<const ExprNode*, std::pair<Expr, Expr>> memo_;
 };
 
-/// Visits every node; shared expressions once. A subclass overrides `visit` for the kinds that it cares about and calls `walk(n)` to go
-/// on to the children.
+/// Visits every node; shared expressions once. A subclass overrides `visit` for the kinds that it
+/// cares about and calls `walk(n)` to go on to the children.
 class Walker {
  public:
   virtual ~Walker() = default;
@@ -204,8 +214,10 @@ class Walker {
     } else if constexpr (std::is_same_v<T, BufferRegion>) {
       walk_field(value.buffer);
       walk_field(value.ranges);
-    } else if constexpr (std::is_same_v<T, std::vector<Expr>> || std::is_same_v<T, std::vector<Stmt>> ||
-                         std::is_same_v<T, std::vector<Range>> || std::is_same_v<T, std::vector<IterVar>> ||
+    } else if constexpr (std::is_same_v<T, std::vector<Expr>> ||
+                         std::is_same_v<T, std::vector<Stmt>> ||
+                         std::is_same_v<T, std::vector<Range>> ||
+                         std::is_same_v<T, std::vector<IterVar>> ||
                          std::is_same_v<T, std::vector<BufferRegion>>) {
       for (const auto& item : value) walk_field(item);
     }
@@ -214,12 +226,14 @@ class Walker {
   std::unordered_set<const ExprNode*> visited_;
 };
 
-// --- small walks -----------------------------------------------------------------------------------------------------
+// --- small walks
+// -----------------------------------------------------------------------------------------------------
 
 /// Calls `f` on every node, children first; shared expressions once.
 void post_order_visit(const Stmt& s, const std::function<void(const Node&)>& f);
 void post_order_visit(const Expr& e, const std::function<void(const Node&)>& f);
-/// Rewrites bottom-up: `f` gets each rebuilt expression and returns its replacement, or a null handle to keep it.
+/// Rewrites bottom-up: `f` gets each rebuilt expression and returns its replacement, or a null
+/// handle to keep it.
 Stmt rewrite_exprs(const Stmt& s, const std::function<Expr(const Expr&)>& f);
 Expr rewrite_exprs(const Expr& e, const std::function<Expr(const Expr&)>& f);
 /// Likewise for statements.
@@ -234,7 +248,8 @@ Stmt substitute(const Stmt& s, const VarMap& map);
 using BufferMap = std::unordered_map<const BufferNode*, Buffer>;
 /// Replaces buffers everywhere, allocations included.
 Stmt replace_buffers(const Stmt& s, const BufferMap& map);
-/// `s` with fresh variables for every one that it defines (a copy whose loops have identities of their own).
+/// `s` with fresh variables for every one that it defines (a copy whose loops have identities of
+/// their own).
 Stmt fresh_definitions(const Stmt& s, VarMap* renamed = nullptr);
 /// Whether `e` uses a variable for which `is_in` holds.
 bool uses_var(const Expr& e, const std::function<bool(const VarNode&)>& is_in);

@@ -2,9 +2,10 @@
 
 /// `Ref<T>`: a one-word owning handle to an immutable, intrusively counted object.
 ///
-/// **Memory model.** The count lives in the object, so a raw pointer met during a walk can always be turned back into a handle.
-/// Handles may be copied and dropped from any thread; the objects are immutable. When the last handle goes, `destroy(ptr)` (found
-/// by argument-dependent look-up) frees the object.
+/// **Memory model.** The count lives in the object, so a raw pointer met during a walk can always
+/// be turned back into a handle. Handles may be copied and dropped from any thread; the objects are
+/// immutable. When the last handle goes, `destroy(ptr)` (found by argument-dependent look-up) frees
+/// the object.
 
 #include <atomic>
 #include <cstddef>
@@ -28,12 +29,18 @@ template <typename T>
 class Ref {
  public:
   Ref() = default;
-  Ref(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): an absent optional child
-  Ref(const T* p) : ptr_(p) { retain(); }  // NOLINT(google-explicit-constructor): nodes become handles freely
+  // Implicit on purpose: null is an absent child, nodes become handles, handles those of a base.
+  // NOLINTBEGIN(google-explicit-constructor)
+  Ref(std::nullptr_t) {}
+  Ref(const T* p) : ptr_(p) { retain(); }
   Ref(const Ref& other) : ptr_(other.ptr_) { retain(); }
   Ref(Ref&& other) noexcept : ptr_(std::exchange(other.ptr_, nullptr)) {}
-  template <typename U, typename = std::enable_if_t<std::is_base_of_v<T, U> && !std::is_same_v<T, U>>>
-  Ref(const Ref<U>& other) : ptr_(other.get()) { retain(); }  // NOLINT(google-explicit-constructor): derived to base
+  template <typename U,
+            typename = std::enable_if_t<std::is_base_of_v<T, U> && !std::is_same_v<T, U>>>
+  Ref(const Ref<U>& other) : ptr_(other.get()) {
+    retain();
+  }
+  // NOLINTEND(google-explicit-constructor)
   Ref& operator=(Ref other) noexcept {  // by value: safe on self
     std::swap(ptr_, other.ptr_);
     return *this;
@@ -57,7 +64,8 @@ class Ref {
     if (ptr_ != nullptr) ptr_->ref_count.fetch_add(1, std::memory_order_relaxed);
   }
   void release() const {
-    if (ptr_ != nullptr && ptr_->ref_count.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(ptr_);
+    if (ptr_ != nullptr && ptr_->ref_count.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      destroy(ptr_);
   }
   const T* ptr_ = nullptr;
 };

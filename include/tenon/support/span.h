@@ -12,7 +12,8 @@ namespace tenon {
 class Span {
  public:
   Span() = default;
-  Span(std::string file, int line) : file_(std::make_shared<const std::string>(std::move(file))), line_(line) {}
+  Span(std::string file, int line)
+      : file_(std::make_shared<const std::string>(std::move(file))), line_(line) {}
   explicit operator bool() const { return file_ != nullptr; }
   /// "file.py:14", or "" when unknown.
   std::string str() const { return file_ ? *file_ + ":" + std::to_string(line_) : std::string(); }

@@ -95,8 +95,8 @@ struct StackSwitch {
 #endif
   }
 
-  /// A context to be given another stack and entry. Apart, because GCC takes getcontext for a setjmp
-  /// and warns about the locals of whatever calls it.
+  /// A context to be given another stack and entry. Apart, because GCC takes getcontext for a
+  /// setjmp and warns about the locals of whatever calls it.
   [[gnu::noinline]] static void start_from_here(ucontext_t* context) { getcontext(context); }
 
   void go() {
