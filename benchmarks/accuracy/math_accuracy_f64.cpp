@@ -46,7 +46,8 @@ class Big {
   UNARY(exp)
   UNARY(log)
   UNARY(log1p)
-  UNARY(tanh) UNARY(erf) UNARY(erfc) UNARY(sin) UNARY(cos) UNARY(sqrt)
+  UNARY(tanh)
+  UNARY(erf) UNARY(erfc) UNARY(sin) UNARY(cos) UNARY(sqrt)
 #undef UNARY
       static Big pi() {
     Big out;
