@@ -47,9 +47,13 @@ class Big {
   UNARY(log)
   UNARY(log1p)
   UNARY(tanh)
-  UNARY(erf) UNARY(erfc) UNARY(sin) UNARY(cos) UNARY(sqrt)
+  UNARY(erf)
+  UNARY(erfc)
+  UNARY(sin)
+  UNARY(cos)
+  UNARY(sqrt)
 #undef UNARY
-      static Big pi() {
+  static Big pi() {
     Big out;
     mpfr_const_pi(out.v_, MPFR_RNDN);
     return out;

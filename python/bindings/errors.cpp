@@ -20,17 +20,17 @@ void set_interrupt() {
 }
 
 // Each class before the classes that it derives from.
-#define TENON_ERROR_CLASSES(X)                                                                    \
-  X(ExpressionError)                                                                              \
-  X(ScheduleError)                                                                                \
-  X(GradientError)                                                                                \
-  X(ShapeError)                                                                                   \
-  X(DTypeError)                                                                                   \
-  X(IndexError)                                                                                   \
-  X(NumericError)                                                                                 \
-  X(ModelError)                                                                                   \
-  X(UnsupportedError) X(TargetError) X(CacheError) X(UserError) X(ResourceError) X(InternalError) \
-      X(Error)
+#define TENON_ERROR_CLASSES(X) \
+  X(ExpressionError)           \
+  X(ScheduleError)             \
+  X(GradientError)             \
+  X(ShapeError)                \
+  X(DTypeError)                \
+  X(IndexError)                \
+  X(NumericError)              \
+  X(ModelError)                \
+  X(UnsupportedError)          \
+  X(TargetError) X(CacheError) X(UserError) X(ResourceError) X(InternalError) X(Error)
 
 void translate(std::exception_ptr pointer) {
   try {
