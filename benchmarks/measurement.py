@@ -90,7 +90,7 @@ def machine() -> dict[str, Any]:
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
         "load_average": os.getloadavg()[0],
-        "system": platform.platform(),
+        "system": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]),
         "versions": versions,
     }
 
