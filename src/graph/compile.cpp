@@ -1,5 +1,6 @@
 #include "tenon/graph/compile.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -240,7 +241,7 @@ class PlanWriter {
     if (p.is_packed) {
       const auto columns = static_cast<std::uint64_t>(data.shape()[p.is_transposed ? 0 : 1]);
       if (columns != 0) c.bytes = c.bytes / columns * ((columns + 63) / 64 * 64);
-      packing_.push_back([this, place, data, transposed = p.is_transposed] {
+      packing_.emplace_back([this, place, data, transposed = p.is_transposed] {
         parts_.constants[place] = pack_panels(data, transposed);
       });
     }
@@ -285,6 +286,61 @@ class PlanWriter {
   std::vector<std::function<void()>> packing_;
 };
 
+/// Whether the operator can be computed now, given that its operands are constants.
+bool is_fixed(const ValueNode& v) {
+  const auto is_number = [](const Expr& e) { return as_int(e).has_value(); };
+  for (const auto& [name, attr] : v.attrs) {
+    const auto* sizes = std::get_if<std::vector<Expr>>(&attr);
+    if (sizes != nullptr && !std::all_of(sizes->begin(), sizes->end(), is_number)) return false;
+  }
+  return std::all_of(v.shape.begin(), v.shape.end(), is_number);
+}
+
+/// The largest parts of the graph that use no input; views of constants stay what they are.
+std::vector<Value> constant_parts(const std::vector<Value>& outputs) {
+  std::unordered_set<const ValueNode*> fixed, needed;
+  const std::vector<Value> order = in_order(outputs);
+  for (const Value& v : order) {
+    bool is_constant = v->is_constant();
+    if (!is_constant && !v->is_input() && is_fixed(*v)) {
+      is_constant = std::all_of(v->inputs.begin(), v->inputs.end(),
+                                [&](const Value& x) { return fixed.count(x.get()) != 0; });
+    }
+    if (is_constant) fixed.insert(v.get());
+  }
+  const auto is_view = [](const Value& v) {
+    const Operator* op = find_operator(v->op);
+    return op == nullptr || op->kind == OperatorKind::kMovement;
+  };
+  for (const Value& v : outputs) needed.insert(v.get());
+  for (const Value& v : order) {
+    if (fixed.count(v.get()) != 0 && !is_view(v)) continue;
+    for (const Value& x : v->inputs) needed.insert(x.get());
+  }
+  std::vector<Value> parts;
+  for (const Value& v : order) {
+    if (!is_view(v) && fixed.count(v.get()) != 0 && needed.count(v.get()) != 0) parts.push_back(v);
+  }
+  return parts;
+}
+
+/// Constants in place of what uses no input, computed by kernels.
+std::vector<Value> fold_constants(const std::vector<Value>& outputs, const Target& target,
+                                  const CompileOptions& options) {
+  const std::vector<Value> parts = constant_parts(outputs);
+  if (parts.empty()) return outputs;
+  CompileOptions as_it_is = options;
+  as_it_is.fold_constants = false;
+  const std::vector<Array> results =
+      compile({}, parts, "constants", target, as_it_is).executable.call({});
+  std::unordered_map<const ValueNode*, Value> folded;
+  for (std::size_t i = 0; i < parts.size(); ++i) folded[parts[i].get()] = make_constant(results[i]);
+  return rewrite_graph(outputs, [&](const Value& v, const std::vector<Value>&) -> Value {
+    const auto it = folded.find(v.get());
+    return it == folded.end() ? nullptr : it->second;
+  });
+}
+
 std::vector<KernelCall> describe_calls(const Groups& groups) {
   std::vector<KernelCall> calls;
   for (std::size_t i = 0; i < groups.calls.size(); ++i) {
@@ -304,8 +360,9 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0151",
                    "a network needs at least one output");
   check_inputs(inputs, outputs);
-  const std::vector<Value> made =
-      distinct_outputs(share_equal_values(merge_linears(share_equal_values(outputs))));
+  std::vector<Value> graph = share_equal_values(outputs);
+  if (options.fold_constants) graph = fold_constants(graph, target, options);
+  const std::vector<Value> made = distinct_outputs(share_equal_values(merge_linears(graph)));
   const Groups groups(inputs, made);
 
   CompiledNetwork network;

@@ -174,3 +174,70 @@ def test_symbols_need_an_input():
     n = te.symbol("n")
     with pytest.raises(tn.ExpressionError, match="E0152"):
         tn.compile(lambda x: x.reshape(1, -1)[:, :n], [tn.TensorSpec([4, 4])])
+
+
+def test_what_uses_no_input_is_computed_once():
+    table = random(8, 6)
+
+    def function(x):
+        scaled = f.tanh(nn.functional.embedding(table, np.array([1, 3, 5])) * 2.0)
+        return x + scaled.transpose(1, 0)
+
+    network = tn.compile(function, [tn.TensorSpec(["n", 6, 3])])
+    assert [operators for _, operators, *_ in network.kernels()] == [["add"]]
+    x = random(4, 6, 3, seed=1)
+    expected = x + np.tanh(table[[1, 3, 5]] * 2).T
+    np.testing.assert_allclose(np.asarray(network(x)), expected, rtol=1e-6, atol=1e-6)
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+S = tn.TensorSpec
+Q, W = random(2, 9, 16), random(6, 16, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("function", "specs", "arrays", "expected", "num_kernels"),
+    [
+        (
+            lambda q, k, v: f.softmax(q @ k.transpose(0, 2, 1) / 4.0) @ v,
+            [S(["b", "s", 16])] * 3,
+            [Q, Q, Q],
+            lambda q, k, v: softmax(q @ k.transpose(0, 2, 1) / 4) @ v,
+            3,
+        ),
+        (lambda x: x.mean(1), [S(["b", "s", 16])], [Q], lambda x: x.mean(1), 1),
+        (
+            lambda x, w: f.linear(x, w),
+            [S(["b", "s", 16]), S([6, 16])],
+            [Q, W],
+            lambda x, w: x @ w.T,
+            1,
+        ),
+        (lambda x: x @ W.T.copy(), [S(["b", "s", 16])], [Q], lambda x: x @ W.T, 1),
+        (
+            lambda x, y: f.linear(f.concat([x, y], 1), W),
+            [S(["b", "s", 16]), S(["b", "t", 16])],
+            [Q, Q[:, :4]],
+            lambda x, y: np.concatenate([x, y], 1) @ W.T,
+            2,
+        ),
+        (
+            lambda x: x / f.sqrt((x * x).sum(-1, keepdims=True)),
+            [S(["b", "s", 16])],
+            [Q],
+            lambda x: x / np.sqrt((x * x).sum(-1, keepdims=True)),
+            1,
+        ),
+        (lambda x: x.transpose(1, 0) + x, [S(["n", "n"])], [Q[0, :, :9]], lambda x: x.T + x, 1),
+    ],
+)
+def test_networks_against_numpy(function, specs, arrays, expected, num_kernels):
+    network = tn.compile(function, specs)
+    assert network.num_kernels == num_kernels
+    np.testing.assert_allclose(
+        np.asarray(network(*arrays)), expected(*arrays), rtol=1e-4, atol=1e-5
+    )

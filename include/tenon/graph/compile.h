@@ -13,8 +13,9 @@
 namespace tenon::graph {
 
 struct CompileOptions {
-  bool use_cache = true;  ///< the object cache on disk
-  bool verify = false;    ///< check the program after each pass
+  bool use_cache = true;       ///< the object cache on disk
+  bool verify = false;         ///< check the program after each pass
+  bool fold_constants = true;  ///< compute what uses no input once, at compile time
   std::function<void()> poll =
       nullptr;  ///< called between kernels; what it throws stops the compilation
 };
