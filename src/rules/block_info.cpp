@@ -1,5 +1,7 @@
 #include "rules/block_info.h"
 
+#include <algorithm>
+
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
@@ -68,6 +70,21 @@ int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<E
 
 std::int64_t extent_of(const BlockInfo& info, int iter) {
   return as_int(info.block->iters[static_cast<std::size_t>(iter)].domain.extent).value_or(-1);
+}
+
+std::int64_t num_iterations(const BlockInfo& info, int first, int last) {
+  std::int64_t product = 1;
+  for (int i = first; i < last; ++i) {
+    if (extent_of(info, i) < 0) return -1;
+    product *= extent_of(info, i);
+  }
+  return product;
+}
+
+const BlockInfo* find_block(const std::vector<BlockInfo>& blocks, const std::string& name) {
+  const auto found = std::find_if(blocks.begin(), blocks.end(),
+                                  [&](const BlockInfo& b) { return b.name() == name; });
+  return found == blocks.end() ? nullptr : &*found;
 }
 
 bool is_row_reduction(const BlockInfo& info) {

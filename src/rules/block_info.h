@@ -25,6 +25,9 @@ struct BlockInfo {
 /// The blocks in program order. Pointers are valid while the function lives.
 std::vector<BlockInfo> blocks_of(const Function& f);
 
+/// The block of that name; null when there is none.
+const BlockInfo* find_block(const std::vector<BlockInfo>& blocks, const std::string& name);
+
 /// Whether the block's body is a float sum or product whose order design 3a calls "row" (or a
 /// reduction without an order that runs along the last index of what it reads).
 bool is_row_reduction(const BlockInfo& info);
@@ -37,5 +40,8 @@ int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<E
 
 /// The extent of iter `i` when it is constant, else -1.
 std::int64_t extent_of(const BlockInfo& info, int iter);
+
+/// How many iterations the iters [first, last) have together; -1 when that is not constant.
+std::int64_t num_iterations(const BlockInfo& info, int first, int last);
 
 }  // namespace tenon::rules

@@ -125,7 +125,7 @@ void pack_operand(RuleContext& context, const std::string& block, const std::str
 void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
                                  const std::string& copy, const LoopRef& row) {
   Schedule& s = context.s;
-  const std::string name = info.name();
+  const std::string& name = info.name();
   std::vector<LoopRef> loops = s.loops(name);
   const auto at = std::find_if(loops.begin(), loops.end(),
                                [&](const LoopRef& l) { return l.var.same_as(row.var); });
@@ -145,9 +145,9 @@ void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
 }
 
 void schedule_contraction(RuleContext& context, const BlockInfo& info,
-                          const std::optional<std::string>& consumer, bool may_parallel) {
+                          const std::optional<std::string>& consumer) {
   Schedule& s = context.s;
-  const std::string name = info.name();
+  const std::string& name = info.name();
   const auto [tile_height, tile_width] = context.target.register_tile(info.output()->dtype);
   const TileAxes axes = choose_axes(info, static_cast<int>(tile_width));
   const std::vector<LoopRef> loops = s.loops(name);
@@ -158,12 +158,7 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
   const std::int64_t columns = extent_of(info, axes.column);
   const std::int64_t rows = axes.row < 0 ? 1 : extent_of(info, axes.row);
-  std::int64_t work = 1;
-  for (int d = 0; d < info.num_spatial + info.num_reduction; ++d) {
-    work = extent_of(info, d) < 0 || work < 0
-               ? -1
-               : work * std::max<std::int64_t>(extent_of(info, d), 1);
-  }
+  const std::int64_t work = num_iterations(info, 0, info.num_spatial + info.num_reduction);
   const Tile column = tile_columns(s, at(axes.column), columns, tile_width);
   std::optional<Tile> row;
   if (axes.row >= 0) row = tile_rows(s, at(axes.row), rows, tile_height);
@@ -205,7 +200,7 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
   if (row) s.unroll(row->inner);
   finish_tile_loops(s, tail_block, innermost_outer);
   if (info.block->init) s.decompose_reduction({name}, first_reduction);
-  if (may_parallel && worth_threads(work)) s.parallel(outermost);
+  if (worth_threads(work)) s.parallel(outermost);
 }
 
 }  // namespace tenon::rules

@@ -6,7 +6,6 @@
 #include <unordered_set>
 
 #include "rules/rule.h"
-#include "tenon/ir/builder.h"
 
 namespace tenon {
 namespace rules {
@@ -22,12 +21,6 @@ void schedule_fallback(RuleContext& context, const std::string& block) {
 }
 
 namespace {
-
-const BlockInfo* find_block(const std::vector<BlockInfo>& blocks, const std::string& name) {
-  const auto found = std::find_if(blocks.begin(), blocks.end(),
-                                  [&](const BlockInfo& b) { return b.name() == name; });
-  return found == blocks.end() ? nullptr : &*found;
-}
 
 /// The only block that reads what `producer` makes, when it is element-wise and reads each element
 /// once at its own place.

@@ -28,26 +28,16 @@ bool is_linear(const BlockInfo& info) {
                      [&](const LoadNode* l) { return same_order(l->indices, l->buffer); });
 }
 
-std::int64_t num_elements(const BlockInfo& info) {
-  std::int64_t product = 1;
-  for (int d = 0; d < info.num_spatial; ++d) {
-    const std::int64_t extent = extent_of(info, d);
-    if (extent < 0) return -1;
-    product *= std::max<std::int64_t>(extent, 1);
-  }
-  return product;
-}
-
 }  // namespace
 
 bool worth_threads(std::int64_t elements) { return elements < 0 || elements > 32768; }
 
-void schedule_elementwise(RuleContext& context, const BlockInfo& info, bool may_parallel) {
+void schedule_elementwise(RuleContext& context, const BlockInfo& info) {
   Schedule& s = context.s;
-  const std::string name = info.name();
+  const std::string& name = info.name();
   std::vector<LoopRef> loops = s.loops(name);
   if (loops.empty()) return;
-  const bool parallel = may_parallel && worth_threads(num_elements(info));
+  const bool parallel = worth_threads(num_iterations(info, 0, info.num_spatial));
   const std::int64_t last = extent_of(info, info.num_spatial - 1);
   bool fused = false;
   if (loops.size() > 1 && is_linear(info)) {

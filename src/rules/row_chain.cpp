@@ -18,17 +18,12 @@ bool is_chain(const std::vector<BlockInfo>& blocks, const Function& f) {
                      [](const BlockInfo& b) { return b.store != nullptr; });
 }
 
-const BlockInfo& find(const std::vector<BlockInfo>& blocks, const std::string& name) {
-  return *std::find_if(blocks.begin(), blocks.end(),
-                       [&](const BlockInfo& b) { return b.name() == name; });
-}
-
 /// Lanes for one element-wise block inside the row; a value per row stays a scalar.
 void schedule_inside(RuleContext& context, const std::string& name, int num_rows) {
   Schedule& s = context.s;
   const Function f = s.function();  // keeps the infos valid
   const std::vector<BlockInfo> blocks = blocks_of(f);
-  const BlockInfo& info = find(blocks, name);
+  const BlockInfo& info = *find_block(blocks, name);
   if (info.num_spatial <= num_rows) return;
   const std::vector<LoopRef> loops = s.loops(name);
   constexpr std::int64_t kLanes = 32;

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "rules/rule.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
@@ -38,8 +36,7 @@ void vectorize_lanes(RuleContext& context, const std::string& block, const std::
   Schedule& s = context.s;
   const Function f = s.function();  // keeps the infos valid
   const std::vector<BlockInfo> blocks = blocks_of(f);
-  const BlockInfo& info = *std::find_if(blocks.begin(), blocks.end(),
-                                        [&](const BlockInfo& b) { return b.name() == lanes; });
+  const BlockInfo& info = *find_block(blocks, lanes);
   const std::vector<LoopRef> loops = s.loops(lanes);
   const LoopRef lane = loops_of(info, loops, info.num_spatial - 1, info.num_spatial).back();
   std::vector<LoopRef> order =
@@ -60,20 +57,16 @@ void finish_lanes(RuleContext& context, const std::string& block, const std::str
   context.s.set_scope({lanes}, "register");
 }
 
-void schedule_row_reduction(RuleContext& context, const BlockInfo& info, bool may_parallel) {
+void schedule_row_reduction(RuleContext& context, const BlockInfo& info) {
   Schedule& s = context.s;
-  const std::string name = info.name();
+  const std::string& name = info.name();
+  const std::int64_t rows = num_iterations(info, 0, info.num_spatial);
   const std::int64_t extent = extent_of(info, info.num_spatial + info.num_reduction - 1);
-  std::int64_t rows = 1;
-  for (int d = 0; d < info.num_spatial; ++d) {
-    rows = extent_of(info, d) < 0 || rows < 0 ? -1 : rows * extent_of(info, d);
-  }
   const std::string lanes = divide_into_lanes(context, name, info.num_spatial);
   if (info.num_spatial == 0) return vectorize_lanes(context, name, lanes);
   s.compute_at({lanes}, s.loops(name)[static_cast<std::size_t>(info.num_spatial) - 1]);
   finish_lanes(context, name, lanes);
-  if (may_parallel && worth_threads(rows < 0 || extent < 0 ? -1 : rows * extent))
-    s.parallel(s.loops(name)[0]);
+  if (worth_threads(rows < 0 || extent < 0 ? -1 : rows * extent)) s.parallel(s.loops(name)[0]);
 }
 
 }  // namespace tenon::rules

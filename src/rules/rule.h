@@ -22,12 +22,12 @@ struct RuleContext {
 void inline_elementwise(RuleContext& context);
 
 /// Lanes along the innermost axis, whole chunks in parallel (elementwise.cpp).
-void schedule_elementwise(RuleContext& context, const BlockInfo& info, bool may_parallel = true);
+void schedule_elementwise(RuleContext& context, const BlockInfo& info);
 
 /// Register tiles with the accumulators in registers over the reduction; `consumer` is an
 /// element-wise block that reads the result at the same place (contraction.cpp).
 void schedule_contraction(RuleContext& context, const BlockInfo& info,
-                          const std::optional<std::string>& consumer, bool may_parallel = true);
+                          const std::optional<std::string>& consumer);
 
 /// The name of the buffer that a contraction reads across the lanes of its last spatial axis
 /// although another layout would make them neighbours; "" when there is none.
@@ -50,7 +50,7 @@ std::string divide_into_lanes(RuleContext& context, const std::string& block, in
 void finish_lanes(RuleContext& context, const std::string& block, const std::string& lanes);
 
 /// 64 lanes along the reduction, joined by halving (row_reduction.cpp).
-void schedule_row_reduction(RuleContext& context, const BlockInfo& info, bool may_parallel = true);
+void schedule_row_reduction(RuleContext& context, const BlockInfo& info);
 
 /// Several blocks over the same leading axes, run together for each (row_chain.cpp). False when the
 /// blocks do not fit.
