@@ -111,6 +111,7 @@ void Step::fail(int requirement, const char* code, const std::string& message) c
   if (span_) text += "  at " + span_.str();
   const std::string where = excerpt(root(), culprit_, culprit_block_);
   if (!where.empty()) text += "\n  in:\n" + where;
+  if (!counter_example_.empty()) text += "\n  counter-example: " + counter_example_;
   if (!hint_.empty()) text += "\n  hint: " + hint_;
   throw ScheduleError(code, text);
 }

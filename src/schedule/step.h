@@ -69,6 +69,8 @@ class Step {
   /// The loop (or block) that the next failure marks.
   void blame(const Expr& loop_var) { culprit_ = loop_var, culprit_block_.clear(); }
   void blame(const std::string& block) { culprit_block_ = block, culprit_ = nullptr; }
+  /// A counter-example for the next failure: two iterations that are in each other's way.
+  void show(std::string counter_example) { counter_example_ = std::move(counter_example); }
   /// A hint for the next failure.
   void suggest(std::string hint) { hint_ = std::move(hint); }
   [[noreturn]] void fail(int requirement, const char* code, const std::string& message) const;
@@ -103,6 +105,7 @@ class Step {
   Span span_;
   Expr culprit_;
   std::string culprit_block_;
+  std::string counter_example_;
   std::string hint_;
   const Primitive* rules_ = nullptr;
   bool reassociates_ = false;

@@ -8,6 +8,23 @@
 
 namespace tenon::testing {
 
+/// The line of an error that begins with `start`; empty when there is none.
+inline std::string line_of(const std::string& text, const std::string& start) {
+  const std::size_t at = text.find(start);
+  return at == std::string::npos ? "" : text.substr(at, text.find('\n', at) - at);
+}
+
+/// The counter-example of the ScheduleError that `step` raises.
+template <typename F>
+std::string counter_example(const F& step) {
+  try {
+    step();
+  } catch (const ScheduleError& e) {
+    return line_of(e.what(), "counter-example: ");
+  }
+  return "nothing was raised";
+}
+
 /// The first line of the ScheduleError that `step` raises, and its requirement line if it has one;
 /// "nothing was raised", or "the schedule changed" when the step left something behind.
 template <typename F>

@@ -10,6 +10,7 @@
 namespace tenon {
 namespace {
 
+using testing::counter_example;
 using testing::refusal;
 
 const BlockRef kC = {"C"};
@@ -204,6 +205,22 @@ TEST(Parallel, refuses_ordered_iters_and_shared_elements) {
       refusal(window, [&] { window.parallel(twice[0]); }),
       R"(parallel: iterations of loop 'unito' touch the same elements of buffer 'T_local' in block 'T' [E0222]
   requires (3): iterations touch distinct elements; no reduction or ordered iter uses the loop)");
+}
+
+TEST(Dependences, are_shown_by_two_iterations) {
+  Schedule matmul(testing::matmul(8, 8, 8)), symbolic(testing::symbolic_matmul(8, 8));
+  EXPECT_EQ(counter_example([&] { matmul.parallel(matmul.loops("C")[2]); }),
+            "counter-example: iterations (i=0, j=0, k=0) and (i=0, j=0, k=1) both write C[0, 0]");
+  EXPECT_EQ(counter_example([&] { symbolic.parallel(symbolic.loops("C")[2]); }),
+            "counter-example: iterations (i=0, j=0, k=0) and (i=0, j=0, k=1) both write C[0, 0]");
+  Schedule scan(testing::column_scan(8, 8));
+  EXPECT_EQ(
+      counter_example([&] { scan.parallel(scan.loops("S")[0]); }),
+      "counter-example: iteration (i=0, j=0) writes S[0, 0], which iteration (i=1, j=0) reads");
+  Schedule window(testing::window_sum(8));
+  window.reverse_compute_at(window.cache_write({"T"}, "local"), window.loops("T")[0]);
+  const LoopRef unit = window.add_unit_loop(window.loops("T")[0]);
+  EXPECT_EQ(counter_example([&] { window.parallel(window.split(unit, {2, 1})[0]); }), "");
 }
 
 TEST(ComputeAt, refuses) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "schedule/conflict.h"
 #include "schedule/dependence.h"
 #include "schedule/rewrite.h"
 #include "tenon/ir/builder.h"
@@ -45,6 +46,7 @@ void check_once(Step& step, const Path& path, const InnerLoops& inner, const Pat
   for (const ForNode* f :
        overlapping_loops(inner.spatial, writes, fixed, step.function()->symbols)) {
     step.blame(f->var);
+    step.show(find_conflict(*f, writes, fixed, step.function()->symbols));
     step.fail(
         5, "E0276",
         detail::concat("loop '", LoopRef{f->var}.name(), "' comes back to elements of block '",

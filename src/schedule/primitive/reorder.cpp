@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "schedule/conflict.h"
 #include "schedule/dependence.h"
 #include "schedule/rewrite.h"
 #include "tenon/ir/builder.h"
@@ -109,6 +110,7 @@ void check_dependences(Step& step, const std::vector<Access>& accesses,
   for (const ForNode* f : overlapping_loops(chain, accesses, outer, step.function()->symbols)) {
     if (only != nullptr && touches(*only, f->var, IterKind::kReduction)) continue;
     step.blame(f->var);
+    step.show(find_conflict(*f, accesses, outer, step.function()->symbols));
     step.fail(
         4, "E0215",
         detail::concat("loop '", f->var.as<VarNode>()->name,
