@@ -1,19 +1,13 @@
 #include "tenon/graph/compile.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <exception>
-#include <mutex>
-#include <thread>
-#include <tuple>
 
-#include "graph/build_group.h"
+#include "graph/groups.h"
+#include "graph/in_parallel.h"
+#include "graph/plan_writer.h"
 #include "tenon/driver/build.h"
-#include "tenon/driver/plan_sizes.h"
 #include "tenon/ir/builder.h"
-#include "tenon/ir/simplify.h"
-#include "tenon/ir/structural.h"
 #include "tenon/ir/visit.h"
 #include "tenon/rules/default_schedule.h"
 
@@ -23,30 +17,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// f(0), ..., f(n - 1) on several threads; the first error is raised when all have stopped.
-void in_parallel(std::size_t n, int num_threads, const std::function<void(std::size_t)>& f) {
-  std::atomic<std::size_t> next{0};
-  std::mutex error_mutex;
-  std::exception_ptr error;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < n; i = next++) {
-      try {
-        f(i);
-      } catch (...) {
-        const std::lock_guard lock(error_mutex);
-        if (!error) error = std::current_exception();
-        next = n;
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int t = 1; t < num_threads && static_cast<std::size_t>(t) < n; ++t)
-    threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
 }
 
 /// An input or constant that is an output, or an output listed twice, gets a kernel of its own that
@@ -90,201 +60,6 @@ void check_inputs(const std::vector<Value>& inputs, const std::vector<Value>& ou
     }
   }
 }
-
-/// Kernels in the order of their calls, and which of them are one.
-class Groups {
- public:
-  Groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs)
-      : inputs_(inputs), fusion_(fuse(outputs)) {
-    for (const Value& v : outputs) emit(v);
-    std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_hash;
-    for (const GroupKernel& k : calls) {
-      std::vector<std::size_t>& candidates = by_hash[structural_hash(k.function)];
-      std::size_t found = distinct.size();
-      for (const std::size_t c : candidates) {
-        if (structural_equal(distinct[c], k.function)) found = c;
-      }
-      if (found == distinct.size()) {
-        candidates.push_back(found);
-        distinct.push_back(k.function);
-      }
-      code_of.push_back(found);
-    }
-  }
-
-  std::vector<GroupKernel> calls;
-  std::vector<Function> distinct;
-  std::vector<std::size_t> code_of;  ///< index into distinct, for each call
-
- private:
-  void emit(const Value& v) {
-    if (v->is_input() || v->is_constant() || !done_.insert(v.get()).second) return;
-    GroupKernel kernel = build_group(fusion_.group_of.at(v.get()), fusion_.stored, inputs_);
-    for (const KernelParam& p : kernel.params) emit(p.value);
-    calls.push_back(std::move(kernel));
-  }
-
-  const std::vector<Value>& inputs_;
-  Fusion fusion_;
-  std::unordered_set<const ValueNode*> done_;
-};
-
-/// Writes the plan of a network.
-class PlanWriter {
- public:
-  PlanWriter(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-             const Groups& groups, const std::vector<CompiledKernel>& kernels)
-      : inputs_(inputs), outputs_(outputs), groups_(groups), kernels_(kernels) {}
-
-  ExecutableParts write(const std::string& name) {
-    plan_.name = name;
-    add_arguments();
-    add_temporaries();
-    for (const CompiledKernel& k : kernels_) {
-      plan_.kernels.push_back({k.source->name, k.sites});
-      parts_.kernels.push_back(k.entry);
-    }
-    for (std::size_t i = 0; i < groups_.calls.size(); ++i) add_step(i);
-    in_parallel(packing_.size(), Target::host().num_cores, [&](std::size_t i) { packing_[i](); });
-    parts_.plan = std::move(plan_);
-    parts_.code = std::make_shared<const std::vector<CompiledKernel>>(kernels_);
-    return std::move(parts_);
-  }
-
- private:
-  void add_arguments() {
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      for (std::size_t axis = 0; axis < inputs_[i]->shape.size(); ++axis)
-        add_symbol(inputs_[i]->shape[axis], i, axis);
-    }
-    for (const Value& v : inputs_) plan_.inputs.push_back(argument(*v, v->name));
-    for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      plan_.results.push_back(
-          argument(*outputs_[i], outputs_.size() == 1 ? "result" : "result" + std::to_string(i)));
-    }
-    for (std::size_t i = 0; i < inputs_.size() + outputs_.size(); ++i) {
-      const Value& v = i < inputs_.size() ? inputs_[i] : outputs_[i - inputs_.size()];
-      buffer_of_[v.get()] = plan_.add_argument_buffer(static_cast<std::uint32_t>(i));
-    }
-  }
-
-  void add_symbol(const Expr& e, std::size_t input, std::size_t axis) {
-    const auto* v = e.as<VarNode>();
-    if (v == nullptr || v->symbol == nullptr || symbols_.count(v) != 0) return;
-    PlanSymbol symbol;
-    symbol.name = v->name;
-    symbol.input = static_cast<std::uint32_t>(input);
-    symbol.axis = static_cast<std::uint32_t>(axis);
-    symbol.reg = plan_.program.dim(symbol.input, symbol.axis);
-    symbol.min = v->symbol->min;
-    if (v->symbol->max) symbol.max = *v->symbol->max;
-    symbol.multiple_of = v->symbol->multiple_of;
-    symbols_[v] = symbol.reg;
-    plan_.symbols.push_back(symbol);
-  }
-
-  PlanArgument argument(const ValueNode& v, const std::string& name) {
-    PlanArgument a;
-    a.name = name;
-    a.dtype = v.dtype;
-    a.dims = add_sizes(&plan_.program, v.shape, symbols_);
-    return a;
-  }
-
-  /// Bytes of a value when every symbol is 128.
-  std::int64_t typical_bytes(const ValueNode& v) const {
-    VarMap sizes;
-    for (const auto& [symbol, reg] : symbols_) sizes[symbol] = imm(128);
-    std::int64_t bytes = v.dtype.bytes();
-    for (const Expr& e : v.shape) bytes *= as_int(simplify(substitute(e, sizes))).value_or(128);
-    return bytes;
-  }
-
-  void add_temporaries() {
-    std::unordered_map<const ValueNode*, std::size_t> index;
-    std::vector<Temporary> all;
-    std::vector<const ValueNode*> values;
-    for (std::size_t i = 0; i < groups_.calls.size(); ++i) {
-      const GroupKernel& call = groups_.calls[i];
-      for (const KernelParam& p : call.params) {
-        const auto it = index.find(p.value.get());
-        if (it != index.end()) all[it->second].last = i;
-      }
-      const ValueNode* v = call.result.get();
-      if (buffer_of_.count(v) != 0) continue;
-      const PlanRegister bytes =
-          plan_.program.bytes_of(add_sizes(&plan_.program, v->shape, symbols_), v->dtype.bytes());
-      index[v] = all.size();
-      all.push_back({plan_.program.round_up(bytes, 64), typical_bytes(*v), i, i});
-      values.push_back(v);
-    }
-    const MemoryPlan memory = plan_memory(all, &plan_.program);
-    if (all.empty()) return;
-    plan_.arena_bytes = memory.arena_bytes;
-    for (std::size_t i = 0; i < all.size(); ++i)
-      buffer_of_[values[i]] = plan_.add_workspace_buffer(memory.offsets[i], all[i].bytes);
-  }
-
-  PlanBufferId buffer(const KernelParam& p) {
-    if (!p.value->is_constant()) return buffer_of_.at(p.value.get());
-    const auto key = std::make_tuple(p.value.get(), p.is_packed, p.is_transposed);
-    const auto it = constants_.find(key);
-    if (it != constants_.end()) return it->second;
-    const std::size_t place = parts_.constants.size();
-    const Array& data = p.value->data;
-    parts_.constants.push_back(data);
-    PlanConstant c;
-    c.name = p.value->name;
-    c.dtype = p.value->dtype;
-    c.alignment = static_cast<std::uint32_t>(std::max(data.dtype().bytes(), 1));
-    c.bytes = static_cast<std::uint64_t>(data.nbytes());
-    if (p.is_packed) {
-      const auto columns = static_cast<std::uint64_t>(data.shape()[p.is_transposed ? 0 : 1]);
-      if (columns != 0) c.bytes = c.bytes / columns * ((columns + 63) / 64 * 64);
-      packing_.emplace_back([this, place, data, transposed = p.is_transposed] {
-        parts_.constants[place] = pack_panels(data, transposed);
-      });
-    }
-    plan_.constants.push_back(c);
-    return constants_[key] = plan_.add_constant_buffer(static_cast<std::uint32_t>(place));
-  }
-
-  void add_step(std::size_t i) {
-    const GroupKernel& call = groups_.calls[i];
-    const CompiledKernel& kernel = kernels_[groups_.code_of[i]];
-    PlanStep step;
-    step.kernel = static_cast<std::uint32_t>(groups_.code_of[i]);
-    for (const KernelParam& p : call.params) step.buffers.push_back(buffer(p));
-    step.buffers.push_back(buffer_of_.at(call.result.get()));
-    SymbolRegisters own;
-    for (std::size_t s = 0; s < call.function->symbols.size(); ++s) {
-      const Expr& var = call.function->symbols[s].var;
-      const bool is_rows = call.rows && var.same_as(call.rows);
-      const PlanRegister reg =
-          add_size(&plan_.program, is_rows ? call.lead_product : var, symbols_);
-      step.sizes.push_back(reg);
-      own[kernel.function->symbols.at(s).var.get()] = reg;
-      own[kernel.source->symbols.at(s).var.get()] = reg;
-    }
-    const auto bytes = [&](const Expr& e) {
-      return is_int(e, 0) ? kPlanNone : add_size(&plan_.program, e, own);
-    };
-    step.shared_bytes = bytes(kernel.info.workspace.shared_bytes);
-    step.worker_bytes = bytes(kernel.info.workspace.worker_bytes);
-    plan_.steps.push_back(std::move(step));
-  }
-
-  const std::vector<Value>& inputs_;
-  const std::vector<Value>& outputs_;
-  const Groups& groups_;
-  const std::vector<CompiledKernel>& kernels_;
-  Plan plan_;
-  ExecutableParts parts_;
-  SymbolRegisters symbols_;
-  std::unordered_map<const ValueNode*, PlanBufferId> buffer_of_;
-  std::map<std::tuple<const ValueNode*, bool, bool>, PlanBufferId> constants_;
-  std::vector<std::function<void()>> packing_;
-};
 
 /// Whether the operator can be computed now, given that its operands are constants.
 bool is_fixed(const ValueNode& v) {
@@ -363,7 +138,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   std::vector<Value> graph = share_equal_values(outputs);
   if (options.fold_constants) graph = fold_constants(graph, target, options);
   const std::vector<Value> made = distinct_outputs(share_equal_values(merge_linears(graph)));
-  const Groups groups(inputs, made);
+  const Groups groups = make_groups(inputs, made);
 
   CompiledNetwork network;
   const auto schedule_start = Clock::now();
@@ -383,7 +158,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   network.kernel_seconds = seconds_since(kernel_start);
 
   const auto constant_start = Clock::now();
-  network.executable = Executable(PlanWriter(inputs, made, groups, kernels).write(name));
+  network.executable = Executable(write_plan(inputs, made, groups, kernels, name));
   network.constant_seconds = seconds_since(constant_start);
   network.calls = describe_calls(groups);
   network.num_compiled = static_cast<int>(kernels.size());
