@@ -9,8 +9,10 @@
 #include "dtype.h"
 #include "operand.h"
 #include "tenon/graph/compile.h"
+#include "tenon/graph/expression.h"
 #include "tenon/graph/value.h"
 #include "tenon/ir/builder.h"
+#include "user_line.h"
 
 namespace tenon::python {
 namespace {
@@ -50,6 +52,12 @@ graph::OpAttrs to_attrs(const py::dict& attributes) {
 std::vector<Value> to_values(const std::vector<GraphValue>& values) {
   std::vector<Value> result;
   for (const GraphValue& v : values) result.push_back(v.value);
+  return result;
+}
+
+std::vector<GraphValue> from_values(const std::vector<Value>& values) {
+  std::vector<GraphValue> result;
+  for (const Value& v : values) result.push_back({v});
   return result;
 }
 
@@ -96,10 +104,19 @@ void bind_graph(py::module_& module) {
   module.def("graph_constant", [](const py::object& array, const std::string& name) {
     return GraphValue{graph::make_constant(to_array(array), name)};
   });
-  module.def("graph_op", [](const std::string& op, const std::vector<GraphValue>& inputs,
-                            const py::dict& attributes) {
-    return GraphValue{graph::make_op(op, to_values(inputs), to_attrs(attributes))};
-  });
+  module.def(
+      "graph_op",
+      [](const std::string& op, const std::vector<GraphValue>& inputs, const py::dict& attributes) {
+        return GraphValue{graph::make_op(op, to_values(inputs), to_attrs(attributes))};
+      },
+      py::call_guard<UserLine>());
+  module.def(
+      "graph_expression",
+      [](const std::string& name, const std::vector<GraphValue>& inputs,
+         const std::vector<te::Tensor>& placeholders, const std::vector<te::Tensor>& outputs) {
+        return from_values(graph::make_expression(name, to_values(inputs), placeholders, outputs));
+      },
+      py::call_guard<UserLine>());
   module.def("same_extent", [](const py::object& a, const py::object& b) {
     return graph::same_extent(to_expr(a), to_expr(b));
   });

@@ -6,6 +6,8 @@ from tenon._build import build, function, interpret, parse
 from tenon._compile import Network, TensorSpec, compile
 from tenon._config import config
 from tenon._core import Block, Function, Kernel, Loop, Schedule, Target, Tensor, Trace, __version__
+from tenon._jit import jit
+from tenon._op import op
 from tenon.errors import (
     CacheError,
     DTypeError,
@@ -58,8 +60,10 @@ __all__ = [
     "from_dlpack",
     "function",
     "interpret",
+    "jit",
     "models",
     "nn",
+    "op",
     "parse",
     "te",
 ]

@@ -10,6 +10,7 @@ from tenon import _core, te
 from tenon._config import config
 from tenon.errors import ExpressionError
 from tenon.nn._module import Module
+from tenon.nn._tracing import tracing
 from tenon.nn._value import Value, as_value
 
 __all__ = ["Network", "TensorSpec", "compile"]
@@ -120,12 +121,13 @@ def compile(
         shape, dtype = (spec.shape, spec.dtype) if isinstance(spec, TensorSpec) else _type_of(spec)
         sizes = [_size(size, symbols) for size in shape]
         values.append(Value(_core.graph_input(sizes, dtype, spec_name)))
-    result = network(*values)
-    results = list(result) if isinstance(result, (tuple, list)) else [result]
+    with tracing():
+        result = network(*values)
+        results = list(result) if isinstance(result, (tuple, list)) else [result]
+        outputs = [as_value(r)._core for r in results]
     chosen = target if isinstance(target, _core.Target) else _core.Target(target)
     owner = type(network) if isinstance(network, Module) else network
     title = name or str(getattr(owner, "__name__", "network"))
-    outputs = [as_value(r)._core for r in results]
     core = _core.compile_graph(
         [v._core for v in values], outputs, title, chosen, config.verify != "off"
     )

@@ -6,7 +6,7 @@ namespace tenon::graph {
 namespace {
 
 Expr element_of(KernelBuilder& b, const Value& v, const Indices& indices) {
-  return find_operator(v->op)->element(
+  return operator_of(*v)->element(
       *v, indices, [&](std::size_t i, const Indices& x) { return b.read(v->inputs[i], x); });
 }
 
@@ -16,7 +16,7 @@ te::Tensor add_computations(KernelBuilder& b, const Fusion::Group& group) {
     return b.compute_whole(group.result->op, group.result->shape,
                            [&](const Indices& i) { return element_of(b, group.result, i); });
   }
-  find_operator(group.root->op)->build(b, group.root);
+  operator_of(*group.root)->build(b, group.root);
   for (const Value& v : group.epilogue) {
     const std::vector<Expr> inner(v->shape.begin() + static_cast<std::ptrdiff_t>(b.lead().size()),
                                   v->shape.end());
@@ -62,7 +62,7 @@ void add_inlined(const Value& v, const KernelBuilder::Stored& stored,
   for (const Value& x : v->inputs) {
     if (stored.count(x.get()) != 0) continue;
     add_inlined(x, stored, names);
-    if (find_operator(x->op)->kind != OperatorKind::kMovement) names->push_back(x->op);
+    if (operator_of(*x)->kind != OperatorKind::kMovement) names->push_back(x->op);
   }
 }
 
@@ -72,7 +72,7 @@ GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored&
                         const std::vector<Value>& anchors) {
   std::vector<Expr> lead;
   bool is_flat = false;
-  if (group.root) find_operator(group.root->op)->space(*group.root, &lead, &is_flat);
+  if (group.root) operator_of(*group.root)->space(*group.root, &lead, &is_flat);
   // The result is in memory only afterwards; within the kernel it is computed.
   KernelBuilder::Stored before = stored;
   before.erase(group.result.get());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "graph/expression_operator.h"
 #include "graph/groups.h"
 #include "graph/in_parallel.h"
 #include "graph/plan_writer.h"
@@ -49,7 +50,11 @@ void check_inputs(const std::vector<Value>& inputs, const std::vector<Value>& ou
   for (const Value& v : in_order(outputs)) {
     TENON_USER_CHECK(!v->is_input() || known.count(v.get()) != 0, ExpressionError, "E0151",
                      "input '", v->name, "' is used but is not among the inputs of the network");
-    for (const Expr& e : v->shape) {
+    std::vector<Expr> sizes = v->shape;
+    if (v->expression) {
+      sizes.insert(sizes.end(), v->expression->symbols.begin(), v->expression->symbols.end());
+    }
+    for (const Expr& e : sizes) {
       uses_var(e, [&](const VarNode& x) {
         TENON_USER_CHECK(x.symbol == nullptr || is_dimension(x, inputs), ExpressionError, "E0152",
                          "symbol '", x.name,
@@ -68,6 +73,7 @@ bool is_fixed(const ValueNode& v) {
     const auto* sizes = std::get_if<std::vector<Expr>>(&attr);
     if (sizes != nullptr && !std::all_of(sizes->begin(), sizes->end(), is_number)) return false;
   }
+  if (v.expression && !v.expression->symbols.empty()) return false;
   return std::all_of(v.shape.begin(), v.shape.end(), is_number);
 }
 
@@ -84,7 +90,7 @@ std::vector<Value> constant_parts(const std::vector<Value>& outputs) {
     if (is_constant) fixed.insert(v.get());
   }
   const auto is_view = [](const Value& v) {
-    const Operator* op = find_operator(v->op);
+    const Operator* op = operator_of(*v);
     return op == nullptr || op->kind == OperatorKind::kMovement;
   };
   for (const Value& v : outputs) needed.insert(v.get());

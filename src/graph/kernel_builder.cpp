@@ -128,7 +128,7 @@ Expr KernelBuilder::read(const Value& v, const Indices& indices) {
     return te::read(*tensor, flat);
   }
   if (stored_.count(v.get()) == 0) {
-    const Operator* op = find_operator(v->op);
+    const Operator* op = operator_of(*v);
     TENON_CHECK(op != nullptr && op->element != nullptr, "'", v->op, "' is not in memory");
     return op->element(*v, indices,
                        [&](std::size_t i, const Indices& x) { return read(v->inputs[i], x); });
@@ -145,8 +145,7 @@ Expr KernelBuilder::read(const Value& v, const Indices& indices) {
 void KernelBuilder::hold(const Value& v, const std::string& name) {
   if (stored_.count(v.get()) != 0 || local(v.get()) != nullptr || is_scalar(v)) return;
   const Value* base = &v;
-  while (stored_.count(base->get()) == 0 &&
-         find_operator((*base)->op)->kind == OperatorKind::kMovement)
+  while (stored_.count(base->get()) == 0 && operator_of(**base)->kind == OperatorKind::kMovement)
     base = &(*base)->inputs[0];
   if (stored_.count(base->get()) != 0 || !starts_with_lead(v->shape)) return;
   const std::vector<Expr> inner(v->shape.begin() + static_cast<std::ptrdiff_t>(lead_.size()),

@@ -39,10 +39,15 @@ struct Operator {
   void (*space)(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) = nullptr;
   /// Adds the computations; defines `v`.
   void (*build)(KernelBuilder& builder, const Value& v) = nullptr;
+  /// Whether elements of an operand are read more than once, so that computing them on the spot
+  /// would repeat work; null: those of contractions are.
+  bool (*rereads)(const ValueNode& v, std::size_t operand) = nullptr;
 };
 
 /// The operator of that name or null.
 const Operator* find_operator(const std::string& name);
+/// The operator that makes `v`; null for inputs and constants.
+const Operator* operator_of(const ValueNode& v);
 /// The families (op/*.cpp).
 std::vector<Operator> elementwise_operators();
 std::vector<Operator> movement_operators();
@@ -52,6 +57,9 @@ std::vector<Operator> softmax_operators();
 std::vector<Operator> layer_norm_operators();
 std::vector<Operator> embedding_operators();
 std::vector<Operator> attention_operators();
+
+/// The operator of `v` with other operands.
+Value with_inputs(const ValueNode& v, std::vector<Value> inputs);
 
 /// "linear of float32[2, 3] 'x' and float32[4, 5] 'w'": the start of messages.
 std::string describe(const ValueNode& v);

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "graph/operator.h"
+#include "graph/expression_operator.h"
+#include "tenon/graph/expression.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/print.h"
 #include "tenon/ir/simplify.h"
@@ -35,6 +36,23 @@ std::string shape_text(const std::vector<Expr>& shape) {
 const Operator* find_operator(const std::string& name) {
   const auto it = operators().find(name);
   return it == operators().end() ? nullptr : &it->second;
+}
+
+const Operator* operator_of(const ValueNode& v) {
+  return v.expression ? v.expression->op : find_operator(v.op);
+}
+
+Value with_inputs(const ValueNode& v, std::vector<Value> inputs) {
+  const SpanScope span(v.span);
+  if (!v.expression) return make_op(v.op, std::move(inputs), v.attrs);
+  const std::vector<te::Tensor>& placeholders = v.expression->placeholders;
+  bool fits = true;
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    fits = fits && same_shape(inputs[i]->shape, placeholders[i]->shape);
+  if (!fits) return make_expression(v.op, inputs, placeholders, {v.expression->output()})[0];
+  auto copy = std::make_shared<ValueNode>(v);
+  copy->inputs = std::move(inputs);
+  return copy;
 }
 
 std::vector<std::string> operator_names() {
@@ -76,6 +94,7 @@ Value make_op(const std::string& op, std::vector<Value> inputs, OpAttrs attrs) {
   v->op = op;
   v->inputs = std::move(inputs);
   v->attrs = std::move(attrs);
+  v->span = SpanScope::current();
   definition->infer(v.get());
   for (Expr& extent : v->shape) extent = simplify(extent);
   return v;

@@ -23,6 +23,7 @@ using OpAttr = std::variant<bool, std::int64_t, double, std::string, DType,
                             std::vector<std::int64_t>, std::vector<Expr>>;
 using OpAttrs = std::map<std::string, OpAttr>;
 
+struct Expression;
 struct ValueNode;
 using Value = std::shared_ptr<const ValueNode>;
 
@@ -31,13 +32,18 @@ struct ValueNode {
   std::string op;  ///< the operator's name; "input" and "constant" for the others
   std::vector<Value> inputs;
   OpAttrs attrs;
+  /// Of an operator that is defined by a tensor expression (expression.h); else null.
+  std::shared_ptr<const Expression> expression;
   std::vector<Expr> shape;  ///< int64 expressions of constants and te symbols
   DType dtype;
   std::string name;  ///< of an input or constant; may be empty
   Array data;        ///< of a constant
+  Span span;         ///< the user's line that made it
 
-  bool is_input() const { return op == "input"; }
-  bool is_constant() const { return op == "constant"; }
+  /// Whether this is Tenon's operator of that name, not a user's that is called so.
+  bool is_op(const char* wanted) const { return !expression && op == wanted; }
+  bool is_input() const { return is_op("input"); }
+  bool is_constant() const { return is_op("constant"); }
 };
 
 /// An input of a network.

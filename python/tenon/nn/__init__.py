@@ -13,7 +13,7 @@ from tenon.nn._layers import (
     Softmax,
     Tanh,
 )
-from tenon.nn._module import Module
+from tenon.nn._module import Module, Parameter
 from tenon.nn._value import Value
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Linear",
     "Module",
     "MultiHeadAttention",
+    "Parameter",
     "ReLU",
     "Sequential",
     "Sigmoid",

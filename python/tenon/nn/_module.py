@@ -9,7 +9,8 @@ import numpy as np
 
 from tenon import _core
 from tenon.errors import ModelError
-from tenon.nn._value import Value
+from tenon.nn._tracing import note_constant
+from tenon.nn._value import Value, as_value
 
 __all__ = ["Module", "Parameter"]
 
@@ -22,12 +23,21 @@ class Parameter:
         self.dtype = dtype
         self.data: Any = None
         self.name = ""
+        self.bound: Any = None  # while a network is made that takes it as an input
 
-    def value(self) -> Value:
-        """Return the constant that stands for it in a network."""
+    def array(self) -> Any:
+        """Return the data; zeros where none were given."""
         if self.data is None:
             self.data = np.zeros(self.shape, _core.numpy_dtype(self.dtype))
-        return Value(_core.graph_constant(self.data, self.name))
+        return self.data
+
+    def value(self) -> Value:
+        """Return what stands for it in a network: a constant, unless the network takes it."""
+        if self.bound is not None:
+            return as_value(self.bound)
+        data = self.array()
+        note_constant(self, data)
+        return Value(_core.graph_constant(data, self.name))
 
 
 class Module:

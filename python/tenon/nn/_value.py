@@ -235,6 +235,8 @@ def as_value(operand: Operand, dtype: str | None = None) -> Value:
             raise ExpressionError(
                 "E0154", f"the number {operand} meets {dtype}\n  hint: cast first"
             )
+        if wanted is None and isinstance(operand, float) and not isinstance(operand, np.number):
+            wanted = np.dtype(np.float32)
         return Value(_core.graph_constant(np.asarray(operand, wanted), ""))
     return Value(_core.graph_constant(operand, ""))
 

@@ -30,7 +30,7 @@ class Fuser {
   }
 
  private:
-  static const Operator* kind_of(const Value& v) { return find_operator(v->op); }
+  static const Operator* kind_of(const Value& v) { return operator_of(*v); }
   static bool is_light(const Value& v) { return kind_of(v)->element != nullptr; }
   static bool is_movement(const Value& v) {
     return kind_of(v) != nullptr && kind_of(v)->kind == OperatorKind::kMovement;
@@ -56,7 +56,19 @@ class Fuser {
     if (kind == OperatorKind::kMovement) return false;
     std::vector<Value> found;
     readers(v, &found);
-    return found.size() != 1 || kind_of(found[0])->kind == OperatorKind::kContraction;
+    return found.size() != 1 || is_reread(v, *found[0]);
+  }
+
+  /// Whether the only reader of `v`, perhaps through movement, reads elements more than once.
+  bool is_reread(const Value& v, const ValueNode& reader) const {
+    const Operator& op = *operator_of(reader);
+    if (op.rereads == nullptr) return op.kind == OperatorKind::kContraction;
+    for (std::size_t i = 0; i < reader.inputs.size(); ++i) {
+      Value base = reader.inputs[i];
+      while (base != v && is_movement(base)) base = base->inputs[0];
+      if (base == v) return op.rereads(reader, i);
+    }
+    return true;
   }
 
   /// The element-wise operator that alone reads the result so far and has its loops; null when
@@ -81,7 +93,7 @@ class Fuser {
     const Value& user = it->second[0];
     const bool is_kept = is_direct
                              ? is_column(group.result->shape)
-                             : user->op == "reshape" && is_int(user->shape.back(), 1) &&
+                             : user->is_op("reshape") && is_int(user->shape.back(), 1) &&
                                    is_column(user->shape) && user->inputs[0] == group.result &&
                                    uses_.at(user.get())[0] == next;
     const bool is_row = kind_of(group.root)->kind == OperatorKind::kRow && is_flat &&

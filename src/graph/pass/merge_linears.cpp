@@ -29,9 +29,9 @@ struct Affine {
 using Uses = std::unordered_map<const ValueNode*, std::vector<Value>>;
 
 bool as_affine(const Value& add, const Uses& uses, Affine* out) {
-  if (add->op != "add") return false;
+  if (!add->is_op("add")) return false;
   const Value &linear = add->inputs[0], &bias = add->inputs[1];
-  const bool fits = linear->op == "linear" && uses.at(linear.get()).size() == 1 &&
+  const bool fits = linear->is_op("linear") && uses.at(linear.get()).size() == 1 &&
                     linear->inputs[1]->is_constant() && bias->is_constant() &&
                     bias->shape.size() == 1 && same_extent(bias->shape[0], linear->shape.back());
   if (fits) *out = {add, linear, bias};

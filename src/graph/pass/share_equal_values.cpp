@@ -2,6 +2,7 @@
 #include <map>
 #include <unordered_set>
 
+#include "graph/expression_operator.h"
 #include "graph/pass/pass.h"
 #include "tenon/ir/structural.h"
 
@@ -31,6 +32,10 @@ bool equal(const OpAttrs& a, const OpAttrs& b) {
          std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
            return x.first == y.first && equal(x.second, y.second);
          });
+}
+
+bool computes_the_same(const ValueNode& a, const ValueNode& b) {
+  return a.expression ? same_expression(*a.expression, *b.expression) : equal(a.attrs, b.attrs);
 }
 
 }  // namespace
@@ -66,7 +71,7 @@ std::vector<Value> rewrite_graph(
       changed = changed || inputs.back() != x;
     }
     Value now = rewrite(v, inputs);
-    if (!now) now = changed ? make_op(v->op, std::move(inputs), v->attrs) : v;
+    if (!now) now = changed ? with_inputs(*v, std::move(inputs)) : v;
     renewed[v.get()] = now;
   }
   std::vector<Value> result;
@@ -86,11 +91,11 @@ std::vector<Value> share_equal_values(const std::vector<Value>& outputs) {
     }
     std::vector<const ValueNode*> key;
     for (const Value& x : inputs) key.push_back(x.get());
-    std::vector<Value>& candidates = known[{v->op, key}];
+    std::vector<Value>& candidates = known[{v->expression ? "" : v->op, key}];
     for (const Value& candidate : candidates) {
-      if (equal(candidate->attrs, v->attrs)) return candidate;
+      if (computes_the_same(*candidate, *v)) return candidate;
     }
-    candidates.push_back(inputs == v->inputs ? v : make_op(v->op, std::move(inputs), v->attrs));
+    candidates.push_back(inputs == v->inputs ? v : with_inputs(*v, std::move(inputs)));
     return candidates.back();
   });
 }

@@ -1,0 +1,28 @@
+#pragma once
+
+/// Operators that are tensor expressions.
+
+#include <string>
+#include <vector>
+
+#include "tenon/graph/value.h"
+#include "tenon/te/tensor.h"
+
+namespace tenon::graph {
+
+/// The operator `name` that computes `outputs`, expressions over `placeholders`, which stand for
+/// `inputs`: one value for each output. Such an operator is fused, shared and differentiated as any
+/// other; its structural class follows from the expression.
+///
+/// A symbol that is a whole dimension of a placeholder takes the size of the operand. Operands that
+/// nothing reads are dropped. A tensor that several outputs need becomes a value of its own, so
+/// that it is computed once.
+///
+/// ExpressionError [E0180] for placeholders that are not one distinct placeholder for each input,
+/// [E0181] for an expression over other placeholders; ShapeError [E0486] and DTypeError [E0540] for
+/// an operand that does not fit its placeholder.
+std::vector<Value> make_expression(const std::string& name, const std::vector<Value>& inputs,
+                                   const std::vector<te::Tensor>& placeholders,
+                                   const std::vector<te::Tensor>& outputs);
+
+}  // namespace tenon::graph

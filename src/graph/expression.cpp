@@ -1,0 +1,151 @@
+#include "tenon/graph/expression.h"
+
+#include <algorithm>
+
+#include "graph/expression_operator.h"
+#include "graph/tensors.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/simplify.h"
+
+namespace tenon::graph {
+namespace {
+
+using Replaced = std::unordered_map<const BufferNode*, te::Tensor>;
+
+/// What symbols of placeholders stand for, after checking that operands fit.
+VarMap bind(const std::string& name, const std::vector<Value>& inputs,
+            const std::vector<te::Tensor>& placeholders) {
+  VarMap symbols;
+  const auto size_of = [&](const Expr& e) { return simplify(substitute(e, symbols)); };
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const te::Tensor& p = placeholders[i];
+    const bool fits = p->shape.size() == inputs[i]->shape.size();
+    for (std::size_t d = 0; fits && d < p->shape.size(); ++d) {
+      const auto* v = p->shape[d].as<VarNode>();
+      if (v == nullptr || v->symbol == nullptr || p->shape[d].same_as(inputs[i]->shape[d]))
+        continue;
+      symbols.emplace(v, inputs[i]->shape[d]);
+    }
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const te::Tensor& p = placeholders[i];
+    std::vector<Expr> shape;
+    for (const Expr& e : p->shape) shape.push_back(size_of(e));
+    TENON_USER_CHECK(same_shape(shape, inputs[i]->shape), ShapeError, "E0486", "operator '", name,
+                     "': operand ", i, " is ", type_str(*inputs[i]), ", but its placeholder '",
+                     p->name, "' has another shape");
+    TENON_USER_CHECK(p->dtype == inputs[i]->dtype, DTypeError, "E0540", "operator '", name,
+                     "': operand ", i, " is ", type_str(*inputs[i]), ", but its placeholder '",
+                     p->name, "' is ", to_string(p->dtype));
+  }
+  return symbols;
+}
+
+void check_placeholders(const std::string& name, const std::vector<Value>& inputs,
+                        const std::vector<te::Tensor>& placeholders) {
+  TENON_USER_CHECK(inputs.size() == placeholders.size(), ExpressionError, "E0180", "operator '",
+                   name, "' has ", inputs.size(), " operands and ", placeholders.size(),
+                   " placeholders for them");
+  std::unordered_set<const BufferNode*> known;
+  for (const te::Tensor& p : placeholders) {
+    TENON_USER_CHECK(p->kind == te::TensorKind::kPlaceholder && known.insert(p.get()).second,
+                     ExpressionError, "E0180", "operator '", name, "': '", p->name,
+                     "' is computed or listed twice, expected one placeholder for each operand");
+  }
+}
+
+/// The output that each tensor is computed for: itself when several need it.
+std::unordered_map<const BufferNode*, te::Tensor> owners(const std::vector<te::Tensor>& order,
+                                                         const std::vector<te::Tensor>& outputs) {
+  std::unordered_map<const BufferNode*, te::Tensor> owner;
+  for (const te::Tensor& t : outputs) owner[t.get()] = t;
+  for (std::size_t i = order.size(); i-- > 0;) {
+    const te::Tensor mine = owner.at(order[i].get());  // readers came before
+    for (const LoadNode* l : loads_of(order[i]->body)) {
+      const te::Tensor x = te::as_tensor(l->buffer);
+      const auto [it, is_new] = owner.emplace(x.get(), mine);
+      if (!is_new && !it->second.same_as(mine)) it->second = x;
+    }
+  }
+  return owner;
+}
+
+class ExpressionMaker {
+ public:
+  ExpressionMaker(std::string name, const std::vector<Value>& inputs,
+                  const std::vector<te::Tensor>& placeholders, VarMap symbols)
+      : name_(std::move(name)), symbols_(std::move(symbols)) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) value_of_[placeholders[i].get()] = inputs[i];
+  }
+
+  std::vector<Value> make(const std::vector<te::Tensor>& outputs) {
+    const std::vector<te::Tensor> order = computed_tensors(outputs);
+    const auto owner = owners(order, outputs);
+    std::unordered_map<const BufferNode*, std::vector<te::Tensor>> parts;
+    for (const te::Tensor& t : order) {
+      const te::Tensor& mine = owner.at(t.get());
+      parts[mine.get()].push_back(t);
+      if (mine.same_as(t)) value_of_[t.get()] = make_value(parts.at(t.get()));
+    }
+    std::vector<Value> values;
+    for (const te::Tensor& t : outputs) values.push_back(value_of(t));
+    return values;
+  }
+
+ private:
+  const Value& value_of(const te::Tensor& t) const {
+    const auto it = value_of_.find(t.get());
+    TENON_USER_CHECK(it != value_of_.end(), ExpressionError, "E0181", "operator '", name_,
+                     "' reads '", t->name,
+                     "', which is no operand of it\n  hint: tensors that an operator reads are its "
+                     "arguments");
+    return it->second;
+  }
+
+  /// The value of the last of `tensors`, which only it needs.
+  Value make_value(const std::vector<te::Tensor>& tensors) {
+    std::vector<Value> inputs;
+    std::vector<te::Tensor> placeholders, computed;
+    Replaced replaced;
+    for (const te::Tensor& t : tensors) {
+      for (const LoadNode* l : loads_of(t->body)) {
+        const te::Tensor x = te::as_tensor(l->buffer);
+        if (replaced.count(x.get()) != 0) continue;
+        const Value& value = value_of(x);
+        const auto known = std::find(inputs.begin(), inputs.end(), value);
+        const auto place = static_cast<std::size_t>(known - inputs.begin());
+        if (known == inputs.end()) {
+          inputs.push_back(value);
+          placeholders.push_back(te::placeholder(value->shape, value->dtype, x->name));
+        }
+        replaced[x.get()] = placeholders[place];
+      }
+      computed.push_back(rebuild(t, replaced, symbols_));
+      replaced[t.get()] = computed.back();
+    }
+    auto v = std::make_shared<ValueNode>();
+    v->op = name_;
+    v->inputs = std::move(inputs);
+    v->span = SpanScope::current();
+    v->expression = analyse_expression(std::move(placeholders), std::move(computed));
+    v->expression->op->infer(v.get());
+    for (Expr& extent : v->shape) extent = simplify(extent);
+    return v;
+  }
+
+  std::string name_;
+  VarMap symbols_;
+  std::unordered_map<const BufferNode*, Value> value_of_;
+};
+
+}  // namespace
+
+std::vector<Value> make_expression(const std::string& name, const std::vector<Value>& inputs,
+                                   const std::vector<te::Tensor>& placeholders,
+                                   const std::vector<te::Tensor>& outputs) {
+  check_placeholders(name, inputs, placeholders);
+  return ExpressionMaker(name, inputs, placeholders, bind(name, inputs, placeholders))
+      .make(outputs);
+}
+
+}  // namespace tenon::graph

@@ -1,0 +1,155 @@
+"""Operators that are one Python function."""
+
+import numpy as np
+import pytest
+from own_operators import (
+    banded_attention,
+    banded_attention_numpy,
+    rational,
+    rational_numpy,
+    soft_histogram,
+    soft_histogram_numpy,
+)
+
+import tenon as tn
+from tenon import nn, te
+from tenon.nn import functional as f
+
+RNG = np.random.default_rng(5)
+
+
+def random(*shape, dtype=np.float32):
+    return RNG.standard_normal(shape).astype(dtype)
+
+
+OPERATORS = [
+    (rational, rational_numpy, (random(3, 5), random(5), random(3), random(2))),
+    (rational, rational_numpy, (random(2, 3, 40), random(40), random(3), random(2))),
+    (banded_attention, banded_attention_numpy, (*(random(2, 9, 4) for _ in range(3)), 2)),
+    (soft_histogram, soft_histogram_numpy, (random(3, 17), np.linspace(-2, 2, 6), 0.5)),
+]
+
+
+def is_array(argument):
+    return isinstance(argument, np.ndarray)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("op", "reference", "arguments"), OPERATORS)
+def test_operators_run_on_arrays_and_in_networks(op, reference, arguments, dtype):
+    arguments = [a.astype(dtype) if is_array(a) else a for a in arguments]
+    expected = reference(*(a.astype(np.float64) if is_array(a) else a for a in arguments))
+    tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-12}
+    got = op(*arguments)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, expected, **tolerance)
+    arrays = [a for a in arguments if is_array(a)]
+    constants = [a for a in arguments if not is_array(a)]
+    specs = [tn.TensorSpec(a.shape, dtype) for a in arrays]
+    network = tn.compile(lambda *values: op(*values, *constants) * 2.0, specs)
+    assert network.num_kernels == 1
+    np.testing.assert_array_equal(np.asarray(network(*arrays)), np.asarray(got) * 2)
+
+
+def test_one_network_serves_every_batch():
+    gate, p, q = random(8), random(3), random(2)
+    w = random(8, 8)
+    network = tn.compile(
+        lambda x: rational(f.linear(x, w), gate, p, q), [tn.TensorSpec(["batch", 8])]
+    )
+    assert network.num_kernels == 1  # after the product, in its kernel
+    for batch in (0, 1, 33):
+        x = random(batch, 8)
+        np.testing.assert_allclose(
+            network(x), rational_numpy(x @ w.T, gate, p, q), rtol=1e-3, atol=1e-4
+        )
+
+
+def test_operators_are_compiled_once_for_each_shape():
+    @tn.op
+    def twice(x):
+        return te.compute(x.shape, lambda *i: x[i] * 2, name="twice")
+
+    for _ in range(3):
+        np.testing.assert_array_equal(twice(np.ones(4, np.float32)), np.full(4, 2, np.float32))
+    twice(np.ones((2, 3), np.float32))
+    assert twice._jitted.num_compiled == 2
+
+
+def test_operators_have_several_results_and_take_trees():
+    @tn.op
+    def sum_and_difference(pair):
+        a, b = pair["a"], pair["b"]
+        return {
+            "sum": te.compute(a.shape, lambda i: a[i] + b[i]),
+            "difference": te.compute(a.shape, lambda i: a[i] - b[i]),
+        }
+
+    a, b = random(6), random(6)
+    got = sum_and_difference({"a": a, "b": b})
+    np.testing.assert_array_equal(got["sum"], a + b)
+    np.testing.assert_array_equal(got["difference"], a - b)
+
+
+def test_operators_are_parts_of_other_expressions():
+    @tn.op
+    def square(x):
+        return te.compute(x.shape, lambda i: x[i] * x[i], name="square")
+
+    @tn.op
+    def norm(x):
+        s, k = square(x), te.reduce_axis(x.shape[0])
+        return te.compute((), lambda: te.sqrt(te.sum(s[k], axis=k)), name="norm")
+
+    np.testing.assert_allclose(norm(np.array([3.0, 4.0], np.float32)), 5.0, rtol=1e-6)
+
+
+def test_operators_have_learned_parameters_in_modules():
+    class Rational(nn.Module):
+        def __init__(self, width):
+            self.gate = nn.Parameter((width,))
+            self.p = nn.Parameter((3,))
+            self.q = nn.Parameter((2,))
+
+        def forward(self, x):
+            return rational(x, self.gate, self.p, self.q)
+
+    module = Rational(5)
+    module.load_state_dict({"gate": random(5), "p": random(3), "q": random(2)})
+    x = random(4, 5)
+    expected = rational_numpy(x, *(p.data for _, p in module.named_parameters()))
+    np.testing.assert_allclose(tn.compile(module, [x])(x), expected, rtol=1e-4, atol=1e-6)
+    forward = tn.jit(module.forward)
+    np.testing.assert_allclose(forward(x), expected, rtol=1e-4, atol=1e-6)
+    module.load_state_dict({"gate": random(5), "p": random(3), "q": random(2)})
+    expected = rational_numpy(x, *(p.data for _, p in module.named_parameters()))
+    np.testing.assert_allclose(forward(x), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_mistakes_are_named():
+    @tn.op
+    def number(x):
+        return 3.0
+
+    with pytest.raises(tn.ExpressionError, match=r"operator 'number' returned a float.*E0184"):
+        number(random(3))
+
+    other = te.placeholder((3,), "float32", name="other")
+
+    @tn.op
+    def stranger(x):
+        return te.compute((3,), lambda i: x[i] + other[i])
+
+    with pytest.raises(tn.ExpressionError, match=r"'stranger' reads 'other'.*E0181"):
+        stranger(random(3))
+
+    @tn.op
+    def misfit(x, y):
+        return te.compute(x.shape, lambda i: x[i] + y[i, i])
+
+    with pytest.raises(tn.ExpressionError, match=r"tensor 'y' of shape \[3\] was indexed with 2"):
+        misfit(random(3), random(3))
+    with pytest.raises(tn.ExpressionError, match=r"neither an array nor a constant.*E0182"):
+        tn.jit(lambda x, y: x)(random(3), {1, 2})
+    with pytest.raises(tn.ExpressionError, match=r"returned a str.*E0183"):
+        tn.jit(lambda x: "x")(random(3))
