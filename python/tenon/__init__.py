@@ -1,6 +1,6 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon import models, nn, te
+from tenon import models, nn, optim, random, te
 from tenon._arrays import asarray, from_dlpack
 from tenon._build import build, function, interpret, parse
 from tenon._compile import Network, TensorSpec, compile
@@ -64,6 +64,8 @@ __all__ = [
     "models",
     "nn",
     "op",
+    "optim",
     "parse",
+    "random",
     "te",
 ]

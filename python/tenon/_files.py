@@ -1,15 +1,18 @@
-"""Opening the files of a model: regular files only, sizes bounded, JSON without surprises."""
+"""The files of a model: reading regular files of bounded size and JSON; writing whole files."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import stat
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tenon.errors import ModelError
+from tenon.errors import ModelError, ResourceError
 
 _MAX_JSON_DEPTH = 64
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
@@ -101,3 +104,50 @@ def _check_depth(text: bytes, where: str) -> None:
                 raise ModelError("E0803", f"{where}: nesting is deeper than {_MAX_JSON_DEPTH}")
         elif first in b"]}":
             depth -= 1
+
+
+def write_atomically(path: Path, parts: Iterable[Any]) -> None:
+    """Write a file that appears whole or not at all, flushed to the disk before it has its name.
+
+    ``parts`` are objects with a buffer. The folder is flushed too, so that what was reported as
+    written is there after a loss of power.
+
+    Raises
+    ------
+    ResourceError
+        ``E0828``: the file cannot be written; an old file of that name is as it was.
+    """
+    temporary = None
+    try:
+        fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(fd, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
+        reason = error.strerror or str(error)
+        raise ResourceError("E0828", f"cannot write '{path}': {reason}") from None
+
+
+def _umask() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o077
+
+
+def _flush_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

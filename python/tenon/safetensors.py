@@ -1,15 +1,16 @@
-"""A checked, memory-mapped reader of safetensors files.
+"""A checked, memory-mapped reader of safetensors files, and their writer.
 
-The file is untrusted. Its header is bounded and checked whole before any tensor can be touched:
-afterwards the tensors tile the data section without holes or overlaps, and every array is a
-read-only view of the mapping, so that nothing is copied.
+A file that is read is untrusted. Its header is bounded and checked whole before any tensor can be
+touched: afterwards the tensors tile the data section without holes or overlaps, and every array is
+a read-only view of the mapping, so that nothing is copied.
 """
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from tenon._files import open_regular, parse_json_object
-from tenon.errors import ModelError, UnsupportedError
+from tenon._files import open_regular, parse_json_object, write_atomically
+from tenon.errors import DTypeError, ModelError, UnsupportedError
 
-__all__ = ["SafetensorsFile"]
+__all__ = ["SafetensorsFile", "save"]
 
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 8 << 20
@@ -252,3 +253,67 @@ def _check_layout(path: Path, entries: list[_Entry], data_bytes: int) -> None:
         raise ModelError(
             "E0816", f"'{path}': {data_bytes - position} bytes after {previous} belong to no tensor"
         )
+
+
+def save(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write arrays to a safetensors file, in the order of their names.
+
+    The file appears whole or not at all: it is written beside its place, flushed to the disk and
+    renamed, so that a crash or a full disk leaves an old file of that name as it was.
+
+    Parameters
+    ----------
+    path
+        Of the file; its folder has to exist.
+    tensors
+        Arrays by name. A name may not be ``__metadata__``.
+    metadata
+        Free-form texts.
+
+    Raises
+    ------
+    DTypeError
+        An array has a dtype that the format does not have [E0545].
+    ModelError
+        A name is no text or is reserved, the metadata are no texts [E0844], or the header would be
+        longer than can be read again [E0811].
+    ResourceError
+        The file cannot be written [E0828].
+    """
+    texts = dict(metadata or {})
+    if not all(isinstance(k, str) and isinstance(v, str) for k, v in texts.items()):
+        raise ModelError("E0844", f"'{path}': metadata should map texts to texts")
+    header: dict[str, Any] = {"__metadata__": texts} if texts else {}
+    arrays = []
+    position = 0
+    for name in sorted(tensors, key=str):
+        if not isinstance(name, str) or name == "__metadata__":
+            raise ModelError("E0844", f"'{path}': {name!r} cannot be the name of a tensor")
+        array = np.asarray(tensors[name])
+        array = np.ascontiguousarray(array).reshape(array.shape)  # which turns scalars into vectors
+        code = next((c for c, d in _DTYPES.items() if d == array.dtype.newbyteorder("<")), None)
+        if code is None:
+            raise DTypeError(
+                "E0545",
+                f"'{path}': tensor '{name}' has dtype {array.dtype}, which safetensors files do not"
+                f" have\n  hint: convert it to one of {', '.join(_DTYPES)}",
+            )
+        array = array.astype(_DTYPES[code], copy=False)
+        end = position + array.nbytes
+        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [position, end]}
+        arrays.append(array)
+        position = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # the data are aligned to 8 bytes
+    if len(text) > _MAX_HEADER_BYTES:
+        raise ModelError(
+            "E0811",
+            f"'{path}': the header would have {len(text)} bytes; at most {_MAX_HEADER_BYTES} can be"
+            " read",
+        )
+    parts = [len(text).to_bytes(_LENGTH_BYTES, "little"), text]
+    write_atomically(Path(path), parts + [array.reshape(-1).view(np.uint8) for array in arrays])

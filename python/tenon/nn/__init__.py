@@ -1,6 +1,6 @@
 """Networks: modules with parameters, for `tenon.compile`."""
 
-from tenon.nn import functional
+from tenon.nn import functional, init
 from tenon.nn._layers import (
     GELU,
     Embedding,
@@ -13,16 +13,30 @@ from tenon.nn._layers import (
     Softmax,
     Tanh,
 )
+from tenon.nn._loss_modules import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+)
 from tenon.nn._module import Module, Parameter
 from tenon.nn._value import Value
 
 __all__ = [
     "GELU",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
     "Embedding",
+    "HuberLoss",
+    "L1Loss",
     "LayerNorm",
     "Linear",
+    "MSELoss",
     "Module",
     "MultiHeadAttention",
+    "NLLLoss",
     "Parameter",
     "ReLU",
     "Sequential",
@@ -31,4 +45,5 @@ __all__ = [
     "Tanh",
     "Value",
     "functional",
+    "init",
 ]

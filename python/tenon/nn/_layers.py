@@ -6,6 +6,7 @@ from typing import Any
 
 from tenon.errors import ShapeError
 from tenon.nn import functional as f
+from tenon.nn import init
 from tenon.nn._module import Module, Parameter
 from tenon.nn._value import Value
 
@@ -29,7 +30,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, dtype: str = "float32"
     ) -> None:
-        self.weight = Parameter((out_features, in_features), dtype)
+        self.weight = Parameter((out_features, in_features), dtype, init.he_uniform)
         self.bias = Parameter((out_features,), dtype) if bias else None
 
     def forward(self, x: Value) -> Value:
@@ -41,7 +42,7 @@ class LayerNorm(Module):
     """The last axis with mean 0 and variance 1, scaled and shifted."""
 
     def __init__(self, size: int, eps: float = 1e-5, dtype: str = "float32") -> None:
-        self.weight = Parameter((size,), dtype)
+        self.weight = Parameter((size,), dtype, init.ones)
         self.bias = Parameter((size,), dtype)
         self.eps = eps
 
@@ -54,7 +55,7 @@ class Embedding(Module):
     """Rows of a table by index."""
 
     def __init__(self, num_embeddings: int, size: int, dtype: str = "float32") -> None:
-        self.weight = Parameter((num_embeddings, size), dtype)
+        self.weight = Parameter((num_embeddings, size), dtype, init.normal)
 
     def forward(self, indices: Value) -> Value:
         """Return ``[..., size]`` for integers ``[...]``."""
@@ -92,16 +93,10 @@ class Sequential(Module):
     def __init__(self, *modules: Module) -> None:
         for i, module in enumerate(modules):
             setattr(self, str(i), module)
-        self._order = modules  # named_parameters would find them twice in a public tuple
-
-    def named_parameters(self, prefix: str = "") -> Any:
-        """Iterate over all parameters with their dotted names."""
-        for i, module in enumerate(self._order):
-            yield from module.named_parameters(f"{prefix}{i}.")
 
     def forward(self, x: Any) -> Any:
         """Return the last module's result."""
-        for module in self._order:
+        for _, module in self.named_children():
             x = module(x)
         return x
 

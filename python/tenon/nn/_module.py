@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tenon import _core
 from tenon.errors import ModelError
+from tenon.nn import init as initializers
+from tenon.nn._mode import training_trace
 from tenon.nn._tracing import note_constant
 from tenon.nn._value import Value, as_value
 
@@ -16,14 +19,43 @@ __all__ = ["Module", "Parameter"]
 
 
 class Parameter:
-    """A constant of a module, by shape and dtype; `Module.load_state_dict` gives it data."""
+    """An array of a module, by shape and dtype.
 
-    def __init__(self, shape: tuple[int, ...], dtype: str = "float32") -> None:
+    `Module.initialize` or `Module.load_state_dict` give it data; until then a network sees zeros.
+
+    Parameters
+    ----------
+    shape
+        Integers.
+    dtype
+        The name of a dtype.
+    init
+        Makes the first data: a function of `nn.init`.
+    trainable
+        Whether optimisers change it. One that is not, such as a running mean, is changed by
+        `assign`.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: str = "float32",
+        init: initializers.Initializer = initializers.zeros,
+        trainable: bool = True,
+    ) -> None:
         self.shape = tuple(shape)
         self.dtype = dtype
+        self.init = init
+        self.trainable = trainable
         self.data: Any = None
         self.name = ""
         self.bound: Any = None  # while a network is made that takes it as an input
+
+    def assign(self, value: Value) -> None:
+        """Make `value` the data of the next step while a training step is traced; else nothing."""
+        trace = training_trace()
+        if trace is not None:
+            trace.updates[self] = value
 
     def array(self) -> Any:
         """Return the data; zeros where none were given."""
@@ -40,8 +72,14 @@ class Parameter:
         return Value(_core.graph_constant(data, self.name))
 
 
+Self = TypeVar("Self", bound="Module")
+
+
 class Module:
     """A part of a network: parameters and modules as attributes, and `forward`."""
+
+    training = True
+    """Whether it behaves as in training while a training step is traced; see `eval`."""
 
     def forward(self, *inputs: Any) -> Any:
         """Compute the module's result from symbolic values."""
@@ -51,17 +89,52 @@ class Module:
         """Run `forward`."""
         return self.forward(*inputs)
 
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Iterate over the modules that are attributes, or in lists and tuples that are."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, (list, tuple)):
+                for i, item in enumerate(value):
+                    if isinstance(item, Module):
+                        yield f"{name}.{i}", item
+
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """Iterate over all parameters with their dotted names."""
         for name, value in vars(self).items():
             if isinstance(value, Parameter):
                 yield prefix + name, value
-            elif isinstance(value, Module):
-                yield from value.named_parameters(f"{prefix}{name}.")
-            elif isinstance(value, (list, tuple)):
-                for i, item in enumerate(value):
-                    if isinstance(item, Module):
-                        yield from item.named_parameters(f"{prefix}{name}.{i}.")
+        for name, module in self.named_children():
+            yield from module.named_parameters(f"{prefix}{name}.")
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Take part in training: dropout drops and running values move in a training step."""
+        self.training = mode
+        for _, module in self.named_children():
+            module.train(mode)
+        return self
+
+    def eval(self: Self) -> Self:
+        """Behave in training steps as in use, which freezes dropout and running values.
+
+        Outside of training steps every module does so anyway.
+        """
+        return self.train(False)
+
+    def initialize(self: Self, seed: int = 0) -> Self:
+        """Give every parameter its first data, a function of the seed and its dotted name.
+
+        Raises
+        ------
+        ExpressionError
+            The seed is out of range [E0190].
+        """
+        for name, parameter in self.named_parameters():
+            parameter.data = parameter.init(
+                parameter.shape, seed=seed, stream=zlib.crc32(name.encode()), dtype=parameter.dtype
+            )
+            parameter.name = name
+        return self
 
     def state_dict(self) -> dict[str, Any]:
         """Return the parameters' arrays by name."""

@@ -81,6 +81,9 @@ class Value:
     def __pow__(self, other: Operand) -> Value:
         return _binary("pow", self, other)
 
+    def __rpow__(self, other: Operand) -> Value:
+        return _binary("pow", other, self)
+
     def __matmul__(self, other: Value | np.ndarray[Any, Any]) -> Value:
         return apply("matmul", [self, as_value(other)])
 

@@ -5,23 +5,43 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tenon.nn._losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    l1_loss,
+    log_softmax,
+    mse_loss,
+    nll_loss,
+)
 from tenon.nn._value import Operand, Value, _binary, apply, as_value
 
 __all__ = [
     "attention",
+    "binary_cross_entropy_with_logits",
     "concat",
+    "cos",
+    "cross_entropy",
     "embedding",
     "exp",
+    "floor",
     "gelu",
+    "huber_loss",
+    "l1_loss",
     "layer_norm",
     "linear",
     "log",
+    "log_softmax",
     "maximum",
     "minimum",
+    "mse_loss",
+    "nll_loss",
     "relu",
     "rsqrt",
     "sigmoid",
+    "sin",
     "softmax",
+    "softplus",
     "sqrt",
     "tanh",
     "where",
@@ -123,6 +143,26 @@ def sqrt(x: Value) -> Value:
 def rsqrt(x: Value) -> Value:
     """Return 1 / sqrt(x)."""
     return apply("rsqrt", [x])
+
+
+def sin(x: Value) -> Value:
+    """Return the sine of x in radians."""
+    return apply("sin", [x])
+
+
+def cos(x: Value) -> Value:
+    """Return the cosine of x in radians."""
+    return apply("cos", [x])
+
+
+def floor(x: Value) -> Value:
+    """Return the largest integer that is not above x."""
+    return apply("floor", [x])
+
+
+def softplus(x: Value) -> Value:
+    """Return log(1 + exp(x)), accurate at both ends."""
+    return apply("softplus", [x])
 
 
 def tanh(x: Value) -> Value:

@@ -1,0 +1,106 @@
+"""What optimisers have in common: trees, the counter of updates, the learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tenon.errors import ExpressionError
+from tenon.nn._value import Value
+from tenon.optim._schedule import Schedule
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """A pair of functions: `init` makes the state, `update` maps parameters, gradients and state.
+
+    `update` computes with values of a network, so that it becomes part of a compiled step. The
+    state holds arrays only: ``step``, the number of updates made (int64); ``learning_rate``
+    (float64) unless a schedule computes it, so that another rate needs no compilation; and for each
+    slot of the method, such as ``velocity``, an array for each parameter.
+
+    Parameters
+    ----------
+    learning_rate
+        Positive, or a `Schedule`.
+    weight_decay
+        From 0 up; what it means depends on the method.
+
+    Raises
+    ------
+    ExpressionError
+        A setting is out of its range [E0192].
+    """
+
+    slots: Sequence[str] = ()
+    """The names of the arrays that the method keeps for each parameter; all start as zeros."""
+
+    def __init__(self, learning_rate: float | Schedule, weight_decay: float = 0.0) -> None:
+        if not callable(learning_rate):
+            check_setting(self, "learning_rate", learning_rate, 0.0, math.inf)
+        check_setting(self, "weight_decay", weight_decay, 0.0, math.inf)
+        self.learning_rate = learning_rate
+        self.weight_decay = float(weight_decay)
+
+    def init(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the state before the first update, for parameters that have shape and dtype."""
+        state: dict[str, Any] = {"step": np.zeros((), np.int64)}
+        if not callable(self.learning_rate):
+            state["learning_rate"] = np.array(self.learning_rate, np.float64)
+        for slot in self.slots:
+            state[slot] = {name: np.zeros(p.shape, str(p.dtype)) for name, p in params.items()}
+        return state
+
+    def update(
+        self, params: dict[str, Value], grads: dict[str, Value], state: dict[str, Any]
+    ) -> tuple[dict[str, Value], dict[str, Any]]:
+        """Return the parameters and the state after one update."""
+        done = state["step"]
+        rate = self._rate(state)
+        new_state: dict[str, Any] = {key: value for key, value in state.items()}
+        new_state["step"] = done + 1
+        for slot in self.slots:
+            new_state[slot] = {}
+        new_params = {}
+        factors = self.factors((done + 1).cast("float64"), rate)
+        for name, param in params.items():
+            kept = [state[slot][name] for slot in self.slots]
+            numbers = [x.cast(param.dtype) if isinstance(x, Value) else x for x in factors]
+            new_params[name], kept = self.step(param, grads[name], kept, numbers)
+            for slot, value in zip(self.slots, kept, strict=True):
+                new_state[slot][name] = value
+        return new_params, new_state
+
+    def _rate(self, state: dict[str, Any]) -> Value:
+        if callable(self.learning_rate):
+            rate = self.learning_rate(state["step"].cast("float64"))
+        else:
+            rate = state["learning_rate"]
+        assert isinstance(rate, Value)
+        return rate
+
+    def factors(self, count: Value, rate: Value) -> list[Any]:
+        """Return the scalars that all parameters share, for update number `count`, from 1 up."""
+        return [rate]
+
+    def step(
+        self, param: Value, grad: Value, kept: list[Value], factors: list[Any]
+    ) -> tuple[Value, list[Value]]:
+        """Return one parameter and its slots after the update."""
+        raise NotImplementedError(f"{type(self).__name__} defines no step")
+
+
+def check_setting(optimizer: object, name: str, value: Any, low: float, high: float) -> None:
+    """Raise unless `low` <= `value` < `high`."""
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if is_number and low <= value and value < high:
+        return
+    raise ExpressionError(
+        "E0192",
+        f"{type(optimizer).__name__}: {name} should be a number from {low:g} and below {high:g},"
+        f" got {value!r}",
+    )
