@@ -11,6 +11,7 @@
 #include "ir/transform/guard_loads.h"
 #include "ir/transform/init_empty_reductions.h"
 #include "ir/transform/lower_blocks.h"
+#include "ir/transform/partition_loops.h"
 #include "ir/transform/specialize_extents.h"
 #include "ir/transform/unroll_loops.h"
 #include "ir/transform/vectorize_loops.h"
@@ -40,6 +41,7 @@ constexpr Pass kPasses[] = {
     {"lower_blocks", lower_blocks},
     {"simplify", simplify_function},
     {"specialize_extents", specialize_extents},  // choices are in the simplified extents
+    {"partition_loops", partition_loops},        // a body without condition needs no guards
     {"guard_loads", guard_loads},                // bounds are per dimension
     {"flatten_buffers", flatten_buffers},
     {"simplify_offsets",

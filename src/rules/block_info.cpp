@@ -100,4 +100,15 @@ bool is_row_reduction(const BlockInfo& info) {
   return along;
 }
 
+int row_axes(const BlockInfo& info) {
+  const auto axes = info.block->annotations.find("row_axes");
+  return axes == info.block->annotations.end()
+             ? 1
+             : static_cast<int>(std::get<std::int64_t>(axes->second));
+}
+
+bool has_order(const BlockInfo& info) {
+  return info.block->annotations.count("reduction_order") != 0;
+}
+
 }  // namespace tenon::rules

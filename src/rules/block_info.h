@@ -32,6 +32,12 @@ const BlockInfo* find_block(const std::vector<BlockInfo>& blocks, const std::str
 /// reduction without an order that runs along the last index of what it reads).
 bool is_row_reduction(const BlockInfo& info);
 
+/// How many of the last reduction axes of a row reduction count as one axis.
+int row_axes(const BlockInfo& info);
+
+/// Whether another order would give other bits: a float sum or product.
+bool has_order(const BlockInfo& info);
+
 /// How many elements apart two neighbouring iterations of iter `i` (spatial first, then reduction)
 /// read or write: 0, 1, or something else (given as -1). Neighbours are taken inside an aligned
 /// group of `group` iterations.

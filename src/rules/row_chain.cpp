@@ -71,13 +71,12 @@ bool schedule_row_chain(RuleContext& context) {
   }
 
   // What makes new blocks comes first, while each nest stands alone.
-  std::vector<std::pair<std::string, std::string>>
-      divided;  // a row reduction, and the block of its lanes
+  std::vector<RowParts> divided;
   std::map<std::string, std::string>
       copies;  // a contraction, and the block that writes its registers back
   for (const BlockInfo& b : blocks) {
     if (is_row_reduction(b)) {
-      divided.emplace_back(b.name(), divide_into_lanes(context, b.name(), b.num_spatial));
+      divided.push_back(divide_row(context, b, has_order(b)));
     } else if (b.is_reduction()) {
       copies[b.name()] = s.cache_write({b.name()}, "register").name;
     }
@@ -91,9 +90,16 @@ bool schedule_row_chain(RuleContext& context) {
   const auto last = std::find(names.begin(), names.end(), sink.name());
   for (auto name = last; name != names.begin();) {
     --name;
+    const auto inside_of = [&](const RowParts& r) {
+      return *name == r.blocks || (*name == r.lanes && !r.blocks.empty());
+    };
+    if (std::any_of(divided.begin(), divided.end(), inside_of)) continue;
     s.compute_at({*name}, *name == packing ? s.loops(sink.name())[num_rows - 2] : row);
+    for (const RowParts& parts : divided) {
+      if (*name == parts.block) place_row(context, parts);
+    }
   }
-  for (const auto& [block, lanes] : divided) finish_lanes(context, block, lanes);
+  for (const RowParts& parts : divided) finish_row(context, parts);
   for (const BlockInfo& b : blocks) {
     if (is_row_reduction(b) || b.name() == packing) continue;
     if (b.is_reduction()) {

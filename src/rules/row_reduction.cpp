@@ -1,19 +1,42 @@
+#include <algorithm>
+
 #include "rules/rule.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon::rules {
+namespace {
 
-// Design 3a (b): term p joins lane p mod 64 of block p div 4096, ascending; the lanes join by
-// halving.
-std::string divide_into_lanes(RuleContext& context, const std::string& block, int num_spatial) {
-  constexpr int kLanes = 64;
-  Schedule& s = context.s;
-  const std::vector<LoopRef> parts = s.split(s.loops(block).back(), {std::nullopt, kLanes}, "mask");
-  return s.rfactor(parts[1], num_spatial).name;
+// Design 3a (b): term (o, p) joins lane p mod 64 of block (o's block, p div 4096), ascending.
+constexpr std::int64_t kLanes = 64;
+constexpr std::int64_t kBlock = 4096;
+
+/// The extents of a row: the trailing axes count as one axis p, the others are o. -1: not constant.
+struct RowExtents {
+  int num_outer = 0;            ///< axes of o
+  std::int64_t p = -1;          ///< of all trailing axes together
+  std::int64_t outermost = -1;  ///< of the first axis of o
+  std::int64_t inside = -1;     ///< of all axes but the outermost
+  std::int64_t outer_steps() const { return std::max<std::int64_t>(1, kBlock / inside); }
+};
+
+RowExtents row_extents(const BlockInfo& info) {
+  RowExtents row;
+  const int first = info.num_spatial, last = info.num_spatial + info.num_reduction;
+  row.num_outer = info.num_reduction - row_axes(info);
+  row.p = num_iterations(info, first + row.num_outer, last);
+  row.outermost = extent_of(info, first);
+  row.inside = std::max<std::int64_t>(num_iterations(info, first + 1, last), -1);
+  if (row.inside == 0) row.inside = 1;  // there are no terms
+  return row;
 }
 
-namespace {
+/// The loops of the block's reduction, outermost first.
+std::vector<LoopRef> reduction_loops(const Schedule& s, const std::string& block, int num_spatial) {
+  std::vector<LoopRef> loops = s.loops(block);
+  loops.erase(loops.begin(), loops.begin() + num_spatial);
+  return loops;
+}
 
 /// Those of `loops` that the block's iters [first, last) are bound to.
 std::vector<LoopRef> loops_of(const BlockInfo& info, const std::vector<LoopRef>& loops, int first,
@@ -30,9 +53,55 @@ std::vector<LoopRef> loops_of(const BlockInfo& info, const std::vector<LoopRef>&
   return out;
 }
 
+}  // namespace
+
+RowParts divide_row(RuleContext& context, const BlockInfo& info, bool into_blocks) {
+  Schedule& s = context.s;
+  const std::string& name = info.name();
+  const int num_spatial = info.num_spatial;
+  const RowExtents row = row_extents(info);
+  std::vector<LoopRef> loops = reduction_loops(s, name, num_spatial);
+  const auto trailing = loops.begin() + row.num_outer;
+  LoopRef p = loops.back();
+  if (loops.end() - trailing > 1) p = s.fuse({trailing, loops.end()});
+  std::vector<LoopRef> blocks, order(loops.begin(), trailing);
+
+  const bool outer_blocks = into_blocks && row.num_outer > 0 && row.inside >= 0;
+  if (outer_blocks && (row.outermost < 0 || row.outermost > row.outer_steps())) {
+    const auto parts = s.split(order[0], {std::nullopt, row.outer_steps()}, "mask");
+    blocks.push_back(parts[0]);
+    order[0] = parts[1];
+  }
+  LoopRef lane;
+  if (into_blocks && (row.p < 0 || row.p > kBlock)) {
+    const auto parts = s.split(p, {std::nullopt, kBlock / kLanes, kLanes}, "mask");
+    blocks.push_back(parts[0]);
+    order.push_back(parts[1]);
+    lane = parts[2];
+  } else {
+    const auto parts = s.split(p, {std::nullopt, kLanes}, "mask");
+    order.push_back(parts[0]);
+    lane = parts[1];
+  }
+  RowParts row_parts{name, "", ""};
+  if (blocks.empty()) {
+    row_parts.lanes = s.rfactor(lane, num_spatial).name;
+    return row_parts;
+  }
+  order.push_back(lane);
+  order.insert(order.begin(), blocks.begin(), blocks.end());
+  s.reorder(order);
+  const LoopRef block = blocks.size() > 1 ? s.fuse(blocks) : blocks[0];
+  row_parts.blocks = s.rfactor(block, num_spatial).name;
+  row_parts.lanes = s.rfactor(lane, num_spatial + 1).name;
+  return row_parts;
+}
+
+namespace {
+
 /// Puts the lanes inside the loops of the reduction, the accumulators before them, and vectorizes
-/// both; then the joining of the lanes.
-void vectorize_lanes(RuleContext& context, const std::string& block, const std::string& lanes) {
+/// both; then the joining of the lanes by `joining`.
+void vectorize_lanes(RuleContext& context, const std::string& joining, const std::string& lanes) {
   Schedule& s = context.s;
   const Function f = s.function();  // keeps the infos valid
   const std::vector<BlockInfo> blocks = blocks_of(f);
@@ -46,27 +115,56 @@ void vectorize_lanes(RuleContext& context, const std::string& block, const std::
   s.decompose_reduction({lanes}, order[0]);
   s.vectorize(lane);
   s.vectorize(s.loops(lanes + "_init").back());
-  s.decompose_reduction({block}, s.loops(block).back());
-  s.vectorize(s.loops(block).back());
+  s.decompose_reduction({joining}, s.loops(joining).back());
+  s.vectorize(s.loops(joining).back());
 }
 
 }  // namespace
 
-void finish_lanes(RuleContext& context, const std::string& block, const std::string& lanes) {
-  vectorize_lanes(context, block, lanes);
-  context.s.set_scope({lanes}, "register");
+void finish_row(RuleContext& context, const RowParts& row) {
+  Schedule& s = context.s;
+  if (row.blocks.empty()) {
+    vectorize_lanes(context, row.block, row.lanes);
+  } else {
+    vectorize_lanes(context, row.blocks, row.lanes);
+    s.decompose_reduction({row.block}, s.loops(row.block).back());
+  }
+  s.set_scope({row.lanes}, "register");
+}
+
+void place_row(RuleContext& context, const RowParts& row) {
+  Schedule& s = context.s;
+  if (row.blocks.empty()) return;
+  const LoopRef inside = s.loops(row.block).back();
+  s.compute_at({row.blocks}, inside);
+  s.set_scope({row.blocks}, "register");
+  s.compute_at({row.lanes}, inside);
 }
 
 void schedule_row_reduction(RuleContext& context, const BlockInfo& info) {
   Schedule& s = context.s;
-  const std::string& name = info.name();
   const std::int64_t rows = num_iterations(info, 0, info.num_spatial);
-  const std::int64_t extent = extent_of(info, info.num_spatial + info.num_reduction - 1);
-  const std::string lanes = divide_into_lanes(context, name, info.num_spatial);
-  if (info.num_spatial == 0) return vectorize_lanes(context, name, lanes);
-  s.compute_at({lanes}, s.loops(name)[static_cast<std::size_t>(info.num_spatial) - 1]);
-  finish_lanes(context, name, lanes);
-  if (worth_threads(rows < 0 || extent < 0 ? -1 : rows * extent)) s.parallel(s.loops(name)[0]);
+  const std::int64_t terms =
+      num_iterations(info, info.num_spatial, info.num_spatial + info.num_reduction);
+  const bool threads = worth_threads(rows < 0 || terms < 0 ? -1 : rows * terms);
+  // Few long rows: threads share their blocks.
+  const bool few = rows >= 0 && rows < context.target.num_cores && threads;
+  const RowParts row = divide_row(context, info, few || has_order(info));
+  const auto last_spatial = static_cast<std::size_t>(info.num_spatial) - 1;
+  if (few && !row.blocks.empty()) {
+    std::vector<LoopRef> loops = s.loops(row.blocks);
+    loops.pop_back();  // the lanes
+    s.compute_at({row.lanes}, loops.back());
+    finish_row(context, row);
+    return s.parallel(info.num_spatial > 0 ? s.fuse(loops) : loops[0]);
+  }
+  if (!row.blocks.empty()) {
+    place_row(context, row);
+  } else if (info.num_spatial > 0) {
+    s.compute_at({row.lanes}, s.loops(row.block)[last_spatial]);
+  }
+  finish_row(context, row);
+  if (info.num_spatial > 0 && threads) s.parallel(s.loops(row.block)[0]);
 }
 
 }  // namespace tenon::rules

@@ -43,11 +43,21 @@ void pack_operand(RuleContext& context, const std::string& block, const std::str
 void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
                                  const std::string& copy, const LoopRef& row);
 
-/// Divides a row reduction into 64 accumulators and their joining (design 3a (b)); returns the name
-/// of the block that fills the accumulators. Its nest stands alone.
-std::string divide_into_lanes(RuleContext& context, const std::string& block, int num_spatial);
-/// Vectorizes both halves once they are under the loop of their row.
-void finish_lanes(RuleContext& context, const std::string& block, const std::string& lanes);
+/// A row reduction in parts (design 3a (b)): the 64 accumulators of each block of terms, their
+/// joining for each block, and the joining of the blocks. A row of one block has no `blocks`.
+struct RowParts {
+  std::string block;   ///< the reduction's own name: joins the blocks, or the lanes of the only one
+  std::string blocks;  ///< joins the lanes of each block of terms; "" when there is one
+  std::string lanes;   ///< fills the accumulators
+};
+/// Divides the reduction into these, each a nest of its own. What is not to be divided
+/// `into_blocks`, because no bits depend on it, is one block.
+RowParts divide_row(RuleContext& context, const BlockInfo& info, bool into_blocks);
+/// Computes the parts of one block where they are joined, if there are blocks. The reduction itself
+/// is in its place, its loop over the blocks the innermost one.
+void place_row(RuleContext& context, const RowParts& row);
+/// Vectorizes the parts once they are in their places.
+void finish_row(RuleContext& context, const RowParts& row);
 
 /// 64 lanes along the reduction, joined by halving (row_reduction.cpp).
 void schedule_row_reduction(RuleContext& context, const BlockInfo& info);

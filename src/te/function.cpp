@@ -152,8 +152,9 @@ class FunctionBuilder {
                      hoist_reductions(reduce.source, joined(axes, reduce.axes), buffer->name),
                      reduce.condition);
     Attrs annotations;
-    if (std::string order = reduction_order(inner, axes); !order.empty())
-      annotations["reduction_order"] = order;
+    const ReductionOrder order = reduction_order(inner, axes);
+    if (!order.name.empty()) annotations["reduction_order"] = order.name;
+    if (order.row_axes > 1) annotations["row_axes"] = std::int64_t{order.row_axes};
     std::vector<Expr> indices;
     for (const IterVar& axis : axes) indices.push_back(axis.var);
     add_nest(buffer, axes, inner.axes, identity_element(inner.op, inner.dtype),

@@ -100,39 +100,67 @@ Expr reduction_step(const ReduceNode& reduce, const Expr& accumulator) {
   return reduce.condition ? select(reduce.condition, next, accumulator) : next;
 }
 
-std::string reduction_order(const ReduceNode& reduce, const std::vector<IterVar>& spatial) {
-  const bool order_matters =
-      reduce.dtype.is_float() && (reduce.op == ReduceOp::kSum || reduce.op == ReduceOp::kProd);
-  if (!order_matters) return "";
-  const ExprNode* innermost = reduce.axes.back().var.get();
-  std::vector<std::set<const ExprNode*>> axes_of_operands;
-  bool last_everywhere = true;
-  post_order_visit(reduce.source, [&](const Node& n) {
+namespace {
+
+/// What one load of the summed expression uses.
+struct Operand {
+  const LoadNode* load;
+  std::set<const ExprNode*> spatial;
+  bool is_reduced = false;  ///< a reduction axis is in its indices
+};
+
+std::vector<Operand> operands_of(const ReduceNode& reduce, const std::vector<IterVar>& spatial) {
+  std::vector<Operand> operands;
+  const auto collect = [&](const Node& n) {
     if (n.kind != NodeKind::kLoad) return;
-    const auto& access = static_cast<const LoadNode&>(n);
-    const auto uses_any = [&](const IterVar& axis) {
-      return std::any_of(access.indices.begin(), access.indices.end(),
+    Operand operand{static_cast<const LoadNode*>(&n), {}, false};
+    const auto uses_axis = [&](const IterVar& axis) {
+      return std::any_of(operand.load->indices.begin(), operand.load->indices.end(),
                          [&](const Expr& index) { return uses(index, axis.var.get()); });
     };
-    if (!std::any_of(reduce.axes.begin(), reduce.axes.end(), uses_any)) return;
-    last_everywhere = last_everywhere && access.indices.back().get() == innermost;
-    std::set<const ExprNode*> operand;
+    operand.is_reduced = std::any_of(reduce.axes.begin(), reduce.axes.end(), uses_axis);
     for (const IterVar& axis : spatial) {
-      if (uses_any(axis)) operand.insert(axis.var.get());
+      if (uses_axis(axis)) operand.spatial.insert(axis.var.get());
     }
-    axes_of_operands.push_back(std::move(operand));
-  });
-  if (axes_of_operands.empty() || !last_everywhere) return "chain";
-  for (const auto& a : axes_of_operands) {
-    for (const auto& b : axes_of_operands) {
-      const bool a_only =
-          std::any_of(a.begin(), a.end(), [&](const ExprNode* v) { return b.count(v) == 0; });
-      const bool b_only =
-          std::any_of(b.begin(), b.end(), [&](const ExprNode* v) { return a.count(v) == 0; });
-      if (a_only && b_only) return "chain";
+    operands.push_back(std::move(operand));
+  };
+  post_order_visit(reduce.source, collect);
+  if (reduce.condition) post_order_visit(reduce.condition, collect);  // as if it were a select
+  return operands;
+}
+
+/// How many of the last reduction axes are the last indices of the load, in the same order.
+int trailing_axes(const LoadNode& l, const std::vector<IterVar>& axes) {
+  std::size_t count = 0;
+  while (count < axes.size() && count < l.indices.size() &&
+         l.indices[l.indices.size() - 1 - count].same_as(axes[axes.size() - 1 - count].var))
+    ++count;
+  return static_cast<int>(count);
+}
+
+}  // namespace
+
+ReductionOrder reduction_order(const ReduceNode& reduce, const std::vector<IterVar>& spatial) {
+  const bool order_matters =
+      reduce.dtype.is_float() && (reduce.op == ReduceOp::kSum || reduce.op == ReduceOp::kProd);
+  if (!order_matters) return {};
+  ReductionOrder chain{"chain", 0};
+  const std::vector<Operand> operands = operands_of(reduce, spatial);
+  int row_axes = 0;
+  for (const Operand& a : operands) {
+    for (const Operand& b : operands) {
+      const auto lacks = [](const Operand& x, const Operand& y) {
+        return std::any_of(x.spatial.begin(), x.spatial.end(),
+                           [&](const ExprNode* v) { return y.spatial.count(v) == 0; });
+      };
+      if (lacks(a, b) && lacks(b, a)) return chain;
     }
+    if (!a.is_reduced) continue;
+    const int trailing = trailing_axes(*a.load, reduce.axes);
+    if (trailing == 0) return chain;
+    row_axes = row_axes == 0 ? trailing : std::min(row_axes, trailing);
   }
-  return "row";
+  return row_axes == 0 ? chain : ReductionOrder{"row", row_axes};
 }
 
 }  // namespace tenon::te

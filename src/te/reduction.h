@@ -26,8 +26,13 @@ Expr widen_narrow_floats(const Expr& e);
 /// is false.
 Expr reduction_step(const ReduceNode& reduce, const Expr& accumulator);
 
-/// "row" or "chain" for float sums and products (design 3a (b)), "" for reductions whose bits do
-/// not depend on the order.
-std::string reduction_order(const ReduceNode& reduce, const std::vector<IterVar>& spatial);
+/// How a float sum or product is ordered (design 3a (b)).
+struct ReductionOrder {
+  std::string name;  ///< "row" or "chain"; "" for reductions whose bits do not depend on the order
+  /// Of a row: how many of the last axes, taken together, are the last indices of every operand
+  /// with a reduction axis. They count as one axis, the index of which chooses the lane.
+  int row_axes = 0;
+};
+ReductionOrder reduction_order(const ReduceNode& reduce, const std::vector<IterVar>& spatial);
 
 }  // namespace tenon::te

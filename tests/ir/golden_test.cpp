@@ -16,6 +16,7 @@
 #include "ir/transform/flatten_buffers.h"
 #include "ir/transform/guard_loads.h"
 #include "ir/transform/lower_blocks.h"
+#include "ir/transform/partition_loops.h"
 #include "ir/transform/specialize_extents.h"
 #include "ir/transform/unroll_loops.h"
 #include "ir/transform/vectorize_loops.h"
@@ -42,6 +43,7 @@ const std::map<std::string, Pass>& passes() {
       {"guard_loads", guard_loads},
       {"lower", [](const Function& f) { return lower(f); }},
       {"lower_blocks", lower_blocks},
+      {"partition_loops", [](const Function& f) { return simplify(partition_loops(f)); }},
       {"simplify", [](const Function& f) { return simplify(f); }},
       {"specialize_extents", specialize_extents},
       {"unroll_loops", [](const Function& f) { return with_body(f, unroll_loops(f->body)); }},

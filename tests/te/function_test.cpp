@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "te/expressions.h"
 #include "tenon/ir/print.h"
 #include "tenon/ir/verify.h"
@@ -185,6 +187,88 @@ TEST(TeReductionOrderTest, convolution_is_a_chain) {
       },
       "O");
   expect_holds(function({a, w}, {o}, "conv"), "\"chain\"");
+}
+
+/// The sum of `term` over axes k (extent 8) and, if `two_axes`, before it h (extent 3).
+Function sum_over(const std::vector<Tensor>& inputs, bool two_axes,
+                  const std::function<Expr(const Indices&, const Expr&, const Expr&)>& term,
+                  const std::function<Expr(const Indices&, const Expr&)>& where = {}) {
+  IterVar h = reduce_axis(imm(3), "h"), k = reduce_axis(imm(8), "k");
+  const std::vector<IterVar> axes = two_axes ? std::vector<IterVar>{h, k} : std::vector<IterVar>{k};
+  Tensor c = compute(
+      {imm(4), imm(5)},
+      [&](const Indices& v) {
+        return sum(term(v, h.var, k.var), axes, where ? where(v, k.var) : nullptr);
+      },
+      "C");
+  return function(inputs, {c}, "f");
+}
+
+TEST(TeReductionOrderTest, the_innermost_axis_alone_is_the_last_index) {
+  Tensor a = placeholder({imm(4), imm(9)}, kFloat32, "A"), b = placeholder({imm(9)}, kFloat32, "B");
+  const auto order_of = [&](const std::function<Expr(const Indices&, const Expr&)>& term) {
+    return sum_over({a, b}, false,
+                    [&](const Indices& v, const Expr&, const Expr& k) { return term(v, k); });
+  };
+  const auto last_plus = [&](const Indices& v, const Expr& k) {
+    return read(a, {v[0], k + imm(1)}) * read(b, {imm(0)});
+  };
+  expect_holds(order_of(last_plus), "\"chain\"");
+  const auto uses_no_axis = [&](const Indices& v, const Expr&) {
+    return read(a, {v[0], v[1]}) * read(b, {imm(0)});
+  };
+  expect_holds(order_of(uses_no_axis), "\"chain\"");
+  const auto beside_a_row = [&](const Indices& v, const Expr& k) {
+    return read(a, {v[0], k}) + read(b, {imm(0)});
+  };
+  expect_holds(order_of(beside_a_row), "\"row\"");
+}
+
+TEST(TeReductionOrderTest, operands_with_a_spatial_axis_each_make_a_chain) {
+  Tensor a = placeholder({imm(4), imm(8)}, kFloat32, "A"), b = placeholder({imm(5)}, kFloat32, "B");
+  Tensor m = placeholder({imm(4)}, kFloat32, "M");
+  const auto with = [&](const Tensor& t, std::size_t axis) {
+    return sum_over({a, b, m}, false, [&](const Indices& v, const Expr&, const Expr& k) {
+      return read(a, {v[0], k}) * read(t, {v[axis]});
+    });
+  };
+  expect_holds(with(b, 1), "\"chain\"");  // A has v0, B has v1, B without a reduction axis
+  expect_holds(with(m, 0), "\"row\"");
+}
+
+TEST(TeReductionOrderTest, a_condition_counts_like_a_select) {
+  Tensor a = placeholder({imm(4), imm(8)}, kFloat32, "A");
+  Tensor m = placeholder({imm(8), imm(4)}, kFloat32, "M");
+  const auto term = [&](const Indices& v, const Expr&, const Expr& k) {
+    return read(a, {v[0], k});
+  };
+  const auto condition = [&](const Indices& v, const Expr& k) {
+    return gt(read(m, {k, v[0]}), float_imm(kFloat32, 0));
+  };
+  const auto selected = [&](const Indices& v, const Expr& h, const Expr& k) {
+    return te::select(condition(v, k), term(v, h, k), float_imm(kFloat32, 0));
+  };
+  expect_holds(sum_over({a, m}, false, term, condition), "\"chain\"");
+  expect_holds(sum_over({a, m}, false, selected), "\"chain\"");
+}
+
+TEST(TeReductionOrderTest, rows_say_how_many_axes_trail) {
+  Tensor a = placeholder({imm(4), imm(3), imm(8)}, kFloat32, "A");
+  Tensor t = placeholder({imm(3), imm(4), imm(8)}, kFloat32, "T");
+  Tensor w = placeholder({imm(8)}, kFloat32, "W");
+  const auto read_a = [&](const Indices& v, const Expr& h, const Expr& k) {
+    return read(a, {v[0], h, k});
+  };
+  expect_holds(sum_over({a}, true, read_a), "row_axes=2");
+  const auto split = [&](const Indices& v, const Expr& h, const Expr& k) {
+    return read(t, {h, v[0], k});
+  };
+  EXPECT_FALSE(holds(sum_over({t}, true, split), "row_axes"));
+  expect_holds(sum_over({t}, true, split), "\"row\"");
+  const auto weighted = [&](const Indices& v, const Expr& h, const Expr& k) {
+    return read(a, {v[0], h, k}) * read(w, {k});
+  };
+  EXPECT_FALSE(holds(sum_over({a, w}, true, weighted), "row_axes"));
 }
 
 TEST(TeReductionOrderTest, orders_that_change_no_bit_are_not_recorded) {

@@ -46,8 +46,14 @@ Move check_move(Step& step, const BlockRef& block_ref, const LoopRef& loop_ref) 
   return move;
 }
 
+/// Whether the range holds all of the domain.
+bool covers(const Range& range, const Range& domain, const Facts& facts) {
+  return prove_not_negative(domain.min - range.min, facts) &&
+         prove_not_negative(range.min + range.extent - domain.min - domain.extent, facts);
+}
+
 /// The part of each iter's domain that the reads need; the whole domain where an iter is not an
-/// index.
+/// index, or where reads under a condition reach beyond it on both sides.
 std::vector<Range> needed_ranges(Step& step, const Move& move) {
   const Facts facts = step.facts(move.around);
   const std::vector<Range> box = box_of(move.reads, vars_of(move.around), facts);
@@ -57,7 +63,9 @@ std::vector<Range> needed_ranges(Step& step, const Move& move) {
   for (std::size_t d = 0; d < box.size(); ++d) {
     const auto index = iter_of_index(*move.block, written.ranges[d]);
     if (!index || !box[d].min) continue;
-    ranges[index->iter] = {normalise(box[d].min - index->offset), box[d].extent};
+    const Range needed = {normalise(box[d].min - index->offset), box[d].extent};
+    Range& range = ranges[index->iter];
+    if (!covers(needed, range, facts)) range = needed;
   }
   return ranges;
 }
