@@ -38,6 +38,14 @@ class Writer {
     for (const PlanConstant& c : plan_.constants) add_constant(c);
     for (const PlanKernel& k : plan_.kernels) add_kernel(k);
     for (const PlanStep& s : plan_.steps) add_step(s);
+    for (const PlanRegion& r : plan_.regions) {
+      regions_.push_back(
+          {r.num_steps, r.num_first, r.condition, r.count, r.count_buffer, r.iteration});
+    }
+    for (const PlanMove& m : plan_.moves)
+      moves_.push_back({m.loop, m.buffer, m.stride, static_cast<std::uint32_t>(m.kind)});
+    std::stable_sort(moves_.begin(), moves_.end(),
+                     [](const format::Move& a, const format::Move& b) { return a.loop < b.loop; });
     return assemble();
   }
 
@@ -105,7 +113,7 @@ class Writer {
   }
 
   std::vector<std::uint8_t> assemble() {
-    constexpr std::uint32_t kNumSections = 13;
+    constexpr std::uint32_t kNumSections = 15;
     out_.resize(sizeof(format::Header) + kNumSections * sizeof(format::Section));
     put_section(format::SectionKind::kStrings, strings_);
     put_section(format::SectionKind::kInfo, info_);
@@ -119,6 +127,8 @@ class Writer {
     put_section(format::SectionKind::kKernels, kernels_);
     put_section(format::SectionKind::kSites, sites_);
     put_section(format::SectionKind::kSteps, steps_);
+    put_section(format::SectionKind::kRegions, regions_);
+    put_section(format::SectionKind::kMoves, moves_);
     put_section(format::SectionKind::kData, data_, 4096);
     format::Header header = {};
     std::memcpy(header.magic, format::kMagic, sizeof(header.magic));
@@ -148,6 +158,8 @@ class Writer {
   std::vector<format::KernelRecord> kernels_;
   std::vector<format::Site> sites_;
   std::vector<format::Step> steps_;
+  std::vector<format::Region> regions_;
+  std::vector<format::Move> moves_;
   std::vector<std::uint8_t> data_;
 };
 

@@ -29,7 +29,18 @@ class PlanPrinter {
     if (plan_.arena_bytes != kPlanNone) {
       os_ << "  arena " << value(plan_.arena_bytes) << " bytes\n";
     }
-    for (const PlanStep& s : plan_.steps) print_step(s);
+    std::vector<std::size_t> ends;  // of the regions around a step
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      while (!ends.empty() && ends.back() <= i) ends.pop_back();
+      os_ << std::string(2 + 2 * ends.size(), ' ');
+      const PlanStep& s = plan_.steps[i];
+      if (s.op != PlanStepOp::kBranch && s.op != PlanStepOp::kLoop) {
+        print_step(s);
+        continue;
+      }
+      print_region(i, s);
+      ends.push_back(i + 1 + plan_.regions.at(s.kernel).num_steps);
+    }
     return os_.str();
   }
 
@@ -49,8 +60,24 @@ class PlanPrinter {
     os_ << "\n";
   }
 
+  void print_region(std::size_t i, const PlanStep& s) {
+    const PlanRegion& r = plan_.regions.at(s.kernel);
+    if (s.op == PlanStepOp::kBranch) {
+      os_ << "if " << buffer(s.buffers.at(r.condition)) << ": the next " << r.num_first
+          << " steps, else the " << r.num_steps - r.num_first << " after them\n";
+      return;
+    }
+    os_ << "for t" << i << " in 0.." << value(r.count);
+    if (r.count_buffer != kPlanNone) os_ << ", below " << buffer(s.buffers.at(r.count_buffer));
+    if (r.iteration != kPlanNone) os_ << ", stored in " << buffer(s.buffers.at(r.iteration));
+    if (r.condition != kPlanNone) {
+      os_ << ", while " << buffer(s.buffers.at(r.condition)) << " after " << r.num_first
+          << " steps";
+    }
+    os_ << ": the next " << r.num_steps << " steps\n";
+  }
+
   void print_step(const PlanStep& s) {
-    os_ << "  ";
     switch (s.op) {
       case PlanStepOp::kKernel:
         os_ << plan_.kernels.at(s.kernel).name << "(";
@@ -78,7 +105,16 @@ class PlanPrinter {
 
   std::string buffer(PlanBufferId id) const {
     const PlanBuffer& b = plan_.buffers.at(id);
-    const std::string at = b.offset_bytes == kPlanNone ? "" : "+" + value(b.offset_bytes);
+    std::string at = b.offset_bytes == kPlanNone ? "" : "+" + value(b.offset_bytes);
+    for (const PlanMove& m : plan_.moves) {
+      if (m.buffer != id) continue;
+      const std::string t = "t" + std::to_string(m.loop);
+      const std::string places[] = {
+          t,
+          "(" + value(plan_.regions.at(plan_.steps.at(m.loop).kernel).count) + " - 1 - " + t + ")",
+          t + " % 2", "(" + t + " + 1) % 2"};
+      at += "+" + places[static_cast<std::uint32_t>(m.kind)] + " * " + value(m.stride);
+    }
     switch (b.kind) {
       case PlanBufferKind::kArgument: {
         const std::size_t n = plan_.inputs.size();

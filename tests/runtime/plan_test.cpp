@@ -209,10 +209,10 @@ TEST(PlanTest, other_versions_and_reserved_opcodes_are_named) {
   Bytes minor = serialize(rich_plan());
   header(minor).version += 3;
   EXPECT_EQ(load(minor, TENON_OK), "");
-  Plan loop = rich_plan();
-  loop.steps[0].op = PlanStepOp::kLoop;
-  EXPECT_EQ(load(serialize(loop), TENON_ERROR_UNSUPPORTED),
-            "step 0 of the plan has opcode 5, which this runtime does not run [E0909]");
+  Plan sub_plan = rich_plan();
+  sub_plan.steps[0].op = PlanStepOp::kSubPlan;
+  EXPECT_EQ(load(serialize(sub_plan), TENON_ERROR_UNSUPPORTED),
+            "step 0 of the plan has opcode 6, which this runtime does not run [E0909]");
 }
 
 TEST(PlanTest, bad_calls_of_the_loader_are_usage_errors) {

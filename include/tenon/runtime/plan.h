@@ -26,6 +26,7 @@ using PlanCheckKind = plan_format::CheckKind;
 using PlanBufferKind = plan_format::BufferKind;
 using PlanSiteKind = plan_format::SiteKind;
 using PlanStepOp = plan_format::StepOp;
+using PlanMoveKind = plan_format::MoveKind;
 inline constexpr std::uint32_t kPlanNone = plan_format::kNone;
 
 /// The integer program. Equal instructions are written once and constants are folded, so registers
@@ -116,9 +117,28 @@ struct PlanKernel {
   std::vector<PlanSite> sites = {};
 };
 
+/// What a branch or loop governs; see plan_format::Region. Buffers are positions in the step's
+/// list.
+struct PlanRegion {
+  std::uint32_t num_steps = 0;
+  std::uint32_t num_first = 0;
+  std::uint32_t condition = kPlanNone;
+  PlanRegister count = kPlanNone;
+  std::uint32_t count_buffer = kPlanNone;
+  std::uint32_t iteration = kPlanNone;
+};
+
+/// A buffer whose place depends on the iteration of a loop; see plan_format::MoveKind.
+struct PlanMove {
+  std::uint32_t loop = 0;  ///< index into Plan::steps
+  PlanBufferId buffer = 0;
+  PlanRegister stride = 0;  ///< in bytes
+  PlanMoveKind kind = PlanMoveKind::kForward;
+};
+
 struct PlanStep {
   PlanStepOp op = PlanStepOp::kKernel;
-  std::uint32_t kernel = 0;  ///< index into Plan::kernels
+  std::uint32_t kernel = 0;  ///< index into Plan::kernels; of a branch or loop into Plan::regions
   std::vector<PlanBufferId> buffers =
       {};                                 ///< kernel: in parameter order; copy: destination, source
   std::vector<PlanRegister> sizes = {};   ///< values of Function.symbols in order
@@ -137,6 +157,8 @@ struct Plan {
   std::vector<PlanConstant> constants;
   std::vector<PlanKernel> kernels;
   std::vector<PlanStep> steps;
+  std::vector<PlanRegion> regions;
+  std::vector<PlanMove> moves;
   PlanRegister arena_bytes = kPlanNone;  ///< size of the memory that workspace buffers lie in
 
   /// Appends a buffer that is all of argument `index` (results follow inputs).

@@ -13,7 +13,7 @@ namespace tenon::plan_format {
 
 inline constexpr char kMagic[8] = {'T', 'E', 'N', 'O', 'N', 'P', 'L', 'N'};
 /// Readers accept an equal major version (upper 16 bits) and any minor one.
-inline constexpr std::uint32_t kVersion = 1u << 16;
+inline constexpr std::uint32_t kVersion = (1u << 16) + 1;
 /// "absent", wherever an index is optional.
 inline constexpr std::uint32_t kNone = 0xffffffffu;
 
@@ -33,7 +33,10 @@ enum class SectionKind : std::uint32_t {
   kSites = 11,     ///< `Site`
   kSteps = 12,     ///< `Step`
   kData = 13,      ///< bytes of embedded constants
+  kRegions = 14,   ///< `Region` (since 1.1)
+  kMoves = 15,     ///< `Move`, ascending by loop (since 1.1)
 };
+inline constexpr std::uint32_t kNumSectionKinds = 16;
 
 struct Header {
   char magic[8];
@@ -190,7 +193,8 @@ inline constexpr std::uint32_t kNumStepOps = 7;
 
 /// kKernel: `index` is the kernel, `buffers` its buffers in parameter order, `sizes` registers,
 /// `shared_bytes` and `worker_bytes` registers of the workspace (kNone: 0). kCopy: `buffers` =
-/// destination, source (equal bytes).
+/// destination, source (equal bytes). kBranch, kLoop: `index` is the region, `buffers` those that
+/// its fields name by position.
 struct Step {
   std::uint32_t op;
   std::uint32_t index;
@@ -200,6 +204,39 @@ struct Step {
   std::uint32_t worker_bytes;
 };
 
+/// What a branch or loop governs: the steps that follow it. Regions nest, at most kMaxNesting deep.
+/// Buffers are positions in the step's list, kNone: absent.
+struct Region {
+  std::uint32_t num_steps;  ///< that belong to it, those of regions within included
+  /// A branch runs the first ones where the condition holds, the others where it does not. A loop
+  /// runs the first ones of an iteration before it looks at the condition, and ends where that does
+  /// not hold.
+  std::uint32_t num_first;
+  std::uint32_t condition;     ///< one byte, 0: does not hold. A branch has one
+  std::uint32_t count;         ///< loop: register: at most so many iterations (none when negative)
+  std::uint32_t count_buffer;  ///< loop: int64, read at its beginning: at most so many
+  std::uint32_t iteration;     ///< loop: int64, gets the iteration's number, from 0
+};
+inline constexpr std::uint32_t kMaxNesting = 16;
+
+/// Where a buffer lies in iteration t of at most n.
+enum class MoveKind : std::uint32_t {
+  kForward = 0,   ///< t * stride further on; the buffer is used in the loop only
+  kBackward = 1,  ///< (n - 1 - t) * stride further on; likewise
+  kEven = 2,      ///< stride further on when t is odd; after the loop t is the number of iterations
+  kOdd = 3,       ///< stride further on when t is even; likewise
+};
+inline constexpr std::uint32_t kNumMoveKinds = 4;
+
+/// A buffer whose place depends on a loop. Moves of one buffer with several loops add up.
+struct Move {
+  std::uint32_t loop;  ///< step
+  std::uint32_t buffer;
+  std::uint32_t stride;  ///< register: bytes, not negative
+  std::uint32_t kind;
+};
+
+static_assert(sizeof(Region) == 24 && sizeof(Move) == 16);
 static_assert(sizeof(Header) == 32 && sizeof(Section) == 24 && sizeof(Info) == 24);
 static_assert(sizeof(Instruction) == 24 && sizeof(Argument) == 40 && sizeof(Symbol) == 48);
 static_assert(sizeof(Check) == 24 && sizeof(BufferRecord) == 16 && sizeof(Constant) == 40);

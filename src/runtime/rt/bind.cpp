@@ -68,12 +68,42 @@ std::int64_t container_bytes(const tenon_context& c, const BufferRecord& b,
   return 0;
 }
 
+constexpr std::int64_t kIdle = -1;
+
+/// The most that moves shift each buffer, in `shifts`; kIdle where one is of a loop without
+/// iterations, so that the buffer is not used.
+tenon_status bind_moves(tenon_context& c) {
+  const tenon_model& m = *c.model;
+  for (std::int64_t& shift : c.shifts) shift = 0;
+  for (const Move& v : m.moves) {
+    const std::int64_t stride = bytes_register(c, v.stride);
+    if (stride < 0) return too_large(m, "a step of a loop");
+    const std::int64_t count = c.registers[m.regions[m.steps[v.loop].index].count];
+    const MoveKind kind = static_cast<MoveKind>(v.kind);
+    const bool is_slice = kind == MoveKind::kForward || kind == MoveKind::kBackward;
+    std::int64_t& shift = c.shifts[v.buffer];
+    std::int64_t most = stride;
+    if (is_slice && count <= 0) shift = kIdle;
+    if (shift == kIdle) continue;
+    if (is_slice && __builtin_mul_overflow(stride, count - 1, &most)) most = kMaxBytes + 1;
+    if (most > kMaxBytes - shift) return too_large(m, "what a loop goes over");
+    shift += most;
+  }
+  return TENON_OK;
+}
+
 tenon_status bind_buffer(tenon_context& c, std::size_t i, std::int64_t arena_bytes) {
   const tenon_model& m = *c.model;
   const BufferRecord& b = m.buffers[i];
   const std::int64_t container = container_bytes(c, b, arena_bytes);
   const std::int64_t offset = bytes_register(c, b.offset_bytes);
-  const std::int64_t bytes = b.bytes == kNone ? container - offset : bytes_register(c, b.bytes);
+  std::int64_t bytes = b.bytes == kNone ? container - offset : bytes_register(c, b.bytes);
+  if (c.shifts[i] == kIdle && offset >= 0 && bytes >= 0) {
+    c.buffers[i] = {0, bytes};
+    return TENON_OK;
+  }
+  // All places that it moves to lie within its memory.
+  if (bytes >= 0 && c.shifts[i] > 0) bytes += c.shifts[i];
   if (offset < 0 || bytes < 0 || offset > container || bytes > container - offset) {
     return fail(
         TENON_ERROR_MODEL, "E0907",
@@ -81,7 +111,7 @@ tenon_status bind_buffer(tenon_context& c, std::size_t i, std::int64_t arena_byt
         TENON_PLAN_STRING(&m, m.info.name), 0ull + i, static_cast<long long>(bytes),
         static_cast<long long>(offset), static_cast<long long>(container));
   }
-  c.buffers[i] = {offset, bytes};
+  c.buffers[i] = {offset, bytes - c.shifts[i]};
   return TENON_OK;
 }
 
@@ -157,6 +187,21 @@ tenon_status check_copy(const tenon_context& c, const Step& s) {
               static_cast<long long>(to));
 }
 
+/// The lengths of what the runtime itself reads and writes for branches and loops.
+tenon_status check_region(const tenon_context& c, std::size_t i) {
+  const Step& s = c.model->steps[i];
+  const StepOp op = static_cast<StepOp>(s.op);
+  if (op != StepOp::kBranch && op != StepOp::kLoop) return TENON_OK;
+  const Region& r = c.model->regions[s.index];
+  const auto has = [&](std::uint32_t position, std::int64_t bytes) {
+    return position == kNone ||
+           c.buffers[c.model->indices[s.buffers.begin + position]].bytes >= bytes;
+  };
+  if (has(r.condition, 1) && has(r.count_buffer, 8) && has(r.iteration, 8)) return TENON_OK;
+  return fail(TENON_ERROR_MODEL, "E0907", "%.*s: a buffer of step %llu is too short",
+              TENON_PLAN_STRING(c.model, c.model->info.name), 0ull + i);
+}
+
 tenon_status bind_all(tenon_context& c, const DLTensor* inputs, std::int32_t num_inputs) {
   const tenon_model& m = *c.model;
   tenon_status status = check_inputs(m, inputs, num_inputs);
@@ -167,10 +212,13 @@ tenon_status bind_all(tenon_context& c, const DLTensor* inputs, std::int32_t num
   if (status != TENON_OK) return status;
   const std::int64_t arena_bytes = bytes_register(c, m.info.arena_bytes);
   if (arena_bytes < 0) return too_large(m, "the workspace");
+  status = bind_moves(c);
   for (std::size_t i = 0; i < m.buffers.size() && status == TENON_OK; ++i)
     status = bind_buffer(c, i, arena_bytes);
-  for (std::size_t i = 0; i < m.steps.size() && status == TENON_OK; ++i)
+  for (std::size_t i = 0; i < m.steps.size() && status == TENON_OK; ++i) {
     status = check_copy(c, m.steps[i]);
+    if (status == TENON_OK) status = check_region(c, i);
+  }
   if (status == TENON_OK) status = bind_workspace(c, arena_bytes);
   if (status != TENON_OK) return status;
   c.num_uses = 0;

@@ -40,6 +40,8 @@ bool allocate_blocks(tenon_context& c) {
                   c.strides.allocate(num_dims) && c.dims_begin.allocate(m.arguments.size()) &&
                   c.arguments.allocate(m.arguments.size()) &&
                   c.buffers.allocate(m.buffers.size()) && c.steps.allocate(m.steps.size()) &&
+                  c.shifts.allocate(m.buffers.size()) && c.moved.allocate(m.moves.size()) &&
+                  c.now_pointers.allocate(m.moves.size() != 0 ? num_pointers : 0) &&
                   c.pointers.allocate(num_pointers) && c.sizes.allocate(num_sizes) &&
                   c.uses.allocate(num_pointers);
   if (!ok) return false;

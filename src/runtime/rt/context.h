@@ -54,8 +54,11 @@ struct tenon_context {
   tenon::rt::Block<std::uint32_t> dims_begin;  ///< of each argument
   tenon::rt::Block<tenon::rt::BoundArgument> arguments;
   tenon::rt::Block<tenon::rt::BoundBuffer> buffers;
+  tenon::rt::Block<std::int64_t> shifts;  ///< of each buffer now: the sum of its moves
+  tenon::rt::Block<std::int64_t> moved;   ///< what each move adds now
   tenon::rt::Block<tenon::rt::BoundStep> steps;
-  tenon::rt::Block<void*> pointers;      ///< of all steps
+  tenon::rt::Block<void*> pointers;      ///< of all steps, without moves
+  tenon::rt::Block<void*> now_pointers;  ///< likewise where they are now; empty without moves
   tenon::rt::Block<std::int64_t> sizes;  ///< of all steps
   tenon::rt::Block<tenon::rt::ArgumentUse> uses;
   std::size_t num_uses = 0;
@@ -87,6 +90,12 @@ tenon_status check_memory(const tenon_context& context, const DLTensor* inputs,
 /// True when the context is bound to exactly these shapes (and counts, dtypes, devices) and the
 /// present number of threads.
 bool matches_binding(const tenon_context& context, const DLTensor* inputs, std::int32_t num_inputs);
+
+/// Where buffer `k` of step `i` is now. The context is bound and its arguments are set.
+inline char* address_now(const tenon_context& c, std::size_t i, std::uint32_t k) {
+  const std::uint32_t buffer = c.model->indices[c.model->steps[i].buffers.begin + k];
+  return static_cast<char*>(c.pointers[c.steps[i].pointers + k]) + c.shifts[buffer];
+}
 
 /// Sizes, offsets and workspace for these inputs.
 tenon_status bind(tenon_context& context, const DLTensor* inputs, std::int32_t num_inputs);

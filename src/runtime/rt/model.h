@@ -13,8 +13,9 @@
 /// Immutable after loading, apart from the count.
 ///
 /// **Well-formed means** that every index, list, string and register that a table holds is in
-/// range, operands of an instruction come before it, and each step has an opcode that this runtime
-/// runs: nothing that binds or runs checks them again.
+/// range, operands of an instruction come before it, each step has an opcode that this runtime
+/// runs, regions nest, and buffers that move forward or backward are used in their loops only:
+/// nothing that binds or runs checks them again.
 struct tenon_model {
   std::atomic<std::int32_t> ref_count{1};
   tenon::plan_format::Info info = {};
@@ -29,6 +30,8 @@ struct tenon_model {
   tenon::rt::Block<tenon::plan_format::KernelRecord> kernels;
   tenon::rt::Block<tenon::plan_format::Site> sites;
   tenon::rt::Block<tenon::plan_format::Step> steps;
+  tenon::rt::Block<tenon::plan_format::Region> regions;
+  tenon::rt::Block<tenon::plan_format::Move> moves;
 
   tenon::rt::Block<tenon_kernel_fn> functions;   ///< one for each kernel
   tenon::rt::Block<const void*> constant_data;   ///< one for each constant

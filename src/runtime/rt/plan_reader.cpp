@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "runtime/rt/check_regions.h"
 #include "runtime/rt/crc32.h"
 #include "runtime/rt/message.h"
 
@@ -33,8 +34,8 @@ struct SectionBytes {
 };
 
 struct Sections {
-  SectionBytes by_kind[static_cast<std::uint32_t>(SectionKind::kData) + 1];
-  bool seen[static_cast<std::uint32_t>(SectionKind::kData) + 1] = {};
+  SectionBytes by_kind[kNumSectionKinds];
+  bool seen[kNumSectionKinds] = {};
 };
 
 bool in_range(std::uint64_t offset, std::uint64_t bytes, std::uint64_t total) {
@@ -74,8 +75,7 @@ tenon_status find_sections(const void* plan, const Header& header, Sections& sec
     }
     if (section.kind != static_cast<std::uint32_t>(SectionKind::kData))
       crc = crc32(crc, base + section.offset, section.bytes);
-    if (section.kind == 0 || section.kind > static_cast<std::uint32_t>(SectionKind::kData))
-      continue;
+    if (section.kind == 0 || section.kind >= kNumSectionKinds) continue;
     if (sections.seen[section.kind]) return malformed("two sections of kind %u", section.kind);
     sections.seen[section.kind] = true;
     sections.by_kind[section.kind] = {base + section.offset, section.bytes, section.count};
@@ -123,6 +123,8 @@ tenon_status copy_tables(const Sections& sections, tenon_model& m) {
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kKernels, m.kernels);
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kSites, m.sites);
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kSteps, m.steps);
+  if (status == TENON_OK) status = copy_table(sections, SectionKind::kRegions, m.regions);
+  if (status == TENON_OK) status = copy_table(sections, SectionKind::kMoves, m.moves);
   return status;
 }
 
@@ -290,7 +292,7 @@ class Checker {
       const Step& s = m_.steps[i];
       if (s.op >= kNumStepOps) return bad("step", i, "unknown opcode");
       const StepOp op = static_cast<StepOp>(s.op);
-      if (op != StepOp::kKernel && op != StepOp::kCopy) {
+      if (op == StepOp::kExtern || op == StepOp::kFill || op == StepOp::kSubPlan) {
         status_ = fail(TENON_ERROR_UNSUPPORTED, "E0909",
                        "step %llu of the plan has opcode %u, which this runtime does not run",
                        0ull + i, s.op);
@@ -338,7 +340,8 @@ tenon_status read_plan(const void* plan, std::uint64_t plan_bytes, tenon_model& 
   if (status != TENON_OK) return status;
   const SectionBytes& constants = sections.by_kind[static_cast<std::uint32_t>(SectionKind::kData)];
   data = {constants.bytes, constants.size};
-  return Checker(model, data.size).check();
+  status = Checker(model, data.size).check();
+  return status == TENON_OK ? check_regions(model) : status;
 }
 
 }  // namespace tenon::rt

@@ -3,6 +3,7 @@
 #include "runtime/rt/context.h"
 #include "runtime/rt/interrupt.h"
 #include "runtime/rt/message.h"
+#include "runtime/rt/region_stack.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -78,17 +79,26 @@ tenon_status kernel_failure(const tenon_context& c, const Step& step,
   }
 }
 
+/// The buffers of a step where they are now.
+void* const* pointers_of(tenon_context& c, std::size_t i) {
+  const std::uint32_t begin = c.steps[i].pointers;
+  if (c.now_pointers.size() == 0) return c.pointers.data() + begin;
+  for (std::uint32_t k = 0; k < c.model->steps[i].buffers.count; ++k)
+    c.now_pointers[begin + k] = address_now(c, i, k);
+  return c.now_pointers.data() + begin;
+}
+
 tenon_status run_kernel(tenon_context& c, std::size_t i, tenon_kernel_context& ctx) {
   const Step& step = c.model->steps[i];
   ctx.error_claimed = 0;
   ++c.stats.kernel_calls;
-  const std::int32_t status = c.model->functions[step.index](
-      &ctx, c.pointers.data() + c.steps[i].pointers, c.sizes.data() + c.steps[i].sizes);
+  const std::int32_t status =
+      c.model->functions[step.index](&ctx, pointers_of(c, i), c.sizes.data() + c.steps[i].sizes);
   return status == 0 ? TENON_OK : kernel_failure(c, step, ctx, status);
 }
 
-void run_copy(const tenon_context& c, std::size_t i) {
-  void* const* pointers = c.pointers.data() + c.steps[i].pointers;
+void run_copy(tenon_context& c, std::size_t i) {
+  void* const* pointers = pointers_of(c, i);
   const std::int64_t bytes = c.buffers[c.model->indices[c.model->steps[i].buffers.begin]].bytes;
   if (bytes > 0 && pointers[0] != pointers[1])
     memmove(pointers[0], pointers[1], static_cast<std::size_t>(bytes));
@@ -111,15 +121,35 @@ tenon_status run_steps(tenon_context& c, const DLTensor* inputs, const DLTensor*
   ctx.workspace = static_cast<char*>(c.workspace) + c.scratch_offset;
   ctx.num_workers = c.num_workers;
   ctx.interrupt = interrupt_flag();
+  const std::uint32_t num_steps = static_cast<std::uint32_t>(c.model->steps.size());
+  RegionStack regions(c);
   tenon_status status = TENON_OK;
-  for (std::size_t i = 0; i < c.model->steps.size() && status == TENON_OK; ++i) {
+  for (std::uint32_t i = 0; status == TENON_OK;) {
     if (call.interrupted()) {
       status = fail(TENON_ERROR_INTERRUPTED, "E1004", "%.*s: interrupted",
                     TENON_PLAN_STRING(c.model, c.model->info.name));
-    } else if (static_cast<StepOp>(c.model->steps[i].op) == StepOp::kKernel) {
-      status = run_kernel(c, i, ctx);
+    } else if (regions.ends_at(i)) {
+      i = regions.pass();
+    } else if (i == num_steps) {
+      break;
     } else {
-      run_copy(c, i);
+      switch (static_cast<StepOp>(c.model->steps[i].op)) {
+        case StepOp::kKernel:
+          status = run_kernel(c, i++, ctx);
+          break;
+        case StepOp::kCopy:
+          run_copy(c, i++);
+          break;
+        case StepOp::kBranch:
+        case StepOp::kLoop:
+          i = regions.enter(i);
+          break;
+        case StepOp::kExtern:
+        case StepOp::kFill:
+        case StepOp::kSubPlan:  // refused by the loader
+          ++i;
+          break;
+      }
     }
   }
   ++c.stats.runs;
