@@ -19,6 +19,7 @@ void bind_function(py::module_& module);
 void bind_schedule(py::module_& module);
 void bind_target(py::module_& module);
 void bind_array(py::module_& module);
+void bind_autodiff(py::module_& module);
 void bind_interpret(py::module_& module);
 void bind_trace(py::module_& module);
 /// Values of networks, and networks.

@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_errors(module);
   bindings::bind_expr(module);
   bindings::bind_te(module);
+  bindings::bind_autodiff(module);
   bindings::bind_function(module);
   bindings::bind_trace(module);
   bindings::bind_schedule(module);

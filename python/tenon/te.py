@@ -26,6 +26,7 @@ from typing import Any, Literal
 from tenon import _core
 from tenon._core import Expr, ReduceAxis
 from tenon._core import TensorExpr as Tensor
+from tenon._derivatives import grad, jvp, vjp
 from tenon.errors import DTypeError, ExpressionError
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "exp",
     "floor",
     "gelu",
+    "grad",
+    "jvp",
     "log",
     "max",
     "maximum",
@@ -65,6 +68,7 @@ __all__ = [
     "symbol",
     "tanh",
     "trunc",
+    "vjp",
 ]
 
 Operand = Expr | builtins.bool | int | float

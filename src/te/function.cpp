@@ -181,7 +181,8 @@ class FunctionBuilder {
       // A domain may depend on axes before it.
       iters.push_back({iter,
                        {substitute(axis.domain.min, fresh), substitute(axis.domain.extent, fresh)},
-                       axis.kind});
+                       // A reduction inside a reduction has the outer one's axes as its own.
+                       iters.size() < spatial.size() ? IterKind::kSpatial : IterKind::kReduction});
       ranges.push_back(
           {substitute(axis.domain.min, looped), substitute(axis.domain.extent, looped)});
       loops.push_back(var(name));
