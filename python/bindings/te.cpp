@@ -5,6 +5,7 @@
 #include "dtype.h"
 #include "operand.h"
 #include "tenon/te/expr.h"
+#include "tenon/te/scatter.h"
 #include "tenon/te/tensor.h"
 #include "user_line.h"
 
@@ -21,6 +22,38 @@ te::Tensor compute(const py::object& shape, const py::function& fcompute, std::s
     return to_expr(fcompute(*arguments));
   };
   return te::compute(to_sizes(shape), element, std::move(name), std::move(axis_names));
+}
+
+te::ScatterMode to_scatter_mode(const std::string& text) {
+  using te::ScatterMode;
+  for (const ScatterMode mode :
+       {ScatterMode::kSet, ScatterMode::kAdd, ScatterMode::kMin, ScatterMode::kMax}) {
+    if (text == te::to_string(mode)) return mode;
+  }
+  detail::raise<ExpressionError>(
+      "E0113", "scatter: mode should be 'set', 'add', 'min' or 'max', got '" + text + "'");
+}
+
+te::Tensor scatter(const te::Tensor& init, const py::object& indices, const te::Tensor& updates,
+                   const std::string& mode, std::string name) {
+  const te::ScatterMode how = to_scatter_mode(mode);
+  if (py::isinstance<py::function>(indices)) {
+    const auto places = [&](const std::vector<Expr>& position) {
+      py::tuple arguments(position.size());
+      for (std::size_t d = 0; d < position.size(); ++d) arguments[d] = py::cast(position[d]);
+      return to_sizes(indices(*arguments));
+    };
+    return te::scatter(init, te::PlaceFunction(places), updates, how, std::move(name));
+  }
+  std::vector<te::Tensor> tensors;
+  const bool is_list = py::isinstance<py::list>(indices) || py::isinstance<py::tuple>(indices);
+  for (const py::handle t : is_list ? indices : py::object(py::make_tuple(indices))) {
+    TENON_USER_CHECK(py::isinstance<te::Tensor>(t), ExpressionError, "E0114", "scatter '", name,
+                     "': indices should be tensors or a function, got ",
+                     py::cast<std::string>(py::repr(t)));
+    tensors.push_back(py::cast<te::Tensor>(t));
+  }
+  return te::scatter(init, tensors, updates, how, std::move(name));
 }
 
 std::vector<IterVar> to_axes(const py::object& axis) {
@@ -91,7 +124,15 @@ void bind_tensor(py::module_& module) {
   cls.def_property_readonly("dtype", [](const te::Tensor& t) { return t->dtype; });
   cls.def_property_readonly("name", [](const te::Tensor& t) { return t->name; });
   cls.def_property_readonly("op", [](const te::Tensor& t) {
-    return t->kind == te::TensorKind::kPlaceholder ? "placeholder" : "compute";
+    switch (t->kind) {
+      case te::TensorKind::kPlaceholder:
+        return "placeholder";
+      case te::TensorKind::kCompute:
+        return "compute";
+      case te::TensorKind::kScatter:
+        break;
+    }
+    return "scatter";
   });
   cls.def("__hash__", [](const te::Tensor& t) { return std::hash<const void*>()(t.get()); });
   cls.def("__eq__", [](const te::Tensor& a, const py::object& b) {
@@ -139,6 +180,7 @@ void bind_te(py::module_& module) {
       },
       Guard());
   module.def("compute", &compute, Guard());
+  module.def("scatter", &scatter, Guard());
   module.def("reduce_axis", &reduce_axis, Guard());
   module.def("reduce", &reduce, Guard());
   module.def("symbol", &te::symbol, Guard());

@@ -59,6 +59,7 @@ __all__ = [
     "reduce_axis",
     "round",
     "rsqrt",
+    "scatter",
     "select",
     "sigmoid",
     "sin",
@@ -159,6 +160,65 @@ def _axis_names(fn: Callable[..., Any], rank: int, name: str) -> list[str]:
             f"dimensions\n  hint: write lambda {', '.join('ijklmn'[:rank])}: ...",
         )
     return names[:rank]
+
+
+def scatter(
+    init: Tensor,
+    indices: Tensor | Sequence[Tensor] | Callable[..., Any],
+    updates: Tensor,
+    mode: Literal["set", "add", "min", "max"] = "set",
+    name: str = "scatter",
+) -> Tensor:
+    """Apply updates to a copy of a tensor, at places that data decide.
+
+    The result equals applying the updates one after the other in row-major order of their
+    positions, whatever the number of threads. An update whose index is out of range is dropped,
+    and the call raises the index error that names it.
+
+    Parameters
+    ----------
+    init
+        What the updates meet; the result has its shape and dtype.
+    indices
+        One integer tensor, or one for each of the leading dimensions of `init`, all of one shape.
+        Or a function that takes the position of an update, one int64 index for each dimension of
+        `updates`, and returns the indices in `init`, one for each dimension.
+    updates
+        Of shape ``indices.shape + init.shape[number of index tensors:]``, of any shape with a
+        function; of the dtype of `init`.
+    mode
+        What an update does to the element that it meets: take its place, be added, or leave the
+        smaller or larger of both. Float additions are rounded one by one.
+    name
+        Names the buffer, and the block of loops that applies the updates.
+
+    Raises
+    ------
+    ShapeError
+        The updates have another shape [E0405], there is no index tensor or there are too many
+        [E0406], or the index tensors have different shapes [E0407].
+    DTypeError
+        An index is no integer [E0503], the updates have another dtype than `init` [E0507], or a
+        mode other than "set" meets bools [E0508].
+    IndexError
+        A constant index is out of range [E0602].
+    ExpressionError
+        The function returns another number of indices than `init` has dimensions [E0111], or an
+        index with a reduction [E0112]; there is no such mode [E0113]; `indices` are neither tensors
+        nor a function [E0114].
+
+    Examples
+    --------
+    The gradient of an embedding: row ``ids[n]`` of the result gathers row ``n`` of the updates.
+
+    >>> from tenon import te
+    >>> zeros = te.compute((10, 4), lambda i, j: te.const(0.0, "float32"), name="zeros")
+    >>> ids = te.placeholder((3,), "int32", name="ids")
+    >>> dy = te.placeholder((3, 4), "float32", name="dy")
+    >>> te.scatter(zeros, ids, dy, mode="add", name="dw").shape
+    (10, 4)
+    """
+    return _core.scatter(init, indices, updates, mode, name)
 
 
 def reduce_axis(domain: Size | tuple[Size, Size], name: str = "k") -> ReduceAxis:

@@ -21,15 +21,18 @@ std::string cache_key(const Function& f, const Target& target) {
   return codegen_version() + "\n" + target.str() + "\n" + canonical_bytes(f);
 }
 
-/// The description that te gives an access: "buffer\naxis\nfile:line".
-PlanSite read_site(const std::string& text) {
+/// The description that te gives an access: "buffer\naxis\nfile:line\nread" (or write).
+PlanSite access_site(const std::string& text) {
   PlanSite site;
   const std::size_t first = text.find('\n');
   const std::size_t second = first == std::string::npos ? first : text.find('\n', first + 1);
+  const std::size_t third = second == std::string::npos ? second : text.find('\n', second + 1);
   site.buffer = text.substr(0, first);
   if (second == std::string::npos) return site;
   site.axis = static_cast<std::uint32_t>(std::stoul(text.substr(first + 1, second - first - 1)));
-  site.source = text.substr(second + 1);
+  site.source = text.substr(second + 1, third - second - 1);
+  if (third != std::string::npos && text.substr(third + 1) == "write")
+    site.kind = PlanSiteKind::kWrite;
   return site;
 }
 
@@ -38,7 +41,7 @@ std::vector<PlanSite> sites_of(const Function& f, const KernelInfo& info) {
   for (std::size_t i = 0; i < sites.size(); ++i) {
     const auto it = f->attrs.find("index_site_" + std::to_string(i));
     const auto* text = it == f->attrs.end() ? nullptr : std::get_if<std::string>(&it->second);
-    if (text != nullptr) sites[i] = read_site(*text);
+    if (text != nullptr) sites[i] = access_site(*text);
   }
   for (const AssertSite& a : info.asserts) {
     sites.push_back({PlanSiteKind::kAssert, a.message, 0, a.span.str()});

@@ -60,9 +60,11 @@ class Collector : public Walker {
     return Range{x->min + y->min, x->extent + y->extent - 1};
   }
 
-  static bool has_load(const Expr& e) {
+  /// Whether data decide the index, or it is checked (and then -1 outside of the buffer).
+  static bool is_data(const Expr& e) {
     bool found = false;
-    post_order_visit(e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad; });
+    post_order_visit(
+        e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad || n.kind == NodeKind::kCall; });
     return found;
   }
 
@@ -71,7 +73,7 @@ class Collector : public Walker {
     BufferRegion region{buffer, {}};
     for (std::size_t d = 0; d < indices.size(); ++d) {
       std::optional<Range> range;
-      if (!has_load(indices[d])) range = widen(indices[d]);
+      if (!is_data(indices[d])) range = widen(indices[d]);
       region.ranges.push_back(range ? *range : Range{imm(0), buffer->shape[d]});
     }
     for (const BufferRegion& known : *out) {

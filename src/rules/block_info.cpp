@@ -20,8 +20,11 @@ class Collect : public Walker {
     BlockInfo info;
     info.block = &n;
     info.store = n.body.as<StoreNode>();
-    for (const IterVar& iter : n.iters)
-      ++(iter.kind == IterKind::kSpatial ? info.num_spatial : info.num_reduction);
+    for (const IterVar& iter : n.iters) {
+      info.num_spatial += iter.kind == IterKind::kSpatial;
+      info.num_reduction += iter.kind == IterKind::kReduction;
+      info.num_ordered += iter.kind == IterKind::kOrdered;
+    }
     if (info.store != nullptr) collect_reads(&info);
     found.push_back(std::move(info));
   }

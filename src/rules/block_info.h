@@ -15,10 +15,12 @@ struct BlockInfo {
   std::vector<const LoadNode*> loads;  ///< of the body, the accumulator's left out
   int num_spatial = 0;
   int num_reduction = 0;
+  int num_ordered = 0;     ///< ascending iters, of scatters
   bool has_calls = false;  ///< float functions, which cost more than a load
 
   const std::string& name() const { return block->name; }
   bool is_reduction() const { return num_reduction > 0; }
+  bool is_ordered() const { return num_ordered > 0; }
   const Buffer& output() const { return store->buffer; }
 };
 

@@ -35,7 +35,8 @@ std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks,
       return l->buffer.same_as(producer.output());
     });
     if (!reads) continue;
-    if (consumer != nullptr || b.is_reduction() || b.store == nullptr) return std::nullopt;
+    if (consumer != nullptr || b.is_reduction() || b.is_ordered() || b.store == nullptr)
+      return std::nullopt;
     consumer = &b;
   }
   if (consumer == nullptr || consumer->num_spatial != producer.num_spatial) return std::nullopt;
@@ -65,7 +66,9 @@ void schedule_alone(RuleContext& context, const std::string& name,
   done->insert(name);
   if (info == nullptr || info->store == nullptr) return schedule_fallback(context, name);
   bool fits = false;
-  if (!info->is_reduction()) {
+  if (info->is_ordered()) {
+    fits = attempt(context, [&] { schedule_scatter(context, *info); });
+  } else if (!info->is_reduction()) {
     fits = attempt(context, [&] { schedule_elementwise(context, *info); });
   } else if (is_row_reduction(*info)) {
     fits = attempt(context, [&] { schedule_row_reduction(context, *info); });

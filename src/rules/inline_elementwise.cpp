@@ -39,7 +39,7 @@ bool wants_packing(const std::vector<const BlockInfo*>& readers, const BlockInfo
 }
 
 bool should_inline(const std::vector<BlockInfo>& blocks, const BlockInfo& info, const Function& f) {
-  if (info.is_reduction() || info.store == nullptr) return false;
+  if (info.is_reduction() || info.is_ordered() || info.store == nullptr) return false;
   const auto is_output = [&](const Buffer& b) { return b.same_as(info.output()); };
   if (std::any_of(f->outputs.begin(), f->outputs.end(), is_output)) return false;
   const Readers readers = readers_of(blocks, info.output());

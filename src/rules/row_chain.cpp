@@ -15,7 +15,7 @@ bool is_chain(const std::vector<BlockInfo>& blocks, const Function& f) {
   const auto reduces_row = [](const BlockInfo& b) { return is_row_reduction(b); };
   return std::any_of(blocks.begin(), blocks.end() - 1, reduces_row) &&
          std::all_of(blocks.begin(), blocks.end(),
-                     [](const BlockInfo& b) { return b.store != nullptr; });
+                     [](const BlockInfo& b) { return b.store != nullptr && !b.is_ordered(); });
 }
 
 /// Lanes for one element-wise block inside the row; a value per row stays a scalar.

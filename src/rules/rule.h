@@ -62,6 +62,10 @@ void finish_row(RuleContext& context, const RowParts& row);
 /// 64 lanes along the reduction, joined by halving (row_reduction.cpp).
 void schedule_row_reduction(RuleContext& context, const BlockInfo& info);
 
+/// The updates of a scatter in their order: ranges of columns in parallel, lanes along them
+/// (scatter.cpp).
+void schedule_scatter(RuleContext& context, const BlockInfo& info);
+
 /// Several blocks over the same leading axes, run together for each (row_chain.cpp). False when the
 /// blocks do not fit.
 bool schedule_row_chain(RuleContext& context);

@@ -1,6 +1,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "te/checks.h"
+#include "te/index_sites.h"
 #include "te/reduction.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
@@ -31,7 +33,7 @@ class FunctionBuilder {
     for (const Tensor& t : outputs) order(t);
     std::unordered_set<const BufferNode*> out;
     for (const Tensor& t : outputs) out.insert(t.get());
-    for (const Tensor& t : order_) add_compute(t, out.count(t.get()) != 0);
+    for (const Tensor& t : order_) add_tensor(t, out.count(t.get()) != 0);
     for (const Tensor& t : outputs) outputs_.push_back(buffers_.at(t.get()));
   }
 
@@ -55,8 +57,8 @@ class FunctionBuilder {
   }
 
   void check_output(const Tensor& t) {
-    TENON_USER_CHECK(t->kind == TensorKind::kCompute, ExpressionError, "E0105", "output '", t->name,
-                     "' of tn.function is a placeholder, expected a computed tensor");
+    TENON_USER_CHECK(t->kind != TensorKind::kPlaceholder, ExpressionError, "E0105", "output '",
+                     t->name, "' of tn.function is a placeholder, expected a computed tensor");
     TENON_USER_CHECK(outputs_seen_.insert(t.get()).second, ExpressionError, "E0105", "output '",
                      t->name, "' of tn.function is listed twice");
   }
@@ -88,25 +90,69 @@ class FunctionBuilder {
       }
       if (done_.count(t.get()) != 0) continue;
       stack.emplace_back(t, true);
-      post_order_visit(t->body, [&](const Node& n) {
-        if (n.kind == NodeKind::kLoad)
-          stack.emplace_back(as_tensor(static_cast<const LoadNode&>(n).buffer), false);
-      });
+      for (const Tensor& operand : operands_of(t)) stack.emplace_back(operand, false);
     }
   }
 
-  void add_compute(const Tensor& t, bool is_output) {
+  void add_tensor(const Tensor& t, bool is_output) {
     SpanScope span(t->span);
     Buffer buffer = fresh_buffer(t->name, *t);
-    Expr body = in_buffers(t->body);
-    if (const auto* reduce = body.as<ReduceNode>(); reduce != nullptr) {
-      add_reduction(buffer, t->axes, *reduce);
+    if (t->kind == TensorKind::kScatter) {
+      add_scatter(*t, buffer);
     } else {
-      body = hoist_reductions(body, t->axes, buffer->name);
-      add_nest(buffer, t->axes, {}, nullptr, rounded(t->dtype, widen_narrow_floats(body)), {});
+      add_compute(*t, buffer);
     }
     buffers_[t.get()] = buffer;
     if (!is_output) allocated_.push_back(buffer);
+  }
+
+  void add_compute(const TensorNode& t, const Buffer& buffer) {
+    Expr body = in_buffers(t.body);
+    if (const auto* reduce = body.as<ReduceNode>(); reduce != nullptr) {
+      add_reduction(buffer, t.axes, *reduce);
+    } else {
+      body = hoist_reductions(body, t.axes, buffer->name);
+      const Expr value = rounded(t.dtype, widen_narrow_floats(body));
+      add_nest(buffer->name, t.axes, nullptr, store(buffer, vars_of(t.axes), value), {});
+    }
+  }
+
+  /// A block that copies what the updates meet, and one that applies them in ascending order.
+  void add_scatter(const TensorNode& t, const Buffer& buffer) {
+    std::vector<IterVar> elements;
+    for (std::size_t d = 0; d < t.shape.size(); ++d) {
+      elements.push_back({var(default_axis_name(d, t.shape.size())), {imm(0), t.shape[d]}});
+    }
+    const std::vector<Expr> element = vars_of(elements);
+    add_nest(names_.fresh(buffer->name + "_init"), elements, nullptr,
+             store(buffer, element, load(buffers_.at(t.init.get()), element)), {});
+    std::vector<Expr> place;
+    Expr is_inside;
+    for (const Expr& index : t.indices) {
+      place.push_back(in_buffers(index));
+      if (place.back().as<CallNode>() != nullptr)
+        is_inside = and_predicate(is_inside, ge(place.back(), imm(0)));
+    }
+    const Expr update = load(buffers_.at(t.updates.get()), vars_of(t.axes));
+    const Expr value = scattered(t.mode, load(buffer, place, is_inside), update);
+    add_nest(buffer->name, t.axes, nullptr, store(buffer, place, value, is_inside), {});
+  }
+
+  static Expr scattered(ScatterMode mode, const Expr& element, const Expr& update) {
+    const auto joined = [&](BinaryOp op) {
+      return rounded(element->dtype, widen_narrow_floats(make<BinaryNode>(op, element, update)));
+    };
+    switch (mode) {
+      case ScatterMode::kSet:
+        return update;
+      case ScatterMode::kAdd:
+        return joined(BinaryOp::kAdd);
+      case ScatterMode::kMin:
+        return joined(BinaryOp::kMin);
+      case ScatterMode::kMax:
+        return joined(BinaryOp::kMax);
+    }
+    return update;
   }
 
   /// `value` as dtype; what was only widened before (a copy, a cast) stays as it is.
@@ -155,10 +201,23 @@ class FunctionBuilder {
     const ReductionOrder order = reduction_order(inner, axes);
     if (!order.name.empty()) annotations["reduction_order"] = order.name;
     if (order.row_axes > 1) annotations["row_axes"] = std::int64_t{order.row_axes};
-    std::vector<Expr> indices;
-    for (const IterVar& axis : axes) indices.push_back(axis.var);
-    add_nest(buffer, axes, inner.axes, identity_element(inner.op, inner.dtype),
-             reduction_step(inner, load(buffer, indices)), std::move(annotations));
+    const std::vector<Expr> element = vars_of(axes);
+    add_nest(buffer->name, joined(as_spatial(axes), inner.axes),
+             store(buffer, element, identity_element(inner.op, inner.dtype)),
+             store(buffer, element, reduction_step(inner, load(buffer, element))),
+             std::move(annotations));
+  }
+
+  /// A reduction inside a reduction has the outer one's axes as its own.
+  static std::vector<IterVar> as_spatial(std::vector<IterVar> axes) {
+    for (IterVar& axis : axes) axis.kind = IterKind::kSpatial;
+    return axes;
+  }
+
+  static std::vector<Expr> vars_of(const std::vector<IterVar>& axes) {
+    std::vector<Expr> vars;
+    for (const IterVar& axis : axes) vars.push_back(axis.var);
+    return vars;
   }
 
   static std::vector<IterVar> joined(std::vector<IterVar> a, const std::vector<IterVar>& b) {
@@ -166,60 +225,32 @@ class FunctionBuilder {
     return a;
   }
 
-  /// Loops over spatial and reduction axes around one block that stores `value` (after `identity`)
-  /// to `buffer`.
-  void add_nest(const Buffer& buffer, const std::vector<IterVar>& spatial,
-                const std::vector<IterVar>& reduction, const Expr& identity, const Expr& value,
-                Attrs annotations) {
+  /// Loops over the axes around one block of `body`, which is `init` before a reduction begins.
+  void add_nest(const std::string& name, const std::vector<IterVar>& axes, const Stmt& init,
+                const Stmt& body, Attrs annotations) {
     VarMap fresh, looped;  // an axis as this function's own block iter, and as its loop
     std::vector<IterVar> iters;
-    std::vector<Expr> loops, indices;
+    std::vector<Expr> loops;
     std::vector<Range> ranges;
-    for (const IterVar& axis : joined(spatial, reduction)) {
-      const std::string& name = axis.var.as<VarNode>()->name;
-      Expr iter = var("v" + name);
+    for (const IterVar& axis : axes) {
+      const std::string& axis_name = axis.var.as<VarNode>()->name;
+      Expr iter = var("v" + axis_name);
       // A domain may depend on axes before it.
       iters.push_back({iter,
                        {substitute(axis.domain.min, fresh), substitute(axis.domain.extent, fresh)},
-                       // A reduction inside a reduction has the outer one's axes as its own.
-                       iters.size() < spatial.size() ? IterKind::kSpatial : IterKind::kReduction});
+                       axis.kind});
       ranges.push_back(
           {substitute(axis.domain.min, looped), substitute(axis.domain.extent, looped)});
-      loops.push_back(var(name));
+      loops.push_back(var(axis_name));
       fresh[axis.var.get()] = iter;
       looped[axis.var.get()] = loops.back();
-      if (iters.size() <= spatial.size()) indices.push_back(iter);
     }
-    Stmt init = identity ? store(buffer, indices, identity) : nullptr;
-    Stmt nest =
-        make_block(buffer->name, iters, loops, nullptr, init,
-                   store(buffer, indices, substitute(value, fresh)), std::move(annotations));
+    Stmt nest = make_block(name, iters, loops, nullptr, init ? substitute(init, fresh) : nullptr,
+                           substitute(body, fresh), std::move(annotations));
     for (std::size_t d = loops.size(); d-- > 0;) {
       nest = make_for(loops[d], ranges[d].min, ranges[d].extent, nest);
     }
     nests_.push_back(nest);
-  }
-
-  /// Gives each data-dependent access its number and describes it in the attribute
-  /// index_site_<number>.
-  static Stmt number_index_sites(const Stmt& body, Attrs* attrs) {
-    std::int64_t next = 0;
-    return rewrite_exprs(body, [&](const Expr& e) -> Expr {
-      const auto* l = e.as<LoadNode>();
-      if (l == nullptr || !l->predicate) return nullptr;
-      VarMap numbered;
-      std::vector<Expr> indices = l->indices;
-      Expr predicate;
-      for (std::size_t d = 0; d < indices.size(); ++d) {
-        const auto* c = indices[d].as<CallNode>();
-        if (c == nullptr || c->name != "checked_index") continue;
-        (*attrs)["index_site_" + std::to_string(next)] =
-            detail::concat(l->buffer->name, "\n", d, "\n", l->span.str());
-        indices[d] = call(kInt64, c->name, {c->args[0], c->args[1], imm(next++)});
-        predicate = and_predicate(predicate, ge(indices[d], imm(0)));
-      }
-      return load(l->buffer, indices, predicate);
-    });
   }
 
   /// Every symbol that parameters or `body` use, each a whole dimension of an input.

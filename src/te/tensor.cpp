@@ -4,87 +4,36 @@
 #include <array>
 #include <unordered_set>
 
+#include "te/checks.h"
 #include "te/reduction.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon::te {
-namespace {
-
-std::string describe_shape(const std::vector<Expr>& shape) {
-  std::string out = "[";
-  for (const Expr& e : shape) {
-    if (out.size() > 1) out += ", ";
-    const auto* v = e.as<VarNode>();
-    const auto known = as_int(e);
-    out += known ? std::to_string(*known) : v != nullptr ? v->name : std::string("?");
-  }
-  return out + "]";
+const char* to_string(ScatterMode mode) {
+  constexpr std::array kText = {"set", "add", "min", "max"};
+  return kText[static_cast<std::size_t>(mode)];
 }
-
-bool depends_on_data(const Expr& e) {
-  bool found = false;
-  post_order_visit(e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad; });
-  return found;
-}
-
-bool is_index(const VarNode& v) { return v.symbol == nullptr; }
-
-void check_shape(const std::vector<Expr>& shape, const std::string& name) {
-  for (std::size_t d = 0; d < shape.size(); ++d) {
-    TENON_USER_CHECK(shape[d]->dtype == kInt64, ShapeError, "E0403", "dimension ", d,
-                     " of tensor '", name, "' has dtype ", to_string(shape[d]->dtype),
-                     ", expected int64");
-    TENON_USER_CHECK(as_int(shape[d]).value_or(0) >= 0, ShapeError, "E0401", "dimension ", d,
-                     " of tensor '", name, "' is ", as_int(shape[d]).value_or(0),
-                     ", expected at least 0");
-    TENON_USER_CHECK(!depends_on_data(shape[d]) && !uses_var(shape[d], is_index), ShapeError,
-                     "E0404", "dimension ", d, " of tensor '", name,
-                     "' depends on data or on an index\n  hint: sizes are made of integers and "
-                     "te.symbol");
-  }
-}
-
-std::string axis_name(std::size_t d, std::size_t rank) {
-  constexpr std::array kNames = {"i", "j", "k", "l"};
-  return rank <= kNames.size() ? kNames[d] : "ax" + std::to_string(d);
-}
-
-/// Every reduction axis is used inside its own reduction only.
-class ReductionScopes : public Walker {
- public:
-  explicit ReductionScopes(const std::vector<IterVar>& axes) {
-    for (const IterVar& axis : axes) known_.insert(axis.var.get());
-  }
-
- protected:
-  using Walker::visit;
-  void visit(const ReduceNode& n) override {
-    for (const IterVar& axis : n.axes) known_.insert(axis.var.get());
-    clear_visited();
-    walk(n);
-    for (const IterVar& axis : n.axes) known_.erase(axis.var.get());
-    clear_visited();
-  }
-  void visit(const LetNode& n) override {
-    known_.insert(n.var.get());
-    walk(n);
-  }
-  void visit(const VarNode& n) override {
-    TENON_USER_CHECK(known_.count(&n) != 0 || n.symbol != nullptr, ExpressionError, "E0103",
-                     "axis '", n.name,
-                     "' is used outside its reduction (or belongs to another tensor)",
-                     "\n  hint: a reduction axis may be used only inside te.sum(..., axis=", n.name,
-                     ") and the like");
-  }
-
- private:
-  std::unordered_set<const ExprNode*> known_;
-};
-
-}  // namespace
 
 Tensor as_tensor(const Buffer& buffer) { return dynamic_cast<const TensorNode*>(buffer.get()); }
+
+std::vector<Tensor> operands_of(const Tensor& tensor) {
+  std::vector<Tensor> found;
+  std::unordered_set<const BufferNode*> seen;
+  const auto add = [&](const Tensor& t) {
+    if (t && seen.insert(t.get()).second) found.push_back(t);
+  };
+  const auto add_loads = [&](const Expr& e) {
+    post_order_visit(e, [&](const Node& n) {
+      if (n.kind == NodeKind::kLoad) add(as_tensor(static_cast<const LoadNode&>(n).buffer));
+    });
+  };
+  if (tensor->body) add_loads(tensor->body);
+  add(tensor->init);
+  for (const Expr& index : tensor->indices) add_loads(index);
+  add(tensor->updates);
+  return found;
+}
 
 Expr symbol(std::string name, std::int64_t min, std::optional<std::int64_t> max,
             std::int64_t multiple_of) {
@@ -125,14 +74,14 @@ Tensor compute(std::vector<Expr> shape,
   node->span = SpanScope::current();
   std::vector<Expr> vars;
   for (std::size_t d = 0; d < shape.size(); ++d) {
-    vars.push_back(var(d < axis_names.size() ? axis_names[d] : axis_name(d, shape.size())));
+    vars.push_back(var(d < axis_names.size() ? axis_names[d] : default_axis_name(d, shape.size())));
     node->axes.push_back({vars.back(), {imm(0), shape[d]}, IterKind::kSpatial});
   }
   node->shape = std::move(shape);
   node->body = fcompute(vars);
   TENON_CHECK(node->body, "compute '", node->name, "' without a body");
   node->dtype = node->body->dtype;
-  ReductionScopes{node->axes}(node->body);
+  check_axes(node->axes, node->body);
   return t;
 }
 

@@ -15,17 +15,30 @@
 
 namespace tenon::te {
 
-enum class TensorKind : std::uint8_t { kPlaceholder, kCompute };
+enum class TensorKind : std::uint8_t { kPlaceholder, kCompute, kScatter };
+
+/// What an update does to the element that it meets: takes its place, or joins it.
+enum class ScatterMode : std::uint8_t { kSet, kAdd, kMin, kMax };
+const char* to_string(ScatterMode mode);
 
 struct TensorNode : BufferNode {
   TensorKind kind = TensorKind::kPlaceholder;
-  std::vector<IterVar> axes;  ///< one spatial axis per dimension; empty for placeholders
-  Expr body;                  ///< the element at `axes`; null for placeholders
+  /// Compute: one spatial axis per dimension. Scatter: one axis per dimension of `updates`, spatial
+  /// where different values of it meet different elements, else ordered. Empty for placeholders.
+  std::vector<IterVar> axes;
+  Expr body;  ///< compute: the element at `axes`; else null
+  // Scatter (scatter.h): a copy of `init`, to which the update at `axes` is applied at `indices`.
+  Ref<TensorNode> init, updates;  ///< null for other kinds
+  std::vector<Expr> indices;      ///< one per dimension of `init`, over `axes`
+  ScatterMode mode = ScatterMode::kSet;
 };
 using Tensor = Ref<TensorNode>;
 
 /// The tensor that a buffer is, or null.
 Tensor as_tensor(const Buffer& buffer);
+
+/// The tensors that `tensor` is computed from, each once, in order of first use.
+std::vector<Tensor> operands_of(const Tensor& tensor);
 
 /// A symbolic size: an int64 variable that shapes may use. A function is valid for every value in
 /// [min, max] that is a multiple of multiple_of; values are checked when arguments are bound.

@@ -124,11 +124,12 @@ class Shrink {
   }
 
  private:
-  /// A data-dependent index says nothing about a part, and may not be read outside the block's
-  /// condition.
-  static bool reads_memory(const Expr& e) {
+  /// A data-dependent (or checked) index says nothing about a part, and may not be read outside the
+  /// block's condition.
+  static bool depends_on_data(const Expr& e) {
     bool found = false;
-    post_order_visit(e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad; });
+    post_order_visit(
+        e, [&](const Node& n) { found |= n.kind == NodeKind::kLoad || n.kind == NodeKind::kCall; });
     return found;
   }
   /// The range of dimension d that is used in one iteration of the common loops; nothing when it
@@ -143,7 +144,7 @@ class Shrink {
         analyzer.bind(access.loops[i]->var, {access.loops[i]->min, access.loops[i]->extent});
         if (i >= u.common.size()) inner.push_back(access.loops[i]->var);
       }
-      if (reads_memory(access.indices[d])) return std::nullopt;
+      if (depends_on_data(access.indices[d])) return std::nullopt;
       const Interval bounds = analyzer.symbolic_bounds(access.indices[d], inner);
       if (!bounds.min || !bounds.max) return std::nullopt;
       low = !low ? bounds.min : smaller(&analyzer, low, bounds.min);

@@ -47,6 +47,14 @@ Definition check_definition(Step& step, const BlockNode& block) {
   return d;
 }
 
+/// `value` where the predicate (may be null) holds, else 0: what a load gives, and nothing is read.
+Expr read_where(const Expr& predicate, const Expr& value) {
+  if (!predicate) return value;
+  if (const auto* l = value.as<LoadNode>())
+    return load(l->buffer, l->indices, and_predicate(predicate, l->predicate));
+  return select(predicate, value, zero(value->dtype));
+}
+
 Stmt inlined(const Stmt& s, const Definition& d) {
   if (!s) return s;
   return rewrite_exprs(s, [&](const Expr& e) -> Expr {
@@ -54,7 +62,7 @@ Stmt inlined(const Stmt& s, const Definition& d) {
     if (l == nullptr || !l->buffer.same_as(d.buffer)) return nullptr;
     VarMap map;
     for (std::size_t i = 0; i < d.iters.size(); ++i) map[d.iters[i].get()] = l->indices[i];
-    return substitute(d.value, map);
+    return read_where(l->predicate, substitute(d.value, map));
   });
 }
 

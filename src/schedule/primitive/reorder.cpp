@@ -84,12 +84,12 @@ std::vector<const ForNode*> carriers(const BlockNode& block,
 void check_block_order(Step& step, const BlockNode& block,
                        const std::vector<const ForNode*>& before,
                        const std::vector<const ForNode*>& after) {
-  if (has_kind(block, IterKind::kOrdered) && before != after) {
-    step.blame(after[0]->var);
-    TENON_REQUIRE(step, carriers(block, before, IterKind::kOrdered).empty(), 4, ScheduleError,
-                  "E0215", "block '", block.name,
-                  "' runs in ascending order over a reordered loop");
-  }
+  step.blame(after[0]->var);
+  TENON_REQUIRE(
+      step,
+      carriers(block, before, IterKind::kOrdered) == carriers(block, after, IterKind::kOrdered), 4,
+      ScheduleError, "E0215", "block '", block.name,
+      "' runs in ascending order over the loops of its ordered iters");
   if (carriers(block, before, IterKind::kReduction) == carriers(block, after, IterKind::kReduction))
     return;
   const auto reducer = find_reducer(block);
@@ -97,18 +97,23 @@ void check_block_order(Step& step, const BlockNode& block,
 }
 
 /// Dependences through `buffer` must stay inside one iteration of all the loops, or be those of one
-/// reduction.
+/// block's reduction or ordered loops (whose order check_block_order keeps).
 void check_dependences(Step& step, const std::vector<Access>& accesses,
                        const std::vector<const ForNode*>& chain, const std::vector<Expr>& outer,
                        const Path& innermost) {
   const BlockNode* only = accesses[0].block;
   for (const Access& a : accesses) only = a.block == only ? only : nullptr;
-  if (only != nullptr && !has_kind(*only, IterKind::kReduction)) return;
+  const auto has_carried = [](const BlockNode& b) {
+    return has_kind(b, IterKind::kReduction) || has_kind(b, IterKind::kOrdered);
+  };
+  if (only != nullptr && !has_carried(*only)) return;
   if (only == nullptr &&
       is_private(accesses[0].buffer, step.root(), innermost, step.function()->symbols))
     return;
   for (const ForNode* f : overlapping_loops(chain, accesses, outer, step.function()->symbols)) {
-    if (only != nullptr && touches(*only, f->var, IterKind::kReduction)) continue;
+    const bool is_carried = only != nullptr && (touches(*only, f->var, IterKind::kReduction) ||
+                                                touches(*only, f->var, IterKind::kOrdered));
+    if (is_carried) continue;
     step.blame(f->var);
     step.show(find_conflict(*f, accesses, outer, step.function()->symbols));
     step.fail(

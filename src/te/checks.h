@@ -1,0 +1,28 @@
+#pragma once
+
+/// What the functions that build tensors check, and how they name things.
+
+#include <string>
+#include <vector>
+
+#include "tenon/ir/expr.h"
+
+namespace tenon::te {
+
+/// "[4, n]".
+std::string describe_shape(const std::vector<Expr>& shape);
+
+/// Whether `e` reads memory.
+bool depends_on_data(const Expr& e);
+
+/// ShapeError [E0401, E0403, E0404] unless the shape is made of integers and symbols.
+void check_shape(const std::vector<Expr>& shape, const std::string& name);
+
+/// ExpressionError [E0103] unless `e` uses no axis but those of `axes`, and reduction axes inside
+/// their own reductions only.
+void check_axes(const std::vector<IterVar>& axes, const Expr& e);
+
+/// The name of a loop that the user did not name: i, j, k, l, or ax0 and so on.
+std::string default_axis_name(std::size_t d, std::size_t rank);
+
+}  // namespace tenon::te
