@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "operand.h"
 #include "tenon/graph/compile.h"
 #include "tenon/graph/expression.h"
+#include "tenon/graph/transform.h"
 #include "tenon/graph/value.h"
 #include "tenon/ir/builder.h"
 #include "user_line.h"
@@ -59,6 +62,46 @@ std::vector<GraphValue> from_values(const std::vector<Value>& values) {
   std::vector<GraphValue> result;
   for (const Value& v : values) result.push_back({v});
   return result;
+}
+
+std::vector<Value> to_optional(const std::vector<std::optional<GraphValue>>& values) {
+  std::vector<Value> result;
+  for (const auto& v : values) result.push_back(v ? v->value : nullptr);
+  return result;
+}
+
+std::vector<std::optional<GraphValue>> from_optional(const std::vector<Value>& values) {
+  std::vector<std::optional<GraphValue>> result;
+  for (const Value& v : values) result.push_back(v ? std::optional(GraphValue{v}) : std::nullopt);
+  return result;
+}
+
+/// Values, and for each whether it has the leading dimension of the batch.
+py::tuple vmap(const std::vector<GraphValue>& outputs, const std::vector<GraphValue>& inputs,
+               const std::vector<GraphValue>& batches, const std::vector<bool>& is_batched,
+               const py::object& extent) {
+  std::vector<bool> is_result_batched;
+  const std::vector<Value> made =
+      graph::vmap(to_values(outputs), to_values(inputs), to_values(batches), is_batched,
+                  to_sizes(extent)[0], &is_result_batched);
+  return py::make_tuple(from_values(made), is_result_batched);
+}
+
+/// `rule(residuals, cotangent)` returns a value or None for each argument.
+GraphValue custom_vjp(const GraphValue& result, const std::vector<GraphValue>& arguments,
+                      const std::vector<GraphValue>& residuals, const py::function& rule) {
+  // The last copy may go away while the GIL is released.
+  const std::shared_ptr<py::function> kept(new py::function(rule), [](py::function* f) {
+    const py::gil_scoped_acquire acquired;
+    delete f;
+  });
+  auto gradient = std::make_shared<graph::CustomGradient>();
+  gradient->vjp = [kept](const std::vector<Value>& given, const Value& cotangent) {
+    return to_optional(py::cast<std::vector<std::optional<GraphValue>>>(
+        (*kept)(from_values(given), GraphValue{cotangent})));
+  };
+  return {graph::make_custom_vjp(result.value, to_values(arguments), to_values(residuals),
+                                 std::move(gradient))};
 }
 
 graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs,
@@ -117,6 +160,31 @@ void bind_graph(py::module_& module) {
         return from_values(graph::make_expression(name, to_values(inputs), placeholders, outputs));
       },
       py::call_guard<UserLine>());
+  module.def(
+      "graph_vjp",
+      [](const std::vector<GraphValue>& outputs, const std::vector<GraphValue>& inputs,
+         const std::vector<std::optional<GraphValue>>& cotangents) {
+        return from_optional(
+            graph::vjp(to_values(outputs), to_values(inputs), to_optional(cotangents)));
+      },
+      py::call_guard<UserLine>());
+  module.def(
+      "graph_jvp",
+      [](const std::vector<GraphValue>& outputs, const std::vector<GraphValue>& inputs,
+         const std::vector<std::optional<GraphValue>>& tangents) {
+        return from_optional(
+            graph::jvp(to_values(outputs), to_values(inputs), to_optional(tangents)));
+      },
+      py::call_guard<UserLine>());
+  module.def("graph_vmap", &vmap, py::call_guard<UserLine>());
+  module.def("graph_replace",
+             [](const std::vector<GraphValue>& outputs, const std::vector<GraphValue>& inputs,
+                const std::vector<GraphValue>& replacements) {
+               return from_values(graph::replace_inputs(to_values(outputs), to_values(inputs),
+                                                        to_values(replacements)));
+             });
+  module.def("graph_operators", &graph::operator_names);
+  module.def("graph_custom_vjp", &custom_vjp);
   module.def("same_extent", [](const py::object& a, const py::object& b) {
     return graph::same_extent(to_expr(a), to_expr(b));
   });

@@ -2,10 +2,13 @@
 
 from tenon import models, nn, optim, random, te
 from tenon._arrays import asarray, from_dlpack
+from tenon._batches import vmap
 from tenon._build import build, function, interpret, parse
 from tenon._compile import Network, TensorSpec, compile
 from tenon._config import config
 from tenon._core import Block, Function, Kernel, Loop, Schedule, Target, Tensor, Trace, __version__
+from tenon._custom_vjp import custom_vjp
+from tenon._gradients import grad, jvp, stop_gradient, value_and_grad, vjp
 from tenon._jit import jit
 from tenon._op import op
 from tenon.errors import (
@@ -57,15 +60,22 @@ __all__ = [
     "build",
     "compile",
     "config",
+    "custom_vjp",
     "from_dlpack",
     "function",
+    "grad",
     "interpret",
     "jit",
+    "jvp",
     "models",
     "nn",
     "op",
     "optim",
     "parse",
     "random",
+    "stop_gradient",
     "te",
+    "value_and_grad",
+    "vjp",
+    "vmap",
 ]

@@ -288,6 +288,29 @@ def graph_expression(
     placeholders: list[TensorExpr],
     outputs: list[TensorExpr],
 ) -> list[GraphValue]: ...
+def graph_operators() -> list[str]: ...
+def graph_vjp(
+    outputs: list[GraphValue], inputs: list[GraphValue], cotangents: Sequence[GraphValue | None]
+) -> list[GraphValue | None]: ...
+def graph_jvp(
+    outputs: list[GraphValue], inputs: list[GraphValue], tangents: Sequence[GraphValue | None]
+) -> list[GraphValue | None]: ...
+def graph_vmap(
+    outputs: list[GraphValue],
+    inputs: list[GraphValue],
+    batches: list[GraphValue],
+    is_batched: list[bool],
+    extent: Any,
+) -> tuple[list[GraphValue], list[bool]]: ...
+def graph_replace(
+    outputs: list[GraphValue], inputs: list[GraphValue], replacements: list[GraphValue]
+) -> list[GraphValue]: ...
+def graph_custom_vjp(
+    result: GraphValue,
+    arguments: list[GraphValue],
+    residuals: list[GraphValue],
+    rule: Callable[[list[GraphValue], GraphValue], list[GraphValue | None]],
+) -> GraphValue: ...
 def same_extent(a: Any, b: Any) -> bool: ...
 def compile_graph(
     inputs: list[GraphValue], outputs: list[GraphValue], name: str, target: Target, verify: bool

@@ -69,11 +69,27 @@ class _Entry:
 
 
 class Jitted:
-    """A function that compiles itself for the shapes and dtypes of its arguments; see `jit`."""
+    """A function that compiles itself for the shapes and dtypes of its arguments; see `jit`.
 
-    def __init__(self, function: Callable[..., Any], *, static_floats: bool = False) -> None:
-        functools.update_wrapper(self, function)
-        self._function = function
+    Parameters
+    ----------
+    function
+        What is traced.
+    like
+        Gives name, signature and documentation; `function` by default.
+    static_floats
+        Floats are constants too.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        like: Callable[..., Any] | None = None,
+        static_floats: bool = False,
+    ) -> None:
+        functools.update_wrapper(self, function if like is None else like)
+        self.function = function
         self._static_floats = static_floats
         self._entries: dict[Any, _Entry] = {}
 
@@ -84,7 +100,7 @@ class Jitted:
         """Run on arrays; symbolic values extend the network that is being made."""
         leaves, structure = flatten((args, kwargs))
         if is_tracing() or any(isinstance(leaf, Value) for leaf in leaves):
-            return self._function(*args, **kwargs)
+            return self.function(*args, **kwargs)
         arrays, key = self._arrays(leaves)
         entry = self._entries.get((structure, key))
         if entry is None or not entry.is_current():
@@ -106,7 +122,8 @@ class Jitted:
         numbers: list[int] = []
         is_wide = False
         for leaf in leaves:
-            if isinstance(leaf, float) and not self._static_floats:
+            is_number = isinstance(leaf, float) and not isinstance(leaf, np.generic)
+            if is_number and not self._static_floats:
                 numbers.append(len(arrays))
                 arrays.append(leaf)
                 key.append(((), "number"))
@@ -137,7 +154,7 @@ class Jitted:
             inputs.append(Value(_core.graph_input(spec[0], dtype, name)))
             traced.append(inputs[-1])
         with tracing() as constants, bind(structure, traced) as (args, kwargs):
-            results, form = flatten(self._function(*args, **kwargs))
+            results, form = flatten(self.function(*args, **kwargs))
             outputs = [_output(leaf, self) for leaf in results]
         core = None
         if outputs:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tenon import _core, te
+from tenon._custom_vjp import attach_rule
 from tenon._jit import Jitted, is_array, leaf_names
-from tenon._tree import flatten, unflatten
+from tenon._tree import Structure, flatten, unflatten
 from tenon.errors import ExpressionError
 from tenon.nn._value import Value, as_value
 
@@ -22,8 +23,8 @@ class Operator:
         functools.update_wrapper(self, function)
         self._function = function
         self._name = getattr(function, "__name__", "operator")
-        self._jitted = Jitted(self._apply, static_floats=True)
-        functools.update_wrapper(self._jitted, function)
+        self._rule: Callable[..., Any] | None = None
+        self._jitted = Jitted(self._apply, like=function, static_floats=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply it to arrays, to values of a network, or to tensors of another expression."""
@@ -31,6 +32,25 @@ class Operator:
         if any(isinstance(leaf, te.Tensor) for leaf in leaves):
             return self._function(*args, **kwargs)
         return self._jitted(*args, **kwargs)
+
+    def def_vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the operator a derivative better than the one that follows from its expression.
+
+        Parameters
+        ----------
+        rule
+            Called as ``rule(cotangent, result, *args, **kwargs)`` with values of a network: the
+            tree of cotangents of the results, the results, and what the operator was applied to.
+            Returns a tuple with the cotangents of each positional argument, or None. Linear in the
+            cotangent.
+
+        Returns
+        -------
+        Callable
+            The rule, so that this is a decorator.
+        """
+        self._rule = rule
+        return rule
 
     def __repr__(self) -> str:
         return f"<tenon operator {self._name}>"
@@ -61,7 +81,32 @@ class Operator:
         results = _core.graph_expression(
             self._name, [v._core for v in values], placeholders, outputs
         )
-        return unflatten(form, [Value(result) for result in results])
+        made = [Value(result) for result in results]
+        if self._rule is None:
+            return unflatten(form, made)
+        return self._with_rule(self._rule, made, form, args, kwargs)
+
+    def _with_rule(
+        self,
+        given_rule: Callable[..., Any],
+        results: list[Value],
+        form: Structure,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        leaves, structure = flatten((args, kwargs))
+        places = [i for i, x in enumerate(leaves) if isinstance(x, Value) or is_array(x)]
+
+        def rule(residuals: list[Value], cotangent: Any) -> Any:
+            arguments = list(leaves)
+            for i, value in zip(places, residuals, strict=False):
+                arguments[i] = value
+            given, named = unflatten(structure, arguments)
+            result = unflatten(form, residuals[len(places) :])
+            return given_rule(cotangent, result, *given, **named)
+
+        residuals = [as_value(leaves[i]) for i in places] + results
+        return attach_rule(results, form, args, residuals, rule, self._name)
 
 
 def op(function: Callable[..., Any]) -> Operator:

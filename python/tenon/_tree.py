@@ -8,7 +8,7 @@ from typing import Any
 
 from tenon.nn._module import Module
 
-__all__ = ["Structure", "bind", "flatten", "paths", "unflatten"]
+__all__ = ["Structure", "bind", "flatten", "num_leaves", "paths", "unflatten"]
 
 Structure = tuple[Any, ...]
 """The form of a tree without its leaves; hashable."""
@@ -36,11 +36,18 @@ def _walk(tree: Any, leaves: list[Any]) -> Structure:
         kind = "list" if isinstance(tree, list) else "tuple"
         return (kind, None, tuple(_walk(item, leaves) for item in tree))
     if isinstance(tree, Module):
-        parameters = dict(tree.named_parameters())
+        parameters = dict(sorted(tree.named_parameters()))
         leaves.extend(parameters.values())
         return ("module", (tree, tuple(parameters)), (LEAF,) * len(parameters))
     leaves.append(tree)
     return LEAF
+
+
+def num_leaves(structure: Structure) -> int:
+    """Return how many leaves a tree of that form has."""
+    if structure[0] == "leaf":
+        return 1
+    return 0 if structure[0] == "none" else sum(num_leaves(child) for child in structure[2])
 
 
 def unflatten(structure: Structure, leaves: Sequence[Any], *, keep_modules: bool = False) -> Any:

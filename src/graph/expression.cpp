@@ -70,6 +70,15 @@ std::unordered_map<const BufferNode*, te::Tensor> owners(const std::vector<te::T
   return owner;
 }
 
+/// Whether the tensor is the placeholder.
+bool is_copy(const te::TensorNode& t, const std::vector<te::Tensor>& placeholders) {
+  const auto* l = t.body.as<LoadNode>();
+  if (l == nullptr || placeholders.size() != 1 || !same_shape(t.shape, placeholders[0]->shape))
+    return false;
+  return std::equal(l->indices.begin(), l->indices.end(), t.axes.begin(), t.axes.end(),
+                    [](const Expr& i, const IterVar& axis) { return i.same_as(axis.var); });
+}
+
 class ExpressionMaker {
  public:
   ExpressionMaker(std::string name, const std::vector<Value>& inputs,
@@ -123,6 +132,7 @@ class ExpressionMaker {
       computed.push_back(rebuild(t, replaced, symbols_));
       replaced[t.get()] = computed.back();
     }
+    if (computed.size() == 1 && is_copy(*computed[0], placeholders)) return inputs[0];
     auto v = std::make_shared<ValueNode>();
     v->op = name_;
     v->inputs = std::move(inputs);

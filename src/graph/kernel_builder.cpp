@@ -54,6 +54,7 @@ KernelBuilder::KernelBuilder(const Stored& stored, std::vector<Expr> lead, bool 
 
 te::Tensor KernelBuilder::compute(const std::string& name, const std::vector<Expr>& inner,
                                   const std::function<Expr(const Indices&, const Indices&)>& f) {
+  elements_.clear();
   std::vector<Expr> shape = is_flat_ ? std::vector<Expr>{rows_} : lead_;
   const std::size_t num_lead = shape.size();
   shape.insert(shape.end(), inner.begin(), inner.end());
@@ -80,6 +81,7 @@ te::Tensor KernelBuilder::compute(const std::string& name, const std::vector<Exp
 
 te::Tensor KernelBuilder::compute_whole(const std::string& name, const std::vector<Expr>& shape,
                                         const std::function<Expr(const Indices&)>& f) {
+  elements_.clear();
   computed_.push_back(te::compute(shape, f, name));
   return computed_.back();
 }
@@ -127,12 +129,7 @@ Expr KernelBuilder::read(const Value& v, const Indices& indices) {
                 indices.end());
     return te::read(*tensor, flat);
   }
-  if (stored_.count(v.get()) == 0) {
-    const Operator* op = operator_of(*v);
-    TENON_CHECK(op != nullptr && op->element != nullptr, "'", v->op, "' is not in memory");
-    return op->element(*v, indices,
-                       [&](std::size_t i, const Indices& x) { return read(v->inputs[i], x); });
-  }
+  if (stored_.count(v.get()) == 0) return computed_at(v, indices);
   if (is_flat_ && is_lead(indices) && starts_with_lead(v->shape)) {
     Indices flat{row_};
     flat.insert(flat.end(), indices.begin() + static_cast<std::ptrdiff_t>(lead_.size()),
@@ -140,6 +137,19 @@ Expr KernelBuilder::read(const Value& v, const Indices& indices) {
     return te::read(param(v, true), flat);
   }
   return te::read(param(v, false), indices);
+}
+
+Expr KernelBuilder::computed_at(const Value& v, const Indices& indices) {
+  std::vector<const ExprNode*> key;
+  for (const Expr& e : indices) key.push_back(e.get());
+  const auto known = elements_.find({v.get(), key});
+  if (known != elements_.end()) return known->second.first;
+  const Operator* op = operator_of(*v);
+  TENON_CHECK(op != nullptr && op->element != nullptr, "'", v->op, "' is not in memory");
+  const Expr e = op->element(
+      *v, indices, [&](std::size_t i, const Indices& x) { return read(v->inputs[i], x); });
+  elements_[{v.get(), key}] = {e, indices};
+  return e;
 }
 
 void KernelBuilder::hold(const Value& v, const std::string& name) {

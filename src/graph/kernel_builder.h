@@ -2,6 +2,7 @@
 
 /// Builds the tensor expressions of one group of operators.
 
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -62,6 +63,8 @@ class KernelBuilder {
   const Expr& rows_symbol() const { return rows_symbol_; }
 
  private:
+  /// What `read` returns of a value that is computed on the spot.
+  Expr computed_at(const Value& v, const Indices& indices);
   const te::Tensor& param(const Value& v, bool is_flat);
   bool starts_with_lead(const std::vector<Expr>& shape) const;
   bool is_lead(const Indices& indices) const;
@@ -76,6 +79,10 @@ class KernelBuilder {
   Expr rows_symbol_;
   std::vector<Expr> lead_vars_;  ///< stand for the leading indices while an element is built
   Expr row_;                     ///< index of the flat loop of the tensor that is built
+  /// Elements computed on the spot for the tensor that is built, so that what is read twice is one
+  /// expression. The indices are kept, because they are compared by identity.
+  std::map<std::pair<const ValueNode*, std::vector<const ExprNode*>>, std::pair<Expr, Indices>>
+      elements_;
   std::unordered_map<const ValueNode*, te::Tensor> local_;
   std::vector<KernelParam> params_;
   std::vector<te::Tensor> computed_;

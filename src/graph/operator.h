@@ -42,6 +42,14 @@ struct Operator {
   /// Whether elements of an operand are read more than once, so that computing them on the spot
   /// would repeat work; null: those of contractions are.
   bool (*rereads)(const ValueNode& v, std::size_t operand) = nullptr;
+  /// The cotangents of the operands (null: none) for the cotangent of `v`, where that is better
+  /// than what follows from the definition: more stable, from the result, or of operators that
+  /// passes know. Linear in the cotangent.
+  std::vector<Value> (*vjp)(const Value& v, const Value& cotangent) = nullptr;
+  /// The operator on batches: operands have a leading dimension of `extent` where `is_batched`, and
+  /// so has the result. Null, or a null result: follows from the definition.
+  Value (*vmap)(const ValueNode& v, const std::vector<Value>& operands,
+                const std::vector<bool>& is_batched, const Expr& extent) = nullptr;
 };
 
 /// The operator of that name or null.
@@ -57,9 +65,13 @@ std::vector<Operator> softmax_operators();
 std::vector<Operator> layer_norm_operators();
 std::vector<Operator> embedding_operators();
 std::vector<Operator> attention_operators();
+std::vector<Operator> gradient_marks();
 
 /// The operator of `v` with other operands.
 Value with_inputs(const ValueNode& v, std::vector<Value> inputs);
+
+/// A scalar constant of a float dtype.
+Value number(DType dtype, double value);
 
 /// "linear of float32[2, 3] 'x' and float32[4, 5] 'w'": the start of messages.
 std::string describe(const ValueNode& v);

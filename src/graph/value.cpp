@@ -17,7 +17,7 @@ const std::map<std::string, Operator>& operators() {
     auto* all = new std::map<std::string, Operator>;
     for (const auto& family : {elementwise_operators(), movement_operators(), matmul_operators(),
                                reduce_operators(), softmax_operators(), layer_norm_operators(),
-                               embedding_operators(), attention_operators()}) {
+                               embedding_operators(), attention_operators(), gradient_marks()}) {
       for (const Operator& op : family) all->emplace(op.name, op);
     }
     return all;
@@ -44,6 +44,11 @@ const Operator* operator_of(const ValueNode& v) {
 
 Value with_inputs(const ValueNode& v, std::vector<Value> inputs) {
   const SpanScope span(v.span);
+  if (v.gradient) {
+    auto copy = std::make_shared<ValueNode>(*make_op(v.op, std::move(inputs), v.attrs));
+    copy->gradient = v.gradient;
+    return copy;
+  }
   if (!v.expression) return make_op(v.op, std::move(inputs), v.attrs);
   const std::vector<te::Tensor>& placeholders = v.expression->placeholders;
   bool fits = true;
@@ -112,6 +117,13 @@ bool same_extent(const Expr& a, const Expr& b) {
 
 bool same_shape(const std::vector<Expr>& a, const std::vector<Expr>& b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), same_extent);
+}
+
+Value number(DType dtype, double value) {
+  Array a = Array::empty({}, kFloat64);
+  a.mutable_data<double>()[0] = value;
+  const Value wide = make_constant(a);
+  return dtype == kFloat64 ? wide : make_op("cast", {wide}, {{"dtype", dtype}});
 }
 
 std::string describe(const ValueNode& v) {

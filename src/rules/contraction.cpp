@@ -131,6 +131,7 @@ void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
                                [&](const LoopRef& l) { return l.var.same_as(row.var); });
   loops.erase(loops.begin(), at == loops.end() ? loops.begin() : at + 1);
   const std::size_t reductions = loops.size() - static_cast<std::size_t>(info.num_reduction);
+  if (reductions == 0) detail::raise<ScheduleError>("E0299", "no axis of a row is left for lanes");
   const std::int64_t columns = extent_of(info, info.num_spatial - 1);
   const Tile column = tile_columns(s, loops[reductions - 1], columns,
                                    context.target.register_tile(info.output()->dtype).columns);

@@ -23,6 +23,7 @@ using OpAttr = std::variant<bool, std::int64_t, double, std::string, DType,
                             std::vector<std::int64_t>, std::vector<Expr>>;
 using OpAttrs = std::map<std::string, OpAttr>;
 
+struct CustomGradient;
 struct Expression;
 struct ValueNode;
 using Value = std::shared_ptr<const ValueNode>;
@@ -34,6 +35,7 @@ struct ValueNode {
   OpAttrs attrs;
   /// Of an operator that is defined by a tensor expression (expression.h); else null.
   std::shared_ptr<const Expression> expression;
+  std::shared_ptr<const CustomGradient> gradient;  ///< of "custom_vjp" (transform.h)
   std::vector<Expr> shape;  ///< int64 expressions of constants and te symbols
   DType dtype;
   std::string name;  ///< of an input or constant; may be empty

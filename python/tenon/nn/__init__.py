@@ -21,7 +21,7 @@ from tenon.nn._loss_modules import (
     MSELoss,
     NLLLoss,
 )
-from tenon.nn._module import Module, Parameter
+from tenon.nn._module import Module, Parameter, functional_call
 from tenon.nn._value import Value
 
 __all__ = [
@@ -45,5 +45,6 @@ __all__ = [
     "Tanh",
     "Value",
     "functional",
+    "functional_call",
     "init",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from tenon import _core
 from tenon.errors import DTypeError, ExpressionError, ShapeError
-from tenon.nn._value import Value, apply
+from tenon.nn._value import Value, along, apply
 
 __all__ = [
     "Reduction",
@@ -27,8 +27,7 @@ Reduction = Literal["mean", "sum", "none"]
 
 def log_softmax(x: Value, axis: int = -1) -> Value:
     """Return ``x - log(sum(exp(x)))`` along one axis, without overflow: ``[...]`` as ``x``."""
-    shifted = x - x.max(axis, keepdims=True)
-    return shifted - apply("log", [apply("exp", [shifted]).sum(axis, keepdims=True)])
+    return along("log_softmax", x, axis)
 
 
 def nll_loss(log_probabilities: Value, labels: Value, reduction: Reduction = "mean") -> Value:
@@ -62,8 +61,8 @@ def cross_entropy(
     """Return the cross-entropy between labels and ``softmax(logits)``.
 
     For each row ``log(sum(exp(x))) - (1 - a) * x[label] - a * mean(x)`` with smoothing ``a``
-    (C. Szegedy et al.: Rethinking the Inception architecture, CVPR 2016, section 7), computed from
-    ``x - max(x)``: finite for all finite logits.
+    (C. Szegedy et al.: Rethinking the Inception architecture, CVPR 2016, section 7), computed by
+    `log_softmax`: finite for all finite logits.
 
     Parameters
     ----------
@@ -89,11 +88,10 @@ def cross_entropy(
             "E0194",
             f"cross_entropy: label_smoothing should be from 0 to 1, got {label_smoothing!r}",
         )
-    shifted = logits - logits.max(-1, keepdims=True)
-    total = apply("log", [apply("exp", [shifted]).sum(-1)])
-    loss = total - (1.0 - label_smoothing) * _at_labels(shifted, labels)
+    scores = log_softmax(logits)
+    loss = (label_smoothing - 1.0) * _at_labels(scores, labels)
     if label_smoothing:
-        loss = loss - label_smoothing * shifted.mean(-1)
+        loss = loss - label_smoothing * scores.mean(-1)
     return _reduced("cross_entropy", loss, reduction)
 
 

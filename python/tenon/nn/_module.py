@@ -15,7 +15,7 @@ from tenon.nn._mode import training_trace
 from tenon.nn._tracing import note_constant
 from tenon.nn._value import Value, as_value
 
-__all__ = ["Module", "Parameter"]
+__all__ = ["Module", "Parameter", "functional_call"]
 
 
 class Parameter:
@@ -164,6 +164,35 @@ class Module:
                 )
         for name, parameter in parameters.items():
             parameter.data, parameter.name = weights[name], name
+
+
+def functional_call(module: Module, parameters: Mapping[str, Any], *inputs: Any) -> Any:
+    """Run a module with other parameters, as ``torch.func.functional_call`` does.
+
+    Parameters
+    ----------
+    module
+        Its own parameters stay as they are.
+    parameters
+        Values or arrays by the dotted names of parameters; those that are left out keep their data.
+    inputs
+        What `forward` is called with.
+
+    Raises
+    ------
+    ModelError
+        The module has no parameter of that name [E0841].
+    """
+    own = dict(module.named_parameters())
+    _check_names("E0841", "should not have", [name for name in parameters if name not in own])
+    before = {name: own[name].bound for name in parameters}
+    try:
+        for name, value in parameters.items():
+            own[name].bound = value
+        return module(*inputs)
+    finally:
+        for name, bound in before.items():
+            own[name].bound = bound
 
 
 def _check_names(code: str, verb: str, names: list[str]) -> None:

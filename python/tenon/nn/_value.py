@@ -11,7 +11,7 @@ from tenon import _core
 from tenon._core import Expr
 from tenon.errors import ExpressionError, ShapeError
 
-__all__ = ["Operand", "Value", "apply", "as_value", "reduce"]
+__all__ = ["Operand", "Value", "along", "apply", "as_value", "reduce"]
 
 
 class Value:
@@ -256,8 +256,20 @@ def _binary(op: str, a: Operand, b: Operand) -> Value:
     return apply(op, [x, y])
 
 
+def along(op: str, x: Value, axis: int) -> Value:
+    """Return the result of an operator of the last axis on another one."""
+    last = x.ndim - 1
+    if axis % x.ndim == last:
+        return apply(op, [x])
+    order = list(range(x.ndim))
+    order[axis], order[last] = order[last], order[axis]
+    return apply(op, [x.transpose(order)]).transpose(order)
+
+
 def reduce(op: str, x: Value, axis: int | Sequence[int] | None, keepdims: bool) -> Value:
-    """Reduce along axes."""
+    """Reduce along axes; a scalar along all of its axes is itself."""
+    if axis is None and x.ndim == 0:
+        return x
     every = range(x.ndim) if axis is None else axis
     axes = [every] if isinstance(every, int) else list(every)
     result = apply(op, [x], axes=axes)

@@ -14,7 +14,7 @@ from tenon.nn._losses import (
     mse_loss,
     nll_loss,
 )
-from tenon.nn._value import Operand, Value, _binary, apply, as_value
+from tenon.nn._value import Operand, Value, _binary, along, apply, as_value
 
 __all__ = [
     "attention",
@@ -56,12 +56,7 @@ def linear(x: Value, weight: Operand, bias: Operand | None = None) -> Value:
 
 def softmax(x: Value, axis: int = -1) -> Value:
     """Return ``exp(x) / sum(exp(x))`` along one axis."""
-    last = x.ndim - 1
-    if axis % x.ndim == last:
-        return apply("softmax", [x])
-    order = list(range(x.ndim))
-    order[axis], order[last] = order[last], order[axis]
-    return apply("softmax", [x.transpose(order)]).transpose(order)
+    return along("softmax", x, axis)
 
 
 def layer_norm(

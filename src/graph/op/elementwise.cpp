@@ -81,13 +81,45 @@ Expr element(const ValueNode& v, const Indices& indices, const ElementReader& re
   return value_of(v, x);
 }
 
+/// Derivatives from the result rather than the operand, so that the operand need not be kept: a
+/// linear layer and its activation stay one kernel.
+std::vector<Value> vjp_from_result(const Value& y, const Value& g) {
+  const auto op = [](const char* name, std::vector<Value> x) {
+    return make_op(name, std::move(x));
+  };
+  const auto constant = [&](double value) { return number(y->dtype, value); };
+  if (y->op == "relu") return {op("where", {op("greater", {y, constant(0)}), g, constant(0)})};
+  if (y->op == "exp") return {op("mul", {g, y})};
+  if (y->op == "sqrt") return {op("div", {op("mul", {g, constant(0.5)}), y})};
+  if (y->op == "tanh") return {op("mul", {g, op("sub", {constant(1), op("mul", {y, y})})})};
+  return {op("mul", {g, op("mul", {y, op("sub", {constant(1), y})})})};  // sigmoid
+}
+
+/// Operands without the batch get as many dimensions as broadcasting needs.
+Value vmap(const ValueNode& v, const std::vector<Value>& operands,
+           const std::vector<bool>& is_batched, const Expr&) {
+  std::vector<Value> aligned;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    const std::size_t missing = v.shape.size() - v.inputs[i]->shape.size();
+    std::vector<Expr> shape = operands[i]->shape;
+    if (is_batched[i] && missing > 0) {
+      shape.insert(shape.begin() + 1, missing, imm(1));
+      aligned.push_back(make_op("reshape", {operands[i]}, {{"shape", shape}}));
+    } else {
+      aligned.push_back(operands[i]);
+    }
+  }
+  return make_op(v.op, aligned, v.attrs);
+}
+
 Operator elementwise(const char* name, int num_inputs) {
   return {.name = name,
           .kind = OperatorKind::kElementwise,
           .min_inputs = num_inputs,
           .max_inputs = num_inputs,
           .infer = infer,
-          .element = element};
+          .element = element,
+          .vmap = vmap};
 }
 
 }  // namespace
@@ -99,6 +131,11 @@ std::vector<Operator> elementwise_operators() {
   for (const char* name : {"exp", "log", "tanh", "erf", "sigmoid", "sin", "cos", "rsqrt", "gelu",
                            "gelu_tanh", "softplus", "relu", "cast"}) {
     all.push_back(elementwise(name, 1));
+  }
+  for (Operator& op : all) {
+    const std::string name = op.name;
+    if (name == "relu" || name == "exp" || name == "sqrt" || name == "tanh" || name == "sigmoid")
+      op.vjp = vjp_from_result;
   }
   all.push_back(elementwise("pow", 2));
   all.push_back(elementwise("where", 3));

@@ -62,6 +62,15 @@ void build(KernelBuilder& b, const Value& v) {
   }));
 }
 
+/// With weights of their own for each element of the batch the definition says how.
+Value vmap(const ValueNode& v, const std::vector<Value>& operands,
+           const std::vector<bool>& is_batched, const Expr&) {
+  for (std::size_t i = 1; i < operands.size(); ++i) {
+    if (is_batched[i]) return nullptr;
+  }
+  return is_batched[0] ? make_op(v.op, operands, v.attrs) : nullptr;
+}
+
 }  // namespace
 
 std::vector<Operator> layer_norm_operators() {
@@ -71,7 +80,8 @@ std::vector<Operator> layer_norm_operators() {
            .max_inputs = 3,
            .infer = infer,
            .space = space,
-           .build = build}};
+           .build = build,
+           .vmap = vmap}};
 }
 
 }  // namespace tenon::graph

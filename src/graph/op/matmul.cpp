@@ -1,6 +1,9 @@
 // Matrix products: linear (weights [N, K]) and matmul with leading dimensions that are broadcast.
 
+#include <numeric>
+
 #include "graph/kernel_builder.h"
+#include "tenon/graph/expression.h"
 #include "tenon/ir/builder.h"
 
 namespace tenon::graph {
@@ -81,6 +84,76 @@ void build(KernelBuilder& b, const Value& v) {
   }));
 }
 
+/// The sum over the leading dimensions of a[..., i] * b[..., j].
+Value product_of_columns(const std::string& name, const Value& a, const Value& b) {
+  const te::Tensor p = te::placeholder(a->shape, a->dtype, "a"),
+                   q = te::placeholder(b->shape, b->dtype, "b");
+  std::vector<IterVar> axes;
+  Indices rows;
+  for (std::size_t d = 0; d + 1 < a->shape.size(); ++d) {
+    axes.push_back(te::reduce_axis(a->shape[d], "r" + std::to_string(d)));
+    rows.push_back(axes.back().var);
+  }
+  const auto at = [&](const te::Tensor& t, const Expr& column) {
+    Indices indices = rows;
+    indices.push_back(column);
+    return te::read(t, indices);
+  };
+  const auto element = [&](const Indices& i) {
+    const Expr term = at(p, i[0]) * at(q, i[1]);
+    return axes.empty() ? term : te::sum(term, axes);
+  };
+  const te::Tensor product = te::compute({a->shape.back(), b->shape.back()}, element, name);
+  return make_expression(name, {a, b}, {p, q}, {product})[0];
+}
+
+/// Sums over the leading dimensions that were broadcast.
+Value sum_to(const Value& v, const std::vector<Expr>& shape) {
+  std::vector<std::int64_t> axes;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (is_int(shape[d], 1) && !is_int(v->shape[d], 1)) axes.push_back(static_cast<int>(d));
+  }
+  if (axes.empty()) return v;
+  return make_op("reshape", {make_op("sum", {v}, {{"axes", axes}})}, {{"shape", shape}});
+}
+
+Value transposed(const Value& m) {
+  std::vector<std::int64_t> axes(m->shape.size());
+  std::iota(axes.begin(), axes.end(), 0);
+  std::swap(axes[axes.size() - 1], axes[axes.size() - 2]);
+  return make_op("transpose", {m}, {{"axes", axes}});
+}
+
+/// Products stay products that passes know: a constant weight is packed, rows are one loop.
+std::vector<Value> vjp(const Value& v, const Value& g) {
+  const Value &x = v->inputs[0], &w = v->inputs[1];
+  const std::string name = v->op + "_grad";
+  if (v->op == "linear") {
+    const Value dx =
+        g->shape.size() > 1 ? make_op("matmul", {g, w}) : make_op("linear", {g, transposed(w)});
+    return {dx, product_of_columns(name, g, x)};
+  }
+  if (w->shape.size() == 2) return {make_op("linear", {g, w}), product_of_columns(name, x, g)};
+  return {sum_to(make_op("matmul", {g, transposed(w)}), x->shape),
+          sum_to(make_op("matmul", {transposed(x), g}), w->shape)};
+}
+
+/// A batch of rows is further rows; batches of matrices are leading dimensions of both.
+Value vmap(const ValueNode& v, const std::vector<Value>& operands,
+           const std::vector<bool>& is_batched, const Expr&) {
+  const auto& w = v.inputs[1];
+  if (w->shape.size() == 2 && !is_batched[1]) return make_op(v.op, operands);
+  if (v.op == "linear" || w->shape.size() != v.inputs[0]->shape.size()) return nullptr;
+  std::vector<Value> aligned = operands;
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (is_batched[i]) continue;
+    std::vector<Expr> shape = operands[i]->shape;
+    shape.insert(shape.begin(), imm(1));
+    aligned[i] = make_op("reshape", {operands[i]}, {{"shape", shape}});
+  }
+  return make_op(v.op, aligned);
+}
+
 Operator product_operator(const char* name, void (*infer)(ValueNode*)) {
   return {.name = name,
           .kind = OperatorKind::kContraction,
@@ -88,7 +161,9 @@ Operator product_operator(const char* name, void (*infer)(ValueNode*)) {
           .max_inputs = 2,
           .infer = infer,
           .space = space,
-          .build = build};
+          .build = build,
+          .vjp = vjp,
+          .vmap = vmap};
 }
 
 }  // namespace

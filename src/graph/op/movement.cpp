@@ -34,6 +34,22 @@ Expr transpose_element(const ValueNode& v, const Indices& indices, const Element
   return read(0, at);
 }
 
+std::vector<Value> transpose_vjp(const Value& v, const Value& g) {
+  const auto& axes = attr<std::vector<std::int64_t>>(*v, "axes");
+  std::vector<std::int64_t> inverse(axes.size());
+  for (std::size_t d = 0; d < axes.size(); ++d)
+    inverse[static_cast<std::size_t>(axes[d])] = static_cast<std::int64_t>(d);
+  return {make_op("transpose", {g}, {{"axes", inverse}})};
+}
+
+Value transpose_vmap(const ValueNode& v, const std::vector<Value>& operands,
+                     const std::vector<bool>&, const Expr&) {
+  std::vector<std::int64_t> axes{0};
+  for (const std::int64_t axis : attr<std::vector<std::int64_t>>(v, "axes"))
+    axes.push_back(axis + 1);
+  return make_op("transpose", operands, {{"axes", axes}});
+}
+
 Expr product(const std::vector<Expr>& shape) {
   Expr all = imm(1);
   for (const Expr& e : shape) all = all * e;
@@ -113,6 +129,17 @@ Expr reshape_element(const ValueNode& v, const Indices& indices, const ElementRe
     inner = inner * to[d];
   }
   return read(0, at);
+}
+
+std::vector<Value> reshape_vjp(const Value& v, const Value& g) {
+  return {make_op("reshape", {g}, {{"shape", v->inputs[0]->shape}})};
+}
+
+Value reshape_vmap(const ValueNode& v, const std::vector<Value>& operands, const std::vector<bool>&,
+                   const Expr& extent) {
+  std::vector<Expr> shape = v.shape;
+  shape.insert(shape.begin(), extent);
+  return make_op("reshape", operands, {{"shape", shape}});
 }
 
 void infer_slice(ValueNode* v) {
@@ -216,13 +243,17 @@ std::vector<Operator> movement_operators() {
        .min_inputs = 1,
        .max_inputs = 1,
        .infer = infer_transpose,
-       .element = transpose_element},
+       .element = transpose_element,
+       .vjp = transpose_vjp,
+       .vmap = transpose_vmap},
       {.name = "reshape",
        .kind = kMove,
        .min_inputs = 1,
        .max_inputs = 1,
        .infer = infer_reshape,
-       .element = reshape_element},
+       .element = reshape_element,
+       .vjp = reshape_vjp,
+       .vmap = reshape_vmap},
       {.name = "slice",
        .kind = kMove,
        .min_inputs = 1,

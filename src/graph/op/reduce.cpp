@@ -70,6 +70,13 @@ void build(KernelBuilder& b, const Value& v) {
   }));
 }
 
+Value vmap(const ValueNode& v, const std::vector<Value>& operands, const std::vector<bool>&,
+           const Expr&) {
+  Axes axes = attr<Axes>(v, "axes");
+  for (std::int64_t& axis : axes) ++axis;
+  return make_op(v.op, operands, {{"axes", axes}});
+}
+
 Operator reduction(const char* name) {
   return {.name = name,
           .kind = OperatorKind::kRow,
@@ -77,7 +84,8 @@ Operator reduction(const char* name) {
           .max_inputs = 1,
           .infer = infer,
           .space = space,
-          .build = build};
+          .build = build,
+          .vmap = vmap};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// softmax over the last axis.
+// softmax and log_softmax over the last axis.
 
 #include "graph/kernel_builder.h"
 #include "tenon/ir/builder.h"
@@ -42,21 +42,50 @@ void build(KernelBuilder& b, const Value& v) {
   const te::Tensor total = b.compute("total", {}, [&](const Indices& lead, const Indices&) {
     return te::sum(row(e, lead, {k.var}), {k});
   });
-  b.define(v, b.compute("softmax", {extent}, [&](const Indices& lead, const Indices& in) {
-    return row(e, lead, in) / row(total, lead, {});
+  b.define(v, b.compute(v->op, {extent}, [&](const Indices& lead, const Indices& in) {
+    if (v->op == "softmax") return row(e, lead, in) / row(total, lead, {});
+    return b.read(x, joined(lead, in[0])) - row(top, lead, {}) -
+           te::math("log", {row(total, lead, {})});
   }));
+}
+
+/// The sum of each row, as a column.
+Value sum_of_rows(const Value& x) {
+  const auto last = static_cast<std::int64_t>(x->shape.size()) - 1;
+  std::vector<Expr> column = x->shape;
+  column.back() = imm(1);
+  return make_op("reshape", {make_op("sum", {x}, {{"axes", std::vector{last}}})},
+                 {{"shape", column}});
+}
+
+/// From the result, without dividing again: y * (g - sum(g * y)), and of its logarithm
+/// g - exp(y) * sum(g).
+std::vector<Value> vjp(const Value& y, const Value& g) {
+  if (y->op == "softmax")
+    return {make_op("mul", {y, make_op("sub", {g, sum_of_rows(make_op("mul", {g, y}))})})};
+  return {make_op("sub", {g, make_op("mul", {make_op("exp", {y}), sum_of_rows(g)})})};
+}
+
+Value vmap(const ValueNode& v, const std::vector<Value>& operands, const std::vector<bool>&,
+           const Expr&) {
+  return make_op(v.op, operands);
 }
 
 }  // namespace
 
 std::vector<Operator> softmax_operators() {
-  return {{.name = "softmax",
-           .kind = OperatorKind::kRow,
-           .min_inputs = 1,
-           .max_inputs = 1,
-           .infer = infer,
-           .space = space,
-           .build = build}};
+  const auto of_rows = [](const char* name) {
+    return Operator{.name = name,
+                    .kind = OperatorKind::kRow,
+                    .min_inputs = 1,
+                    .max_inputs = 1,
+                    .infer = infer,
+                    .space = space,
+                    .build = build,
+                    .vjp = vjp,
+                    .vmap = vmap};
+  };
+  return {of_rows("softmax"), of_rows("log_softmax")};
 }
 
 }  // namespace tenon::graph

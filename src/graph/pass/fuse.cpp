@@ -36,11 +36,13 @@ class Fuser {
     return kind_of(v) != nullptr && kind_of(v)->kind == OperatorKind::kMovement;
   }
 
-  /// Who computes with the value in the end, and how often it is read.
+  /// Who computes with the value in the end, and from how many places.
   void readers(const Value& v, std::vector<Value>* found) const {
     const auto it = uses_.find(v.get());
     if (it == uses_.end()) return;
+    std::unordered_set<const ValueNode*> seen;
     for (const Value& user : it->second) {
+      if (!seen.insert(user.get()).second) continue;  // x * x reads one element
       if (is_movement(user) && is_output_.count(user.get()) == 0) {
         readers(user, found);
       } else {
@@ -66,9 +68,9 @@ class Fuser {
     for (std::size_t i = 0; i < reader.inputs.size(); ++i) {
       Value base = reader.inputs[i];
       while (base != v && is_movement(base)) base = base->inputs[0];
-      if (base == v) return op.rereads(reader, i);
+      if (base == v && op.rereads(reader, i)) return true;
     }
-    return true;
+    return false;
   }
 
   /// The element-wise operator that alone reads the result so far and has its loops; null when
@@ -91,11 +93,11 @@ class Fuser {
       return shape.size() == lead.size() + 1 && same_shape(lead, {shape.begin(), shape.end() - 1});
     };
     const Value& user = it->second[0];
-    const bool is_kept = is_direct
-                             ? is_column(group.result->shape)
-                             : user->is_op("reshape") && is_int(user->shape.back(), 1) &&
-                                   is_column(user->shape) && user->inputs[0] == group.result &&
-                                   uses_.at(user.get())[0] == next;
+    const bool is_kept = is_direct ? is_column(group.result->shape)
+                                   : user->is_op("reshape") && is_column(user->shape) &&
+                                         is_int(user->shape.back(), 1) &&
+                                         user->inputs[0] == group.result &&
+                                         uses_.at(user.get())[0] == next;
     const bool is_row = kind_of(group.root)->kind == OperatorKind::kRow && is_flat &&
                         !lead.empty() && is_kept && is_column(next->shape);
     return is_row ? next : nullptr;

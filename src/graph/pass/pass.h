@@ -22,6 +22,9 @@ std::vector<Value> rewrite_graph(
 /// One value for each operator with equal operands and attributes. Dead code does not come along.
 std::vector<Value> share_equal_values(const std::vector<Value>& outputs);
 
+/// The graph without operators that only gradients see (stop_gradient, custom_vjp).
+std::vector<Value> erase_gradient_marks(const std::vector<Value>& outputs);
+
 /// Linears of one input with constant weights become one, with its biases, followed by slices (Q, K
 /// and V of attention).
 std::vector<Value> merge_linears(const std::vector<Value>& outputs);

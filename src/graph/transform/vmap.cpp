@@ -1,0 +1,102 @@
+#include "graph/pass/pass.h"
+#include "graph/tensors.h"
+#include "graph/transform/definition.h"
+#include "tenon/graph/expression.h"
+#include "tenon/graph/transform.h"
+#include "tenon/ir/builder.h"
+
+namespace tenon::graph {
+namespace {
+
+/// The operator of batches, derived from its definition: every tensor that depends on a batch gets
+/// a leading dimension.
+Value derived(const Value& v, const std::vector<Value>& operands,
+              const std::vector<bool>& is_batched, const Expr& extent) {
+  const Definition d = definition_of(*v);
+  std::unordered_map<const BufferNode*, te::Tensor> renewed;
+  std::unordered_set<const BufferNode*> batched;
+  std::vector<te::Tensor> placeholders;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    const te::Tensor& p = d.placeholders[i];
+    placeholders.push_back(te::placeholder(operands[i]->shape, p->dtype, p->name));
+    renewed[p.get()] = placeholders.back();
+    if (is_batched[i]) batched.insert(p.get());
+  }
+  for (const te::Tensor& t : computed_tensors({d.output})) {
+    bool depends = t.same_as(d.output);
+    for (const LoadNode* l : loads_of(t->body))
+      depends = depends || batched.count(l->buffer.get()) != 0;
+    if (!depends) {
+      renewed[t.get()] = rebuild(t, renewed, {});
+      continue;
+    }
+    std::vector<Expr> shape{extent};
+    shape.insert(shape.end(), t->shape.begin(), t->shape.end());
+    const auto element = [&](const Indices& indices) {
+      const Indices own(indices.begin() + 1, indices.end());
+      return element_of(t, own, [&](const te::Tensor& x, const Indices& at) {
+        Indices all = at;
+        if (batched.count(x.get()) != 0) all.insert(all.begin(), indices[0]);
+        return te::read(renewed.at(x.get()), all);
+      });
+    };
+    renewed[t.get()] = te::compute(std::move(shape), element, t->name);
+    batched.insert(t.get());
+  }
+  return make_expression(v->op, operands, placeholders, {renewed.at(d.output.get())})[0];
+}
+
+}  // namespace
+
+std::vector<Value> vmap(const std::vector<Value>& outputs, const std::vector<Value>& inputs,
+                        const std::vector<Value>& batches, const std::vector<bool>& is_batched,
+                        const Expr& extent, std::vector<bool>* result_is_batched) {
+  std::unordered_map<const ValueNode*, Value> renewed;
+  std::unordered_set<const ValueNode*> batched;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    renewed[inputs[i].get()] = batches[i];
+    if (is_batched[i]) batched.insert(inputs[i].get());
+  }
+  for (const Value& v : in_order(outputs)) {
+    if (renewed.count(v.get()) != 0) continue;
+    std::vector<Value> operands;
+    std::vector<bool> flags;
+    bool is_changed = false, is_any = false;
+    for (const Value& x : v->inputs) {
+      operands.push_back(renewed.at(x.get()));
+      flags.push_back(batched.count(x.get()) != 0);
+      is_changed = is_changed || operands.back() != x;
+      is_any = is_any || flags.back();
+    }
+    const SpanScope span(v->span);
+    if (!is_any) {
+      renewed[v.get()] = is_changed ? with_inputs(*v, operands) : v;
+      continue;
+    }
+    batched.insert(v.get());
+    const Operator& op = *operator_of(*v);
+    Value made = op.vmap == nullptr ? nullptr : op.vmap(*v, operands, flags, extent);
+    if (!made) made = derived(v, operands, flags, extent);
+    renewed[v.get()] = made;
+  }
+  std::vector<Value> results;
+  result_is_batched->clear();
+  for (const Value& y : outputs) {
+    results.push_back(renewed.at(y.get()));
+    result_is_batched->push_back(batched.count(y.get()) != 0);
+  }
+  return results;
+}
+
+std::vector<Value> replace_inputs(const std::vector<Value>& outputs,
+                                  const std::vector<Value>& inputs,
+                                  const std::vector<Value>& replacements) {
+  std::unordered_map<const ValueNode*, Value> replaced;
+  for (std::size_t i = 0; i < inputs.size(); ++i) replaced[inputs[i].get()] = replacements[i];
+  return rewrite_graph(outputs, [&](const Value& v, const std::vector<Value>&) -> Value {
+    const auto it = replaced.find(v.get());
+    return it == replaced.end() ? nullptr : it->second;
+  });
+}
+
+}  // namespace tenon::graph
