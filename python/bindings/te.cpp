@@ -4,6 +4,7 @@
 #include "bindings.h"
 #include "dtype.h"
 #include "operand.h"
+#include "tenon/te/arg_reduction.h"
 #include "tenon/te/expr.h"
 #include "tenon/te/scatter.h"
 #include "tenon/te/tensor.h"
@@ -78,7 +79,19 @@ Expr reduce(const std::string& kind, const py::object& source, const py::object&
   if (kind == "sum") return te::sum(value, to_axes(axis), condition, dtype);
   if (kind == "prod") return te::prod(value, to_axes(axis), condition, dtype);
   if (kind == "min") return te::min(value, to_axes(axis), condition);
+  if (kind == "any_of") return te::any_of(value, to_axes(axis), condition);
+  if (kind == "all_of") return te::all_of(value, to_axes(axis), condition);
   return te::max(value, to_axes(axis), condition);
+}
+
+Expr arg_reduce(const std::string& kind, const py::object& source, const py::object& axis,
+                const py::object& where) {
+  const std::vector<IterVar> axes = to_axes(axis);
+  TENON_USER_CHECK(axes.size() == 1, ExpressionError, "E0115", "te.", kind, " takes one axis, got ",
+                   axes.size());
+  const Expr condition = where.is_none() ? Expr() : to_expr(where);
+  return kind == "argmax" ? te::argmax(to_expr(source), axes[0], condition)
+                          : te::argmin(to_expr(source), axes[0], condition);
 }
 
 Expr select(const py::object& condition, const py::object& t, const py::object& f) {
@@ -183,6 +196,7 @@ void bind_te(py::module_& module) {
   module.def("scatter", &scatter, Guard());
   module.def("reduce_axis", &reduce_axis, Guard());
   module.def("reduce", &reduce, Guard());
+  module.def("arg_reduce", &arg_reduce, Guard());
   module.def("symbol", &te::symbol, Guard());
   module.def("function", &te::function, Guard());
 }

@@ -35,7 +35,11 @@ __all__ = [
     "Tensor",
     "abs",
     "all",
+    "all_of",
     "any",
+    "any_of",
+    "argmax",
+    "argmin",
     "cast",
     "ceil",
     "compute",
@@ -265,6 +269,76 @@ def min(source: Operand, axis: Axes, where: Operand | None = None) -> Expr:
 def max(source: Operand, axis: Axes, where: Operand | None = None) -> Expr:
     """Take the largest `source` over the axes; -inf (the least integer) where there is none."""
     return _core.reduce("max", source, axis, where, None)
+
+
+def argmax(source: Operand, axis: Axes, where: Operand | None = None) -> Expr:
+    """Return the least value of an axis at which `source` is largest.
+
+    The conventions are NumPy's: the lowest index wins among equal values, zeros of either sign are
+    equal, and the first NaN, where there is one, counts as the largest. The value itself is `max`
+    of the same source.
+
+    Parameters
+    ----------
+    source
+        An expression of the axis, of any dtype but bool.
+    axis
+        One axis made by `reduce_axis`.
+    where
+        Terms whose condition is false are not part of the reduction.
+
+    Returns
+    -------
+    Expr
+        An int64; -1 where no term is part of the reduction.
+
+    Raises
+    ------
+    ExpressionError
+        There is not exactly one axis [E0115], or it is none of `reduce_axis` [E0108, E0133].
+    DTypeError
+        `source` is a bool [E0504].
+
+    Examples
+    --------
+    >>> from tenon import te
+    >>> A = te.placeholder((4, 8), "float32", name="A")
+    >>> k = te.reduce_axis(8, name="k")
+    >>> B = te.compute((4,), lambda i: te.argmax(A[i, k], axis=k), name="B")
+    >>> B.dtype
+    'int64'
+    """
+    return _core.arg_reduce("argmax", source, axis, where)
+
+
+def argmin(source: Operand, axis: Axes, where: Operand | None = None) -> Expr:
+    """Return the least value of an axis at which `source` is smallest.
+
+    Parameters, errors and conventions are those of `argmax`; the first NaN counts as the smallest.
+    """
+    return _core.arg_reduce("argmin", source, axis, where)
+
+
+def any_of(condition: Operand, axis: Axes, where: Operand | None = None) -> Expr:
+    """Return whether a condition holds somewhere over the axes; false where there is no term.
+
+    Raises
+    ------
+    DTypeError
+        The condition is no bool [E0509].
+    """
+    return _core.reduce("any_of", condition, axis, where, None)
+
+
+def all_of(condition: Operand, axis: Axes, where: Operand | None = None) -> Expr:
+    """Return whether a condition holds everywhere over the axes; true where there is no term.
+
+    Raises
+    ------
+    DTypeError
+        The condition is no bool [E0509].
+    """
+    return _core.reduce("all_of", condition, axis, where, None)
 
 
 def exp(x: Operand) -> Expr:

@@ -95,10 +95,11 @@ bool is_row_reduction(const BlockInfo& info) {
   const auto order = info.block->annotations.find("reduction_order");
   if (order != info.block->annotations.end()) return std::get<std::string>(order->second) == "row";
   const int innermost = info.num_spatial + info.num_reduction - 1;
-  bool along = !info.loads.empty();
+  bool along = false;
   for (const LoadNode* l : info.loads) {
     const int stride = lane_stride(info, l->buffer, l->indices, innermost, 64);
-    along = along && stride == 1;
+    if (stride < 0) return false;
+    along = along || stride == 1;
   }
   return along;
 }

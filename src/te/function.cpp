@@ -2,6 +2,7 @@
 #include <unordered_set>
 
 #include "te/checks.h"
+#include "te/hoist.h"
 #include "te/index_sites.h"
 #include "te/reduction.h"
 #include "tenon/ir/builder.h"
@@ -173,22 +174,19 @@ class FunctionBuilder {
     });
   }
 
-  /// Each reduction inside a larger expression becomes a block of its own and is read back.
+  /// Each reduction inside a larger expression becomes a block of its own, over the axes that it
+  /// depends on, and is read back.
   Expr hoist_reductions(const Expr& body, const std::vector<IterVar>& axes,
                         const std::string& name) {
-    return rewrite_exprs(body, [&](const Expr& e) -> Expr {
-      const auto* reduce = e.as<ReduceNode>();
-      if (reduce == nullptr) return nullptr;
-      std::vector<Expr> shape, indices;
-      for (const IterVar& axis : axes) {
-        shape.push_back(axis.domain.extent);
-        indices.push_back(axis.var);
-      }
+    return replace_reductions(body, [&](const ReduceNode& reduce) {
+      const std::vector<IterVar> needed = axes_of(reduce, axes);
+      std::vector<Expr> shape;
+      for (const IterVar& axis : needed) shape.push_back(axis.domain.extent);
       Buffer partial =
-          make_buffer(names_.fresh(name + "_" + to_string(reduce->op)), reduce->dtype, shape);
-      add_reduction(partial, axes, *reduce);
+          make_buffer(names_.fresh(name + "_" + to_string(reduce.op)), reduce.dtype, shape);
+      add_reduction(partial, needed, reduce);
       allocated_.push_back(partial);
-      return load(partial, indices);
+      return load(partial, vars_of(needed));
     });
   }
 

@@ -18,7 +18,8 @@ class Widen : public Mutator {
   Expr wide(const Expr& e) {
     if (!is_narrow(e->dtype)) return (*this)(e);
     const bool leaf = e.as<LoadNode>() != nullptr || e.as<CastNode>() != nullptr ||
-                      e.as<ReinterpretNode>() != nullptr || e.as<VarNode>() != nullptr;
+                      e.as<ReinterpretNode>() != nullptr || e.as<VarNode>() != nullptr ||
+                      e.as<ReduceNode>() != nullptr;
     if (leaf) return cast(kFloat32, (*this)(e));
     if (const auto* c = e.as<FloatImmNode>()) return float_imm(kFloat32, c->value);
     return (*this)(e);  // arithmetic: comes back as float32

@@ -195,5 +195,20 @@ TEST(TeValuesTest, strides_of_a_placeholder_are_used) {
   EXPECT_EQ(c, (std::vector<float>{0, 2, 4, 1, 3, 5}));
 }
 
+TEST(TeValuesTest, narrow_reduction_inside_a_reduction) {
+  Tensor a = placeholder({imm(3)}, DType::bfloat16(), "A");
+  IterVar i = reduce_axis(imm(3), "i"), k = reduce_axis(imm(3), "k");
+  Tensor c = compute(
+      {},
+      [&](const Indices&) {
+        return sum(read(a, {i.var}) - max(read(a, {k.var}), {k}), {i}, nullptr, kFloat32);
+      },
+      "C");
+  std::vector<std::uint16_t> in = {0x3F80, 0x4000, 0x4040};  // 1, 2, 3
+  std::vector<float> out(1);
+  interpret(function({a}, {c}, "f"), {view(in, {3}, DType::bfloat16()), view(out, {})}).check();
+  EXPECT_EQ(out[0], -3.0F);
+}
+
 }  // namespace
 }  // namespace tenon::te
