@@ -140,6 +140,12 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("dtype", [](const GraphValue& v) { return v.value->dtype; })
       .def_property_readonly("op", [](const GraphValue& v) { return v.value->op; })
       .def_property_readonly("name", [](const GraphValue& v) { return v.value->name; })
+      .def_property_readonly("inputs",
+                             [](const GraphValue& v) { return from_values(v.value->inputs); })
+      .def_property_readonly("line", [](const GraphValue& v) { return v.value->span.str(); })
+      .def_property_readonly(
+          "identity",
+          [](const GraphValue& v) { return reinterpret_cast<std::uintptr_t>(v.value.get()); })
       .def("__str__", [](const GraphValue& v) { return graph::type_str(*v.value); });
   module.def("graph_input", [](const py::object& shape, DType dtype, std::string name) {
     return GraphValue{graph::make_input(to_sizes(shape), dtype, std::move(name))};

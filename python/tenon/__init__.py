@@ -1,6 +1,6 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon import models, nn, optim, random, te
+from tenon import models, nn, optim, random, te, training
 from tenon._arrays import asarray, from_dlpack
 from tenon._batches import vmap
 from tenon._build import build, function, interpret, parse
@@ -28,6 +28,7 @@ from tenon.errors import (
     UnsupportedError,
     UserError,
 )
+from tenon.training import History, TrainStep, fit, train_step
 
 __all__ = [
     "Block",
@@ -37,6 +38,7 @@ __all__ = [
     "ExpressionError",
     "Function",
     "GradientError",
+    "History",
     "IndexError",
     "InternalError",
     "Kernel",
@@ -53,6 +55,7 @@ __all__ = [
     "Tensor",
     "TensorSpec",
     "Trace",
+    "TrainStep",
     "UnsupportedError",
     "UserError",
     "__version__",
@@ -61,6 +64,7 @@ __all__ = [
     "compile",
     "config",
     "custom_vjp",
+    "fit",
     "from_dlpack",
     "function",
     "grad",
@@ -75,6 +79,8 @@ __all__ = [
     "random",
     "stop_gradient",
     "te",
+    "train_step",
+    "training",
     "value_and_grad",
     "vjp",
     "vmap",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tenon import _core, te
-from tenon._config import config
+from tenon._numerics import CheckedNetwork, compile_graph
 from tenon.errors import ExpressionError
 from tenon.nn._module import Module
 from tenon.nn._tracing import tracing
@@ -46,7 +46,7 @@ class Network:
     compile_seconds: float
     """How long compilation took."""
 
-    def __init__(self, core: _core.CompiledNetwork, names: Sequence[str]) -> None:
+    def __init__(self, core: _core.CompiledNetwork | CheckedNetwork, names: Sequence[str]) -> None:
         self._core = core
         self._names = list(names)
         self.num_kernels = len(core.calls)
@@ -128,9 +128,7 @@ def compile(
     chosen = target if isinstance(target, _core.Target) else _core.Target(target)
     owner = type(network) if isinstance(network, Module) else network
     title = name or str(getattr(owner, "__name__", "network"))
-    core = _core.compile_graph(
-        [v._core for v in values], outputs, title, chosen, config.verify != "off"
-    )
+    core = compile_graph([v._core for v in values], outputs, title, chosen)
     return Network(core, names)
 
 

@@ -16,9 +16,10 @@ Verify = Literal["off", "verifier", "interpret"]
 class Config:
     """Settings that every later build or call reads; each assignment is checked."""
 
-    __slots__ = ("_verify",)
+    __slots__ = ("_check_numerics", "_verify")
 
     def __init__(self) -> None:
+        self._check_numerics = False
         self._verify: Verify = "off"
 
     @property
@@ -50,6 +51,24 @@ class Config:
         self._verify = mode
 
     @property
+    def check_numerics(self) -> bool:
+        """Whether networks look for NaN and infinities.
+
+        What is compiled from now on by `compile`, `fit` or `train_step` then looks at the result of
+        each of its operators, and raises NumericError [E0704] with the name and the user's line of
+        the first that made one of finite operands. Slow: nothing is fused.
+        """
+        return self._check_numerics
+
+    @check_numerics.setter
+    def check_numerics(self, is_on: bool) -> None:
+        if not isinstance(is_on, bool):
+            raise UserError(
+                "E0143", f"config.check_numerics should be True or False, got {is_on!r}"
+            )
+        self._check_numerics = is_on
+
+    @property
     def cache_dir(self) -> str | None:
         """The folder of compiled code; None where there is no cache."""
         folder = _core.cache_folder()
@@ -64,7 +83,7 @@ class Config:
     def __repr__(self) -> str:
         return (
             f"<tenon.config threads={self.threads} verify={self.verify!r} "
-            f"cache_dir={self.cache_dir!r}>"
+            f"check_numerics={self.check_numerics} cache_dir={self.cache_dir!r}>"
         )
 
 

@@ -118,3 +118,36 @@ def test_mistakes_are_named():
         f.cross_entropy(scores, labels, label_smoothing=1.5)
     with pytest.raises(tn.ExpressionError, match=r"delta should be positive, got 0 .*E0194"):
         f.huber_loss(scores, scores, delta=0)
+
+
+def softmax(x):
+    return np.exp(log_softmax(x))
+
+
+GRADIENTS = {
+    "mse": 2 * (X.astype(np.float64) - T) / X.size,
+    "l1": np.sign(X - T) / X.size,
+    "huber": np.clip(X - T, -0.7, 0.7) / X.size,
+    "bce": (1 / (1 + np.exp(-X.astype(np.float64))) - P) / X.size,
+    "nll": -np.eye(5)[LABELS] / 6,
+    "cross_entropy": (softmax(X) - np.eye(5)[LABELS]) / 6,
+    "smoothed": (softmax(X) - 0.8 * np.eye(5)[LABELS] - 0.04) / 6,
+}
+
+
+@pytest.mark.parametrize("case", GRADIENTS)
+def test_gradients_equal_their_formulas(case):
+    loss, settings, x, target, _ = CASES[case]
+    got = np.asarray(tn.grad(lambda x: loss(**settings)(x, target))(x))
+    np.testing.assert_allclose(got, GRADIENTS[case], rtol=2e-5, atol=1e-8)
+
+
+def test_gradients_at_extreme_logits_stay_finite():
+    x = np.array([[1e4, -1e4, 0], [3e38, -3e38, 3e38], [-100, 0, 20]], np.float32)
+    got = np.asarray(tn.grad(lambda x: f.cross_entropy(x, np.array([1, 0, 2])))(x))
+    expected = (softmax(x) - np.eye(3)[[1, 0, 2]]) / 3
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-8)
+    x = np.array([-1e30, -80, 0, 80, 1e30], np.float32)
+    t = np.array([1, 1, 0.5, 0, 0], np.float32)
+    got = np.asarray(tn.grad(lambda x: f.binary_cross_entropy_with_logits(x, t))(x))
+    np.testing.assert_allclose(got, np.array([-1, -1, 0, 1, 1]) / 5, rtol=1e-6)

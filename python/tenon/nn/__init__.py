@@ -1,6 +1,7 @@
 """Networks: modules with parameters, for `tenon.compile`."""
 
 from tenon.nn import functional, init
+from tenon.nn._dropout import Dropout
 from tenon.nn._layers import (
     GELU,
     Embedding,
@@ -28,6 +29,7 @@ __all__ = [
     "GELU",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "Dropout",
     "Embedding",
     "HuberLoss",
     "L1Loss",

@@ -8,7 +8,7 @@ import numpy as np
 
 from tenon import _core
 from tenon.errors import DTypeError, ExpressionError, ShapeError
-from tenon.nn._value import Value, along, apply
+from tenon.nn._value import Operand, Value, along, apply, as_value
 
 __all__ = [
     "Reduction",
@@ -30,7 +30,7 @@ def log_softmax(x: Value, axis: int = -1) -> Value:
     return along("log_softmax", x, axis)
 
 
-def nll_loss(log_probabilities: Value, labels: Value, reduction: Reduction = "mean") -> Value:
+def nll_loss(log_probabilities: Value, labels: Operand, reduction: Reduction = "mean") -> Value:
     """Return minus the log-probability of the label.
 
     Parameters
@@ -51,12 +51,13 @@ def nll_loss(log_probabilities: Value, labels: Value, reduction: Reduction = "me
     ExpressionError
         The reduction is unknown [E0193].
     """
-    _check_labels("nll_loss", log_probabilities, labels)
+    labels = as_value(labels)
+    check_labels("nll_loss", log_probabilities, labels)
     return _reduced("nll_loss", -_at_labels(log_probabilities, labels), reduction)
 
 
 def cross_entropy(
-    logits: Value, labels: Value, label_smoothing: float = 0.0, reduction: Reduction = "mean"
+    logits: Value, labels: Operand, label_smoothing: float = 0.0, reduction: Reduction = "mean"
 ) -> Value:
     """Return the cross-entropy between labels and ``softmax(logits)``.
 
@@ -82,7 +83,8 @@ def cross_entropy(
     ExpressionError
         The reduction is unknown [E0193], or the smoothing is out of range [E0194].
     """
-    _check_labels("cross_entropy", logits, labels)
+    labels = as_value(labels)
+    check_labels("cross_entropy", logits, labels)
     if not 0 <= label_smoothing <= 1:
         raise ExpressionError(
             "E0194",
@@ -95,7 +97,7 @@ def cross_entropy(
     return _reduced("cross_entropy", loss, reduction)
 
 
-def mse_loss(prediction: Value, target: Value, reduction: Reduction = "mean") -> Value:
+def mse_loss(prediction: Value, target: Operand, reduction: Reduction = "mean") -> Value:
     """Return the squared difference.
 
     Parameters
@@ -118,13 +120,13 @@ def mse_loss(prediction: Value, target: Value, reduction: Reduction = "mean") ->
     return _reduced("mse_loss", difference * difference, reduction)
 
 
-def l1_loss(prediction: Value, target: Value, reduction: Reduction = "mean") -> Value:
+def l1_loss(prediction: Value, target: Operand, reduction: Reduction = "mean") -> Value:
     """Return the absolute difference; operands and errors are those of `mse_loss`."""
     return _reduced("l1_loss", abs(_difference("l1_loss", prediction, target)), reduction)
 
 
 def huber_loss(
-    prediction: Value, target: Value, delta: float = 1.0, reduction: Reduction = "mean"
+    prediction: Value, target: Operand, delta: float = 1.0, reduction: Reduction = "mean"
 ) -> Value:
     """Return ``d^2 / 2`` where ``|d| <= delta``, and ``delta * (|d| - delta / 2)`` beyond.
 
@@ -139,7 +141,7 @@ def huber_loss(
 
 
 def binary_cross_entropy_with_logits(
-    logits: Value, target: Value, reduction: Reduction = "mean"
+    logits: Value, target: Operand, reduction: Reduction = "mean"
 ) -> Value:
     """Return ``-t * log(sigmoid(x)) - (1 - t) * log(1 - sigmoid(x))``.
 
@@ -148,12 +150,14 @@ def binary_cross_entropy_with_logits(
     `mse_loss`.
     """
     name = "binary_cross_entropy_with_logits"
+    target = as_value(target)
     _check_pair(name, logits, target)
     positive, negative = apply("softplus", [-logits]), apply("softplus", [logits])
     return _reduced(name, target * positive + (1.0 - target) * negative, reduction)
 
 
-def _difference(name: str, prediction: Value, target: Value) -> Value:
+def _difference(name: str, prediction: Value, target: Operand) -> Value:
+    target = as_value(target)
     _check_pair(name, prediction, target)
     return prediction - target
 
@@ -173,7 +177,7 @@ def _check_pair(name: str, prediction: Value, target: Value) -> None:
         )
 
 
-def _check_labels(name: str, scores: Value, labels: Value) -> None:
+def check_labels(name: str, scores: Value, labels: Value) -> None:
     if scores.ndim == 0 or not _same_shape(scores.shape[:-1], labels.shape):
         raise ShapeError(
             "E0491",

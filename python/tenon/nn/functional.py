@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tenon.nn._dropout import dropout
 from tenon.nn._losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -22,6 +23,7 @@ __all__ = [
     "concat",
     "cos",
     "cross_entropy",
+    "dropout",
     "embedding",
     "exp",
     "floor",

@@ -75,6 +75,17 @@ class Optimizer:
                 new_state[slot][name] = value
         return new_params, new_state
 
+    def settings(self) -> dict[str, Any]:
+        """Return the method and its numbers, for checkpoints; a schedule is not told apart."""
+        numbers = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+            if isinstance(value, (bool, int, float, tuple))
+            and name not in ("learning_rate", "slots")
+        }
+        schedule = {"schedule": True} if callable(self.learning_rate) else {}
+        return {"class": type(self).__name__, **numbers, **schedule}
+
     def _rate(self, state: dict[str, Any]) -> Value:
         if callable(self.learning_rate):
             rate = self.learning_rate(state["step"].cast("float64"))
