@@ -78,17 +78,35 @@ Array Call::input_array(std::size_t i, PyObject* value) const {
   return declared.strides.empty() ? array.contiguous() : array;
 }
 
-void add_out(Call& call, const Plan& plan, PyObject* out) {
-  if (plan.results.size() == 1) return call.add_result(0, out);
+/// The arrays of `out`, new ones where it has None; what the call returns.
+py::object add_out(Call& call, const Executable& executable, PyObject* out) {
+  const Plan& plan = executable.plan();
+  if (plan.results.size() == 1) {
+    call.add_result(0, out);
+    return py::reinterpret_borrow<py::object>(out);
+  }
   TENON_USER_CHECK(PySequence_Check(out) &&
                        PySequence_Size(out) == static_cast<py::ssize_t>(plan.results.size()),
                    ShapeError, "E0473", plan.name, " has ", plan.results.size(),
                    " results, so that out= takes a tuple of as many arrays");
+  bool is_all_given = true;
+  std::vector<Shape> shapes;
+  py::tuple returned(plan.results.size());
   for (std::size_t i = 0; i < plan.results.size(); ++i) {
-    const auto item =
+    auto item =
         py::reinterpret_steal<py::object>(PySequence_GetItem(out, static_cast<py::ssize_t>(i)));
-    call.add_result(i, item.ptr());
+    if (item.is_none()) {
+      is_all_given = false;
+      if (shapes.empty()) shapes = executable.result_shapes(call.inputs());
+      const Array array = Array::empty(shapes[i], plan.results[i].dtype);
+      call.add_new_result(i, array);
+      item = py::cast(array);
+    } else {
+      call.add_result(i, item.ptr());
+    }
+    returned[i] = std::move(item);
   }
+  return is_all_given ? py::reinterpret_borrow<py::object>(out) : std::move(returned);
 }
 
 py::object returned(std::vector<Array> results) {
@@ -120,12 +138,10 @@ py::object call_executable(const Executable& executable, const ResultShapes& sha
   Call call(executable, arguments.size());
   for (std::size_t i = 0; i < arguments.size(); ++i) call.add_input(i, arguments[i]);
   if (out != nullptr && out != Py_None) {
-    add_out(call, executable.plan(), out);
-    {
-      const WithoutGil released;
-      executable.run(call.inputs(), call.results());
-    }
-    return py::reinterpret_borrow<py::object>(out);
+    py::object returned = add_out(call, executable, out);
+    const WithoutGil released;
+    executable.run(call.inputs(), call.results());
+    return returned;
   }
   std::vector<Array> results = new_results(executable, shapes, call);
   {

@@ -19,9 +19,9 @@ struct ResultShapes {
 
 /// Runs `executable` on borrowed arguments, without the GIL. NumPy arrays and Tensors that are
 /// row-major are read in place, everything else is converted or copied for the call. `out` is null
-/// or None for new Tensors, else one writable array (a sequence of them for several results), which
-/// is returned. One result is returned alone, several as a tuple. Raises ShapeError, DTypeError and
-/// TargetError that name the argument, and what Executable::run raises.
+/// or None for new Tensors, else one writable array (a sequence of them for several results, None
+/// for a new one), which is returned. One result is returned alone, several as a tuple. Raises
+/// ShapeError, DTypeError and TargetError that name the argument, and what Executable::run raises.
 pybind11::object call_executable(const Executable& executable, const ResultShapes& shapes,
                                  std::span<PyObject* const> arguments, PyObject* out);
 

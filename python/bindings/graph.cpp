@@ -106,9 +106,11 @@ GraphValue custom_vjp(const GraphValue& result, const std::vector<GraphValue>& a
 
 graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs,
                                const std::vector<GraphValue>& outputs, const std::string& name,
-                               const Target& target, bool verify) {
+                               const Target& target, bool verify,
+                               std::vector<std::pair<std::size_t, std::size_t>> in_place) {
   const std::vector<Value> in = to_values(inputs), out = to_values(outputs);
   graph::CompileOptions options;
+  options.in_place = std::move(in_place);
   options.verify = verify;
   options.poll = [] {
     const py::gil_scoped_acquire acquired;
@@ -207,7 +209,9 @@ void bind_graph(py::module_& module) {
                         py::arg("kernels") = n.kernel_seconds,
                         py::arg("constants") = n.constant_seconds);
       });
-  module.def("compile_graph", &compile);
+  module.def("compile_graph", &compile, py::arg("inputs"), py::arg("outputs"), py::arg("name"),
+             py::arg("target"), py::arg("verify"),
+             py::arg("in_place") = std::vector<std::pair<std::size_t, std::size_t>>());
 }
 
 }  // namespace tenon::python

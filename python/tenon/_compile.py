@@ -8,8 +8,18 @@ from typing import Any
 
 from tenon import _core, te
 from tenon._numerics import CheckedNetwork, compile_graph
+from tenon._tree import (
+    LEAF,
+    Structure,
+    bind,
+    flatten,
+    num_leaves,
+    paths,
+    same_form,
+    unflatten,
+)
 from tenon.errors import ExpressionError
-from tenon.nn._module import Module
+from tenon.nn._module import Module, Parameter
 from tenon.nn._tracing import tracing
 from tenon.nn._value import Value, as_value
 
@@ -46,18 +56,60 @@ class Network:
     compile_seconds: float
     """How long compilation took."""
 
-    def __init__(self, core: _core.CompiledNetwork | CheckedNetwork, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        core: _core.CompiledNetwork | CheckedNetwork,
+        names: Sequence[str],
+        inputs: Structure | None = None,
+        results: Structure | None = None,
+        num_results: int = 1,
+        donated: Sequence[tuple[int, int]] = (),
+    ) -> None:
         self._core = core
         self._names = list(names)
+        self._inputs = inputs  # None: every argument is an array
+        self._results = results  # None: one array, or a tuple of them
+        self._num_results = num_results
+        self._donated = list(donated)
         self.num_kernels = len(core.calls)
         self.num_compiled: int = core.num_compiled
         self.compile_seconds = core.compile_seconds
 
     def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
-        """Run on arrays, by position or by name; return a `Tensor`, or a tuple of them."""
+        """Run on arrays, by position or by name; return a `Tensor`, or a tuple or tree of them.
+
+        Donated arguments are changed and returned as the results that replace them; `out` is not
+        for networks that have such.
+        """
         if named:
             arrays = self._by_position(arrays, named)
-        return self._core(*arrays, out=out)
+        leaves: Sequence[Any] = arrays
+        if self._inputs is not None:
+            leaves = self._leaves(arrays)
+        if self._donated:
+            if out is not None:
+                raise ExpressionError("E0198", "a network with donated arguments takes no out=")
+            out = self._replaced(leaves)
+        result = self._core(*leaves, out=out)
+        if self._results is None:
+            return result
+        return unflatten(self._results, result if isinstance(result, tuple) else [result])
+
+    def _leaves(self, arguments: tuple[Any, ...]) -> list[Any]:
+        leaves, structure = flatten(arguments)
+        if self._inputs is None or not same_form(self._inputs, structure):
+            raise ExpressionError(
+                "E0155",
+                f"the arguments should have the form of the inputs: {', '.join(self._names)}",
+            )
+        return [leaf.array() if isinstance(leaf, Parameter) else leaf for leaf in leaves]
+
+    def _replaced(self, leaves: Sequence[Any]) -> Any:
+        """Return `out`: the donated arrays, None for results in new memory."""
+        out: list[Any] = [None] * self._num_results
+        for result, argument in self._donated:
+            out[result] = leaves[argument]
+        return tuple(out) if len(out) > 1 else out[0]
 
     def _by_position(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         rest = self._names[len(arrays) :]
@@ -92,47 +144,109 @@ def compile(
     inputs: Sequence[Any],
     target: str | _core.Target = "cpu",
     name: str | None = None,
+    donate: int | Sequence[int] = (),
 ) -> Network:
     """Compile a module or a function of symbolic values.
 
     Parameters
     ----------
     network
-        Called once with one `nn.Value` for each input; returns one, or a tuple of them.
+        Called once with one `nn.Value` for each input; returns one, or a tuple or tree of them.
     inputs
-        One `TensorSpec` for each parameter; an array stands for its shape and dtype.
+        One `TensorSpec` for each parameter, or a tree of them (dicts, lists, tuples; a module
+        stands for its parameters); an array stands for its shape and dtype.
     target
         A text such as ``"cpu"``, or a `Target`.
     name
         Of the network, for messages.
+    donate
+        Numbers of arguments that the caller gives up: the first results are their new values, of
+        the same forms, shapes and dtypes, and are written into their memory. What else reads such
+        an argument runs before; nothing is copied or allocated for it. Row-major writable arrays
+        are needed. A call that fails leaves them as they were.
 
     Raises
     ------
     ShapeError, DTypeError
         Operators do not fit their operands; the message names both.
     ExpressionError
-        A symbol is not a whole dimension of any input [E0152].
+        A symbol is not a whole dimension of any input [E0152]; a donated argument does not exist
+        [E0198] or has no result of its type [E0199].
     """
     function = network.forward if isinstance(network, Module) else network
-    names = _input_names(function, inputs)
+    structure = flatten(tuple(inputs))[1]
     symbols: dict[str, Any] = {}
     values = []
-    for spec, spec_name in zip(inputs, names, strict=True):
+    names = _input_names(function, inputs)
+    for spec, spec_name in zip(
+        flatten(tuple(inputs))[0], _leaf_names(names, structure), strict=True
+    ):
         shape, dtype = (spec.shape, spec.dtype) if isinstance(spec, TensorSpec) else _type_of(spec)
         sizes = [_size(size, symbols) for size in shape]
         values.append(Value(_core.graph_input(sizes, dtype, spec_name)))
-    with tracing():
-        result = network(*values)
-        results = list(result) if isinstance(result, (tuple, list)) else [result]
-        outputs = [as_value(r)._core for r in results]
+    with tracing(), bind(structure, values) as arguments:
+        leaves, results = flatten(network(*arguments))
+        outputs = [as_value(leaf) for leaf in leaves]
     chosen = target if isinstance(target, _core.Target) else _core.Target(target)
     owner = type(network) if isinstance(network, Module) else network
     title = name or str(getattr(owner, "__name__", "network"))
-    core = compile_graph([v._core for v in values], outputs, title, chosen)
-    return Network(core, names)
+    numbers = [donate] if isinstance(donate, int) else list(donate)
+    donated = _pairs(numbers, structure, values, results, outputs)
+    core = compile_graph(
+        [v._core for v in values], [v._core for v in outputs], title, chosen, donated
+    )
+    form = None if results == LEAF or _is_flat(results) else results
+    return Network(
+        core, names, None if _is_flat(structure) else structure, form, len(outputs), donated
+    )
+
+
+def _is_flat(structure: Structure) -> bool:
+    """Return whether a tree is a tuple or list of arrays."""
+    return structure[0] in ("tuple", "list") and all(child == LEAF for child in structure[2])
+
+
+def _leaf_names(names: Sequence[str], structure: Structure) -> list[str]:
+    return [
+        path for name, child in zip(names, structure[2], strict=True) for path in paths(child, name)
+    ]
+
+
+def _pairs(
+    numbers: Sequence[int],
+    structure: Structure,
+    inputs: Sequence[Value],
+    results: Structure,
+    outputs: Sequence[Value],
+) -> list[tuple[int, int]]:
+    """Return (result, input) for each array of the donated arguments."""
+    arguments = structure[2]
+    if any(not 0 <= n < len(arguments) for n in numbers) or len(set(numbers)) != len(numbers):
+        raise ExpressionError(
+            "E0198", f"donate={tuple(numbers)} should name each of {len(arguments)} arguments once"
+        )
+    parts = results[2] if results[0] in ("tuple", "list") else (results,)
+    pairs: list[tuple[int, int]] = []
+    for k, n in enumerate(numbers):
+        first_input = sum(num_leaves(child) for child in arguments[:n])
+        first_output = sum(num_leaves(child) for child in parts[:k])
+        fits = k < len(parts) and same_form(parts[k], arguments[n])
+        for i in range(num_leaves(arguments[n]) if fits else 0):
+            before, after = inputs[first_input + i], outputs[first_output + i]
+            fits = fits and str(before._core) == str(after._core)
+            pairs.append((first_output + i, first_input + i))
+        if not fits:
+            raise ExpressionError(
+                "E0199",
+                f"donated argument {n} should have its new value as result {k}, of the same form,"
+                " shapes and dtypes",
+            )
+    return pairs
 
 
 def _type_of(array: Any) -> tuple[tuple[int, ...], str]:
+    if isinstance(array, Parameter):
+        return array.shape, array.dtype
     tensor = _core.asarray(array)
     return tensor.shape, tensor.dtype
 

@@ -320,5 +320,10 @@ def graph_custom_vjp(
 ) -> GraphValue: ...
 def same_extent(a: Any, b: Any) -> bool: ...
 def compile_graph(
-    inputs: list[GraphValue], outputs: list[GraphValue], name: str, target: Target, verify: bool
+    inputs: list[GraphValue],
+    outputs: list[GraphValue],
+    name: str,
+    target: Target,
+    verify: bool,
+    in_place: Sequence[tuple[int, int]] = (),
 ) -> CompiledNetwork: ...

@@ -11,7 +11,7 @@ import numpy as np
 
 from tenon import _core
 from tenon._jit import Jitted, is_array, leaf_names
-from tenon._tree import Structure, bind, flatten, num_leaves, unflatten
+from tenon._tree import Structure, bind, flatten, num_leaves, same_form, unflatten
 from tenon.errors import DTypeError, ExpressionError
 from tenon.nn._tracing import is_tracing
 from tenon.nn._value import Value, apply, as_value
@@ -351,19 +351,9 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
 
 def _like(structure: Structure, tree: Any, what: str, of: str) -> list[Value]:
     leaves, given = flatten(tree)
-    if not _same_form(structure, given):
+    if not same_form(structure, given):
         raise ExpressionError("E0187", f"the {what} should have the form of the {of}")
     return [as_value(leaf) for leaf in leaves]
-
-
-def _same_form(a: Structure, b: Structure) -> bool:
-    """Whether leaves correspond; a module stands for the dict of its parameters."""
-    kinds = {"module": "dict", "list": "tuple"}
-    if kinds.get(a[0], a[0]) != kinds.get(b[0], b[0]):
-        return False
-    if a[0] in ("leaf", "none"):
-        return True
-    return len(a[2]) == len(b[2]) and all(_same_form(x, y) for x, y in zip(a[2], b[2], strict=True))
 
 
 def stop_gradient(tree: Any) -> Any:

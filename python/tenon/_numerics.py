@@ -18,12 +18,18 @@ GraphValues = Sequence[_core.GraphValue]
 
 
 def compile_graph(
-    inputs: GraphValues, outputs: GraphValues, title: str, target: _core.Target
+    inputs: GraphValues,
+    outputs: GraphValues,
+    title: str,
+    target: _core.Target,
+    in_place: Sequence[tuple[int, int]] = (),
 ) -> _core.CompiledNetwork | CheckedNetwork:
-    """Compile a network as `config` says."""
+    """Compile a network as `config` says; `in_place` has pairs (output, input)."""
     if config.check_numerics:
         return CheckedNetwork(inputs, outputs, title, target)
-    return _core.compile_graph(list(inputs), list(outputs), title, target, config.verify != "off")
+    return _core.compile_graph(
+        list(inputs), list(outputs), title, target, config.verify != "off", in_place
+    )
 
 
 class CheckedNetwork:
@@ -53,9 +59,10 @@ class CheckedNetwork:
         kept = results[: self._num_outputs]
         if out is not None:
             targets = [out] if len(kept) == 1 else list(out)
-            for target, value in zip(targets, values, strict=False):
-                np.copyto(np.asarray(target), value)
-            return out
+            for i, target in enumerate(targets):
+                if target is not None:
+                    np.copyto(np.asarray(target), values[i])
+                    kept[i] = target
         return kept[0] if len(kept) == 1 else tuple(kept)
 
     def report(self) -> str:

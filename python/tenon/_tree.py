@@ -8,7 +8,7 @@ from typing import Any
 
 from tenon.nn._module import Module
 
-__all__ = ["Structure", "bind", "flatten", "num_leaves", "paths", "unflatten"]
+__all__ = ["LEAF", "Structure", "bind", "flatten", "num_leaves", "paths", "same_form", "unflatten"]
 
 Structure = tuple[Any, ...]
 """The form of a tree without its leaves; hashable."""
@@ -48,6 +48,16 @@ def num_leaves(structure: Structure) -> int:
     if structure[0] == "leaf":
         return 1
     return 0 if structure[0] == "none" else sum(num_leaves(child) for child in structure[2])
+
+
+def same_form(a: Structure, b: Structure) -> bool:
+    """Return whether leaves correspond; a module stands for the dict of its parameters."""
+    kinds = {"module": "dict", "list": "tuple"}
+    if kinds.get(a[0], a[0]) != kinds.get(b[0], b[0]):
+        return False
+    if a[0] in ("leaf", "none"):
+        return True
+    return len(a[2]) == len(b[2]) and all(same_form(x, y) for x, y in zip(a[2], b[2], strict=True))
 
 
 def unflatten(structure: Structure, leaves: Sequence[Any], *, keep_modules: bool = False) -> Any:

@@ -112,6 +112,7 @@ std::vector<Value> fold_constants(const std::vector<Value>& outputs, const Targe
   if (parts.empty()) return outputs;
   CompileOptions as_it_is = options;
   as_it_is.fold_constants = false;
+  as_it_is.in_place.clear();
   const std::vector<Array> results =
       compile({}, parts, "constants", target, as_it_is).executable.call({});
   std::unordered_map<const ValueNode*, Value> folded;
@@ -144,7 +145,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   std::vector<Value> graph = share_equal_values(erase_gradient_marks(outputs));
   if (options.fold_constants) graph = fold_constants(graph, target, options);
   const std::vector<Value> made = distinct_outputs(share_equal_values(merge_linears(graph)));
-  const Groups groups = make_groups(inputs, made);
+  const Groups groups = make_groups(inputs, made, options.in_place);
 
   CompiledNetwork network;
   const auto schedule_start = Clock::now();

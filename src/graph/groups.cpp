@@ -1,5 +1,6 @@
 #include "graph/groups.h"
 
+#include "graph/in_place.h"
 #include "tenon/ir/structural.h"
 
 namespace tenon::graph {
@@ -7,9 +8,11 @@ namespace {
 
 class GroupMaker {
  public:
-  GroupMaker(const std::vector<Value>& inputs, const std::vector<Value>& outputs)
+  GroupMaker(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+             const std::vector<std::pair<std::size_t, std::size_t>>& in_place)
       : inputs_(inputs), fusion_(fuse(outputs)) {
     for (const Value& v : outputs) emit(v);
+    settle_in_place(inputs, outputs, in_place, &groups_);
     share_code();
   }
 
@@ -48,8 +51,9 @@ class GroupMaker {
 
 }  // namespace
 
-Groups make_groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs) {
-  return GroupMaker(inputs, outputs).take();
+Groups make_groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+                   const std::vector<std::pair<std::size_t, std::size_t>>& in_place) {
+  return GroupMaker(inputs, outputs, in_place).take();
 }
 
 }  // namespace tenon::graph

@@ -27,7 +27,14 @@ class PlanWriter {
       plan_.kernels.push_back({k.source->name, k.sites});
       parts_.kernels.push_back(k.entry);
     }
+    for (const auto& [output, pair] : groups_.in_place) {
+      if (pair.is_reading)
+        add_copy(result_buffer(output), buffer_of_.at(inputs_[pair.input].get()));
+    }
     for (std::size_t i = 0; i < groups_.calls.size(); ++i) add_step(i);
+    for (const auto& [output, pair] : groups_.in_place) {
+      if (pair.is_copied) add_copy(result_buffer(output), buffer_of_.at(outputs_[output].get()));
+    }
     in_parallel(packing_.size(), Target::host().num_cores, [&](std::size_t i) { packing_[i](); });
     parts_.plan = std::move(plan_);
     parts_.code = std::make_shared<const std::vector<CompiledKernel>>(kernels_);
@@ -45,10 +52,26 @@ class PlanWriter {
       plan_.results.push_back(
           argument(*outputs_[i], outputs_.size() == 1 ? "result" : "result" + std::to_string(i)));
     }
-    for (std::size_t i = 0; i < inputs_.size() + outputs_.size(); ++i) {
-      const Value& v = i < inputs_.size() ? inputs_[i] : outputs_[i - inputs_.size()];
-      buffer_of_[v.get()] = plan_.add_argument_buffer(static_cast<std::uint32_t>(i));
+    for (const Value& v : inputs_) buffer_of_[v.get()] = add_argument_buffer();
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      result_buffers_.push_back(add_argument_buffer());
+      const auto pair = groups_.in_place.find(i);
+      if (pair != groups_.in_place.end())
+        plan_.results[i].in_place_of = static_cast<std::uint32_t>(pair->second.input);
+      if (pair == groups_.in_place.end() || !pair->second.is_copied)
+        buffer_of_[outputs_[i].get()] = result_buffers_.back();
     }
+  }
+
+  PlanBufferId add_argument_buffer() { return plan_.add_argument_buffer(num_arguments_++); }
+  PlanBufferId result_buffer(std::size_t output) const { return result_buffers_[output]; }
+
+  /// Nothing when both are the same memory.
+  void add_copy(PlanBufferId to, PlanBufferId from) {
+    PlanStep step;
+    step.op = PlanStepOp::kCopy;
+    step.buffers = {to, from};
+    plan_.steps.push_back(std::move(step));
   }
 
   void add_symbol(const Expr& e, std::size_t input, std::size_t axis) {
@@ -87,6 +110,7 @@ class PlanWriter {
     std::unordered_map<const ValueNode*, std::size_t> index;
     std::vector<Temporary> all;
     std::vector<const ValueNode*> values;
+    std::vector<PlanRegister> lengths;
     for (std::size_t i = 0; i < groups_.calls.size(); ++i) {
       const GroupKernel& call = groups_.calls[i];
       for (const KernelParam& p : call.params) {
@@ -100,12 +124,17 @@ class PlanWriter {
       index[v] = all.size();
       all.push_back({plan_.program.round_up(bytes, 64), typical_bytes(*v), i, i});
       values.push_back(v);
+      lengths.push_back(bytes);
+    }
+    for (const auto& [output, pair] : groups_.in_place) {
+      const auto it = index.find(outputs_[output].get());
+      if (it != index.end()) all[it->second].last = groups_.calls.size();
     }
     const MemoryPlan memory = plan_memory(all, &plan_.program);
     if (all.empty()) return;
     plan_.arena_bytes = memory.arena_bytes;
     for (std::size_t i = 0; i < all.size(); ++i)
-      buffer_of_[values[i]] = plan_.add_workspace_buffer(memory.offsets[i], all[i].bytes);
+      buffer_of_[values[i]] = plan_.add_workspace_buffer(memory.offsets[i], lengths[i]);
   }
 
   PlanBufferId buffer(const KernelParam& p) {
@@ -137,8 +166,12 @@ class PlanWriter {
     const CompiledKernel& kernel = kernels_[groups_.code_of[i]];
     PlanStep step;
     step.kernel = static_cast<std::uint32_t>(groups_.code_of[i]);
-    for (const KernelParam& p : call.params) step.buffers.push_back(buffer(p));
-    step.buffers.push_back(buffer_of_.at(call.result.get()));
+    const PlanBufferId result = buffer_of_.at(call.result.get());
+    for (std::size_t k = 0; k < call.params.size(); ++k) {
+      const bool is_result = call.function->inputs[k].same_as(call.function->outputs[0]);
+      step.buffers.push_back(is_result ? result : buffer(call.params[k]));
+    }
+    step.buffers.push_back(result);
     SymbolRegisters own;
     for (std::size_t s = 0; s < call.function->symbols.size(); ++s) {
       const Expr& var = call.function->symbols[s].var;
@@ -165,6 +198,8 @@ class PlanWriter {
   ExecutableParts parts_;
   SymbolRegisters symbols_;
   std::unordered_map<const ValueNode*, PlanBufferId> buffer_of_;
+  std::vector<PlanBufferId> result_buffers_;
+  std::uint32_t num_arguments_ = 0;
   std::map<std::tuple<const ValueNode*, bool, bool>, PlanBufferId> constants_;
   std::vector<std::function<void()>> packing_;
 };

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tenon/graph/value.h"
@@ -16,6 +17,9 @@ struct CompileOptions {
   bool use_cache = true;       ///< the object cache on disk
   bool verify = false;         ///< check the program after each pass
   bool fold_constants = true;  ///< compute what uses no input once, at compile time
+  /// Pairs (output, input): the output may be given the memory of the input, of the same type,
+  /// which it then takes the place of. No input or output is in two pairs.
+  std::vector<std::pair<std::size_t, std::size_t>> in_place = {};
   std::function<void()> poll =
       nullptr;  ///< called between kernels; what it throws stops the compilation
 };

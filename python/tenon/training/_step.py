@@ -79,7 +79,6 @@ class TrainStep:
         fixed = {name: array for name, array in data.items() if name not in trainable}
         tree = {"params": trainable, "fixed": fixed, "state": optimizer.init(trainable)}
         self._arrays, self._structure = flatten(tree)
-        self._spare = [np.empty_like(array) for array in self._arrays]
         self._programs: dict[Any, _Program] = {}
 
     def __call__(self, x: Any, y: Any) -> float:
@@ -113,12 +112,10 @@ class TrainStep:
         program = self._program(inputs, targets, is_training)
         if program.classes is not None:
             check_label_range(targets, program.classes, "the targets")
-        # Results go to spare arrays, which then change places with what they replace.
-        out = [self._spare[i] for i in program.updated] + list(program.figures.values())
+        # Results are written over what they replace.
+        out = [self._arrays[i] for i in program.updated] + list(program.figures.values())
         arrays = [*self._arrays, *inputs, targets, self._seed_words]
         program.core(*arrays, out=out if len(out) > 1 else out[0])
-        for i in program.updated:
-            self._arrays[i], self._spare[i] = self._spare[i], self._arrays[i]
         figures = {name: float(value) for name, value in program.figures.items()}
         loss = figures.pop("loss")
         self.metrics = figures
@@ -238,6 +235,7 @@ class TrainStep:
             [v._core for v in outputs],
             "train_step" if is_training else "evaluate",
             _core.Target("cpu"),
+            list(enumerate(updated)),
         )
         by_labels = isinstance(result, Value) and is_by_labels(result, data[-1])
         classes = int(result.shape[-1]) if by_labels else None

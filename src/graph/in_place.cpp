@@ -1,0 +1,170 @@
+#include "graph/in_place.h"
+
+#include <algorithm>
+
+#include "tenon/ir/structural.h"
+#include "tenon/ir/visit.h"
+
+namespace tenon::graph {
+namespace {
+
+/// Which calls have to come before which, kept without cycles.
+class CallOrder {
+ public:
+  explicit CallOrder(const std::vector<GroupKernel>& calls) : before_(calls.size()) {
+    std::unordered_map<const ValueNode*, std::size_t> maker;
+    for (std::size_t c = 0; c < calls.size(); ++c) maker[calls[c].result.get()] = c;
+    for (std::size_t c = 0; c < calls.size(); ++c) {
+      for (const KernelParam& p : calls[c].params) {
+        const auto it = maker.find(p.value.get());
+        if (it != maker.end()) before_[c].push_back(it->second);
+      }
+    }
+  }
+
+  /// Whether call `first` is needed for call `then`.
+  bool precedes(std::size_t first, std::size_t then) const {
+    std::vector<std::size_t> stack{then};
+    std::vector<bool> seen(before_.size(), false);
+    while (!stack.empty()) {
+      const std::size_t c = stack.back();
+      stack.pop_back();
+      if (c == first) return true;
+      if (seen[c]) continue;
+      seen[c] = true;
+      stack.insert(stack.end(), before_[c].begin(), before_[c].end());
+    }
+    return false;
+  }
+
+  /// Puts all of `first` before `then`; false, and nothing done, when one of them needs it.
+  bool put_before(const std::vector<std::size_t>& first, std::size_t then) {
+    for (const std::size_t c : first) {
+      if (precedes(then, c)) return false;
+    }
+    before_[then].insert(before_[then].end(), first.begin(), first.end());
+    return true;
+  }
+
+  /// All calls, as far as possible in the order that they had.
+  std::vector<std::size_t> sorted() const {
+    std::vector<std::size_t> order;
+    std::vector<int> state(before_.size(), 0);
+    std::vector<std::pair<std::size_t, bool>> stack;
+    for (std::size_t c = before_.size(); c-- > 0;) stack.emplace_back(c, false);
+    while (!stack.empty()) {
+      const auto [c, is_finished] = stack.back();
+      stack.pop_back();
+      if (is_finished) {
+        if (state[c] != 2) order.push_back(c);
+        state[c] = 2;
+      } else if (state[c] == 0) {
+        state[c] = 1;
+        stack.emplace_back(c, true);
+        for (std::size_t i = before_[c].size(); i-- > 0;) stack.emplace_back(before_[c][i], false);
+      }
+    }
+    return order;
+  }
+
+ private:
+  std::vector<std::vector<std::size_t>> before_;
+};
+
+bool reads(const GroupKernel& call, const Value& v) {
+  return std::any_of(call.params.begin(), call.params.end(),
+                     [&](const KernelParam& p) { return p.value == v; });
+}
+
+bool can_fail(const GroupKernel& call) {
+  const Attrs& attrs = call.function->attrs;
+  return std::any_of(attrs.begin(), attrs.end(),
+                     [](const auto& a) { return a.first.starts_with("index_site_"); });
+}
+
+/// Whether each read of `from` is in a statement that writes `to` at the same place.
+class ReadsOwnPlace : public Walker {
+ public:
+  ReadsOwnPlace(const Buffer& from, const Buffer& to) : from_(from), to_(to) {}
+  bool holds() const { return holds_; }
+
+ protected:
+  using Walker::visit;
+  void visit(const StoreNode& n) override {
+    place_ = n.buffer.same_as(to_) ? &n.indices : nullptr;
+    walk(n);
+    place_ = nullptr;
+    clear_visited();
+  }
+  void visit(const LoadNode& n) override {
+    if (n.buffer.same_as(from_)) {
+      const bool is_own =
+          place_ != nullptr && !n.predicate &&
+          std::equal(n.indices.begin(), n.indices.end(), place_->begin(), place_->end(),
+                     [](const Expr& a, const Expr& b) { return structural_equal(a, b); });
+      holds_ = holds_ && is_own;
+    }
+    walk(n);
+  }
+
+ private:
+  const Buffer& from_;
+  const Buffer& to_;
+  const std::vector<Expr>* place_ = nullptr;
+  bool holds_ = true;
+};
+
+/// The function of `call` with the parameter of `input` as its result; null when it reads the input
+/// elsewhere too.
+Function in_place_function(const GroupKernel& call, const Value& input) {
+  const Function& f = call.function;
+  const Buffer& out = f->outputs[0];
+  Buffer in;
+  for (std::size_t i = 0; i < call.params.size(); ++i) {
+    if (call.params[i].value != input) continue;
+    if (in || call.params[i].is_packed) return nullptr;
+    in = f->inputs[i];
+  }
+  if (!same_shape(in->shape, out->shape) || !in->strides.empty()) return nullptr;
+  ReadsOwnPlace check(in, out);
+  check(f->body);
+  if (!check.holds()) return nullptr;
+  return make_function(f->name, f->inputs, {in}, f->symbols,
+                       replace_buffers(f->body, {{out.get(), in}}), f->level, f->attrs);
+}
+
+}  // namespace
+
+void settle_in_place(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+                     const std::vector<std::pair<std::size_t, std::size_t>>& pairs,
+                     Groups* groups) {
+  if (pairs.empty()) return;
+  std::vector<GroupKernel>& calls = groups->calls;
+  CallOrder order(calls);
+  for (const auto& [output, input] : pairs) {
+    const Value& x = inputs[input];
+    const auto writer = static_cast<std::size_t>(
+        std::find_if(calls.begin(), calls.end(),
+                     [&, o = output](const GroupKernel& c) { return c.result == outputs[o]; }) -
+        calls.begin());
+    TENON_CHECK(writer < calls.size(), "result ", output, " has no kernel");
+    std::vector<std::size_t> first;
+    for (std::size_t c = 0; c < calls.size(); ++c) {
+      if (c != writer && (reads(calls[c], x) || can_fail(calls[c]))) first.push_back(c);
+    }
+    const bool is_reading = reads(calls[writer], x);
+    const Function f = is_reading ? in_place_function(calls[writer], x) : calls[writer].function;
+    InPlace pair{input, false, is_reading};
+    if (f && !can_fail(calls[writer]) && order.put_before(first, writer)) {
+      calls[writer].function = f;
+    } else {
+      pair = {input, true, false};
+    }
+    groups->in_place[output] = pair;
+  }
+  std::vector<GroupKernel> sorted;
+  for (const std::size_t c : order.sorted()) sorted.push_back(std::move(calls[c]));
+  calls = std::move(sorted);
+}
+
+}  // namespace tenon::graph
