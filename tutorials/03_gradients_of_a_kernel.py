@@ -7,7 +7,7 @@
 # a better form, and who writes it?
 #
 # Tenon differentiates the tensor expression, before there are any loops, and gives tensor
-# expressions back. A gradient is scheduled, printed, compiled and differentiated like anything else.
+# expressions back. A gradient is scheduled, printed, compiled and differentiated like all others.
 #
 # Run it: `python tutorials/03_gradients_of_a_kernel.py`.
 
@@ -56,8 +56,8 @@ print(backward_w)
 # %% [markdown]
 # The gradient of the weights is a convolution of the image with `dy`: it sums over the positions of
 # the window. For the image Tenon solves `h * 2 + r = p` for `h` and `r`. Even and odd `p` have
-# different solutions, so the image is divided by remainder: for each remainder the taps of the window
-# that can reach it are known, and there is nothing left to test.
+# different solutions, so the image is divided by remainder: for each remainder the taps of the
+# window that can reach it are known, and no inner loop asks for a remainder.
 
 # %%
 print(backward_x)
