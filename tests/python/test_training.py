@@ -5,6 +5,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 import tenon as tn
 from tenon import nn, optim
@@ -215,3 +217,25 @@ def test_history_writes_a_chart(tmp_path):
     lines = [e for e in root.iter() if e.tag.endswith("polyline")]
     assert [len(e.attrib["points"].split()) for e in lines] == [2, 2]
     assert "?" in history.plot()
+
+
+def test_an_mlp_reads_digits():
+    digits = load_digits()
+    images = (digits.data / 16).astype(np.float32)
+    train, test, y_train, y_test = train_test_split(
+        images, digits.target, test_size=0.2, stratify=digits.target, random_state=0
+    )
+    net = nn.Sequential(nn.Reshape(8, 8), nn.Flatten(), nn.Linear(64, 128), nn.ReLU())
+    net = nn.Sequential(net, nn.Dropout(0.2), nn.Linear(128, 10))
+    history = tn.fit(
+        net,
+        train,
+        y_train,
+        loss=nn.CrossEntropyLoss(label_smoothing=0.1),
+        optimizer=optim.AdamW(optim.cosine_decay(5e-3, 15 * 23)),
+        epochs=15,
+        batch_size=64,
+        validation_data=(test, y_test),
+        progress=False,
+    )
+    assert history["val_accuracy"][-1] >= 0.97

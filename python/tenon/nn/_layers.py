@@ -13,10 +13,12 @@ from tenon.nn._value import Value
 __all__ = [
     "GELU",
     "Embedding",
+    "Flatten",
     "LayerNorm",
     "Linear",
     "MultiHeadAttention",
     "ReLU",
+    "Reshape",
     "Sequential",
     "Sigmoid",
     "Softmax",
@@ -99,6 +101,25 @@ class Sequential(Module):
         for _, module in self.named_children():
             x = module(x)
         return x
+
+
+class Reshape(Module):
+    """Another shape for the elements of each row; one size may be -1."""
+
+    def __init__(self, *shape: int) -> None:
+        self.shape = shape
+
+    def forward(self, x: Value) -> Value:
+        """Return ``[rows, *shape]`` for ``[rows, ...]``."""
+        return x.reshape(x.shape[0], *self.shape)
+
+
+class Flatten(Module):
+    """One vector for each row."""
+
+    def forward(self, x: Value) -> Value:
+        """Return ``[rows, size]`` for ``[rows, ...]``."""
+        return x.reshape(x.shape[0], -1)
 
 
 class GELU(Module):
