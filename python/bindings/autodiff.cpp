@@ -1,8 +1,10 @@
 #include "tenon/autodiff/autodiff.h"
 
+#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
 #include "bindings.h"
+#include "operand.h"
 #include "user_line.h"
 
 namespace tenon::python {
@@ -24,6 +26,23 @@ py::list from_tensors(const std::vector<te::Tensor>& tensors) {
   return out;
 }
 
+using PythonRule = std::function<py::sequence(const te::Tensor&, const te::Tensor&)>;
+
+te::Tensor with_vjp(const te::Tensor& tensor, const py::sequence& inputs, PythonRule rule) {
+  const auto pull_back = [rule = std::move(rule)](const te::Tensor& output,
+                                                  const te::Tensor& cotangent) {
+    return to_tensors(rule(output, cotangent));
+  };
+  return autodiff::with_vjp(tensor, to_tensors(inputs), pull_back);
+}
+
+py::tuple vmap(const py::sequence& outputs, const py::sequence& inputs,
+               const std::vector<bool>& is_batched, const py::object& extent) {
+  const autodiff::Batched batched =
+      autodiff::vmap(to_tensors(outputs), to_tensors(inputs), is_batched, to_sizes(extent)[0]);
+  return py::make_tuple(from_tensors(batched.inputs), from_tensors(batched.outputs));
+}
+
 }  // namespace
 
 void bind_autodiff(py::module_& module) {
@@ -41,6 +60,9 @@ void bind_autodiff(py::module_& module) {
             autodiff::jvp(to_tensors(outputs), to_tensors(inputs), to_tensors(tangents)));
       },
       Guard());
+  module.def("vmap", &vmap, Guard());
+  module.def("stop_gradient", &autodiff::stop_gradient, Guard());
+  module.def("with_vjp", &with_vjp, Guard());
 }
 
 }  // namespace tenon::python

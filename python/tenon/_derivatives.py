@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tenon import _core
+from tenon._core import Expr
 from tenon._core import TensorExpr as Tensor
 
-__all__ = ["grad", "jvp", "vjp"]
+__all__ = ["custom_vjp", "grad", "jvp", "stop_gradient", "vjp", "vmap"]
 
 
 def _tensors(tensors: Tensor | Sequence[Tensor | None]) -> list[Tensor | None]:
@@ -133,6 +134,101 @@ def jvp(
     outs = _tensors(outputs)
     found = _core.jvp(outs, _tensors(inputs), _tensors(tangents))
     return _with_zeros(found, outs, "no input has a tangent that reaches output", "_tangent")
+
+
+def vmap(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    batch: Expr | int,
+    batched: Sequence[bool] | None = None,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Make the same computation for a batch: tensors get a leading axis.
+
+    What no batched input reaches is computed once. Derivatives and `vmap` may be combined in any
+    order.
+
+    Parameters
+    ----------
+    outputs
+        Computed tensors.
+    inputs
+        The tensors that differ between the elements of the batch.
+    batch
+        The extent of the new axis, an integer or a symbol.
+    batched
+        For each input whether it gets the axis; all do by default.
+
+    Returns
+    -------
+    inputs, outputs
+        New placeholders of shape ``(batch, *shape)`` (an input that is not batched is returned as
+        it is), and the outputs, each with the leading axis.
+
+    Raises
+    ------
+    ExpressionError
+        `batched` has another length than `inputs` [E0160].
+    """
+    ins = _tensors(inputs)
+    return _core.vmap(
+        _tensors(outputs), ins, [True] * len(ins) if batched is None else batched, batch
+    )
+
+
+def stop_gradient(tensor: Tensor) -> Tensor:
+    """Return the tensor's values as a tensor through which no derivative passes."""
+    return _core.stop_gradient(tensor)
+
+
+def custom_vjp(
+    function: Callable[..., Tensor], vjp: Callable[..., Sequence[Tensor | None]]
+) -> Callable[..., Tensor]:
+    """Give a function of tensors a gradient written by hand.
+
+    Parameters
+    ----------
+    function
+        Takes tensors and returns one. All that it differentiates through are its arguments.
+    vjp
+        Called as ``vjp(cotangent, output, *arguments)``; returns one cotangent for each argument,
+        or None for zero. It is linear in the cotangent; forward mode uses its transpose.
+
+    Returns
+    -------
+    Callable
+        The same function, whose results carry the gradient.
+
+    Raises
+    ------
+    ExpressionError
+        When it is differentiated: `vjp` returns another number of cotangents than there are
+        arguments [E0163]. Cotangents that do not fit raise what `te.vjp` raises for its own.
+    GradientError
+        When it is differentiated: with respect to a tensor that `function` uses, but does not take
+        as an argument [E0164]; or in forward mode, when `vjp` is not linear [E0165].
+
+    Examples
+    --------
+    A rounding whose gradient is that of the identity:
+
+    >>> from tenon import te
+    >>> rounded = te.custom_vjp(
+    ...     lambda x: te.compute(x.shape, lambda i: te.round(x[i]), name="rounded"),
+    ...     lambda cotangent, output, x: [cotangent],
+    ... )
+    >>> x = te.placeholder((8,), "float32", name="x")
+    >>> g = te.placeholder((8,), "float32", name="g")
+    >>> te.vjp(rounded(x), x, g)[0].shape
+    (8,)
+    """
+
+    def call(*arguments: Tensor) -> Tensor:
+        result = function(*arguments)
+        return _core.with_vjp(
+            result, arguments, lambda output, cotangent: vjp(cotangent, output, *arguments)
+        )
+
+    return call
 
 
 def _with_zeros(

@@ -26,7 +26,7 @@ from typing import Any, Literal
 from tenon import _core
 from tenon._core import Expr, ReduceAxis
 from tenon._core import TensorExpr as Tensor
-from tenon._derivatives import grad, jvp, vjp
+from tenon._derivatives import custom_vjp, grad, jvp, stop_gradient, vjp, vmap
 from tenon.errors import DTypeError, ExpressionError
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "compute",
     "const",
     "cos",
+    "custom_vjp",
     "erf",
     "exp",
     "floor",
@@ -69,11 +70,13 @@ __all__ = [
     "sin",
     "softplus",
     "sqrt",
+    "stop_gradient",
     "sum",
     "symbol",
     "tanh",
     "trunc",
     "vjp",
+    "vmap",
 ]
 
 Operand = Expr | builtins.bool | int | float

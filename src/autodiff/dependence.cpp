@@ -20,29 +20,63 @@ std::string shape_text(const te::TensorNode& t) {
 
 }  // namespace
 
-Dependence::Dependence(const std::vector<te::Tensor>& outputs,
-                       const std::vector<te::Tensor>& variables) {
-  std::unordered_set<const te::TensorNode*> is_variable, done;
-  for (const te::Tensor& t : variables) is_variable.insert(t.get());
+std::vector<te::Tensor> operands_of(const te::Tensor& t) {
+  return t->body ? tensors_read(t->body) : std::vector<te::Tensor>();
+}
+
+std::vector<te::Tensor> differentiable_operands_of(const te::Tensor& t) {
+  return t->vjp_rule != nullptr ? t->vjp_rule->inputs : operands_of(t);
+}
+
+std::vector<te::Tensor> in_order(
+    const std::vector<te::Tensor>& roots,
+    const std::function<std::vector<te::Tensor>(const te::Tensor&)>& operands) {
+  std::vector<te::Tensor> out;
+  std::unordered_set<const te::TensorNode*> seen;
   std::vector<std::pair<te::Tensor, bool>> stack;  // a tensor, and whether its operands are done
-  for (std::size_t i = outputs.size(); i-- > 0;) stack.emplace_back(outputs[i], false);
-  std::unordered_map<const te::TensorNode*, std::vector<te::Tensor>> operands;
+  for (std::size_t i = roots.size(); i-- > 0;) stack.emplace_back(roots[i], false);
   while (!stack.empty()) {
     auto [t, finished] = stack.back();
     stack.pop_back();
-    if (!finished) {
-      if (!done.insert(t.get()).second) continue;
-      stack.emplace_back(t, true);
-      if (!t->body) continue;
-      for (const te::Tensor& operand : operands[t.get()] = tensors_read(t->body))
-        stack.emplace_back(operand, false);
+    if (finished) {
+      out.push_back(t);
       continue;
     }
-    bool active = is_variable.count(t.get()) != 0;
-    for (const te::Tensor& operand : operands[t.get()]) active |= is_active(operand);
+    if (!seen.insert(t.get()).second) continue;
+    stack.emplace_back(t, true);
+    for (const te::Tensor& operand : operands(t)) stack.emplace_back(operand, false);
+  }
+  return out;
+}
+
+Dependence::Dependence(const std::vector<te::Tensor>& outputs,
+                       const std::vector<te::Tensor>& variables) {
+  for (const te::Tensor& t : variables) variables_.insert(t.get());
+  for (const te::Tensor& t : in_order(outputs, differentiable_operands_of)) {
+    bool active = variables_.count(t.get()) != 0;
+    for (const te::Tensor& operand : differentiable_operands_of(t)) active |= is_active(operand);
     if (!active || !t->dtype.is_float()) continue;
     active_.insert(t.get());
     order_.push_back(t);
+  }
+}
+
+void Dependence::check_rule(const te::Tensor& t) const {
+  std::unordered_set<const te::TensorNode*> inputs;
+  for (const te::Tensor& input : t->vjp_rule->inputs) inputs.insert(input.get());
+  const auto others = [&](const te::Tensor& x) {
+    std::vector<te::Tensor> out;
+    for (const te::Tensor& operand : operands_of(x)) {
+      if (inputs.count(operand.get()) == 0) out.push_back(operand);
+    }
+    return out;
+  };
+  for (const te::Tensor& x : in_order({t}, others)) {
+    TENON_USER_CHECK(
+        x.same_as(t) || variables_.count(x.get()) == 0, GradientError, "E0164", "'", t->name,
+        "' has a vjp of its own, but depends on '", x->name,
+        "' otherwise than through its arguments, so that part of the gradient would be lost",
+        "\n  hint: give '", x->name, "' as an argument of the function");
   }
 }
 

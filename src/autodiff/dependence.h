@@ -2,13 +2,22 @@
 
 /// Which tensors a derivative runs through.
 
-#include <unordered_map>
+#include <functional>
 #include <unordered_set>
 #include <vector>
 
 #include "tenon/te/tensor.h"
 
 namespace tenon::autodiff {
+
+/// What a tensor is computed from.
+std::vector<te::Tensor> operands_of(const te::Tensor& t);
+/// What its derivative depends on: the operands, or the inputs of its rule.
+std::vector<te::Tensor> differentiable_operands_of(const te::Tensor& t);
+/// Everything that `roots` are computed from, roots included, each after its operands.
+std::vector<te::Tensor> in_order(
+    const std::vector<te::Tensor>& roots,
+    const std::function<std::vector<te::Tensor>(const te::Tensor&)>& operands);
 
 /// The tensors between variables and outputs.
 class Dependence {
@@ -19,8 +28,12 @@ class Dependence {
   bool is_active(const te::Tensor& t) const { return active_.count(t.get()) != 0; }
   /// Active tensors that outputs need, each after what it is computed from.
   const std::vector<te::Tensor>& order() const { return order_; }
+  /// GradientError [E0164] when `t`, which has a rule, depends on a variable that no input of the
+  /// rule does.
+  void check_rule(const te::Tensor& t) const;
 
  private:
+  std::unordered_set<const te::TensorNode*> variables_;
   std::vector<te::Tensor> order_;
   std::unordered_set<const te::TensorNode*> active_;
 };

@@ -178,6 +178,11 @@ te::Tensor define(const std::string& name, const std::vector<IterVar>& axes, con
       name, names);
 }
 
+te::Tensor copy_of(const te::Tensor& t, const std::string& name) {
+  return te::compute(
+      t->shape, [&](const std::vector<Expr>& indices) { return te::read(t, indices); }, name);
+}
+
 std::vector<te::Tensor> tensors_read(const Expr& e) {
   std::vector<te::Tensor> out;
   post_order_visit(e, [&](const Node& n) {

@@ -49,6 +49,9 @@ std::vector<Range> hulls_of(const std::vector<IterVar>& outer, const std::vector
 te::Tensor define(const std::string& name, const std::vector<IterVar>& axes, const Expr& element,
                   DType dtype);
 
+/// Another tensor with the values of `t`.
+te::Tensor copy_of(const te::Tensor& t, const std::string& name);
+
 /// The reads of computed or given tensors in an expression, index expressions included.
 std::vector<te::Tensor> tensors_read(const Expr& e);
 

@@ -4,6 +4,7 @@
 #include "autodiff/read_adjoint.h"
 #include "autodiff/reduction_derivative.h"
 #include "autodiff/scalar_derivative.h"
+#include "autodiff/vjp_rule.h"
 #include "tenon/autodiff/autodiff.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
@@ -55,6 +56,7 @@ class ForwardMode {
     const te::Tensor own = given == given_.end() ? nullptr : given->second;
     if (t->kind != te::TensorKind::kCompute) return own;
     SpanScope span(t->span);
+    if (t->vjp_rule != nullptr) return sum_of(own, tangent_by_rule(t));
     const Element& e = elements_.of(t);
     Expr element = tangent_of_element(e, t);
     if (!element) return own;
@@ -64,6 +66,25 @@ class ForwardMode {
       element = element + cast(element->dtype, te::read(own, place));
     }
     return define(t->name + "_tangent", e.axes, element, t->dtype);
+  }
+
+  static te::Tensor sum_of(const te::Tensor& a, const te::Tensor& b) {
+    if (!a || !b) return a ? a : b;
+    return te::compute(
+        a->shape,
+        [&](const std::vector<Expr>& indices) { return te::read(a, indices) + te::read(b, indices); },
+        b->name);
+  }
+
+  /// Where a rule is at hand.
+  te::Tensor tangent_by_rule(const te::Tensor& t) {
+    dependence_.check_rule(t);
+    std::vector<te::Tensor> tangents;
+    for (const te::Tensor& input : t->vjp_rule->inputs) {
+      const auto found = tangents_.find(input.get());
+      tangents.push_back(found == tangents_.end() ? nullptr : found->second);
+    }
+    return push_forward_by_rule(t, tangents);
   }
 
   Expr tangent_of_element(const Element& e, const te::Tensor& t) {
@@ -122,8 +143,8 @@ class ForwardMode {
 
   /// Whether `t` is a reduction that was inside an active tensor.
   bool lifted(const te::Tensor& t) const {
-    if (t->kind != te::TensorKind::kCompute) return false;
-    for (const te::Tensor& operand : tensors_read(t->body)) {
+    if (t->vjp_rule != nullptr) return false;
+    for (const te::Tensor& operand : operands_of(t)) {
       if (dependence_.is_active(operand) || lifted(operand)) return true;
     }
     return false;

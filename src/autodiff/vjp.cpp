@@ -6,6 +6,7 @@
 #include "autodiff/read_adjoint.h"
 #include "autodiff/reduction_derivative.h"
 #include "autodiff/scalar_derivative.h"
+#include "autodiff/vjp_rule.h"
 #include "tenon/autodiff/autodiff.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
@@ -18,9 +19,16 @@ bool is_one_of(const te::Tensor& t, const std::vector<te::Tensor>& tensors) {
                      [&](const te::Tensor& other) { return other.same_as(t); });
 }
 
-te::Tensor copy_of(const te::Tensor& t, const std::string& name) {
-  return te::compute(
-      t->shape, [&](const std::vector<Expr>& indices) { return te::read(t, indices); }, name);
+/// The elements of a tensor in their places.
+AdjointTerm read_everywhere(const te::Tensor& t) {
+  AdjointTerm out;
+  std::vector<Expr> indices;
+  for (std::size_t d = 0; d < t->shape.size(); ++d) {
+    indices.push_back(var("i" + std::to_string(d)));
+    out.axes.push_back({indices.back(), {imm(0), t->shape[d]}, IterKind::kSpatial});
+  }
+  out.element = te::read(t, indices);
+  return out;
 }
 
 /// Reverse mode over tensors: each gets its cotangent when all its readers have theirs.
@@ -33,17 +41,8 @@ class ReverseMode {
 
   void seed(const te::Tensor& output, const te::Tensor& cotangent) {
     if (!dependence_.is_active(output)) return;
-    if (cotangent) {
-      std::vector<Expr> indices;
-      std::vector<IterVar> axes;
-      for (std::size_t d = 0; d < output->shape.size(); ++d) {
-        indices.push_back(var("i" + std::to_string(d)));
-        axes.push_back({indices.back(), {imm(0), output->shape[d]}, IterKind::kSpatial});
-      }
-      terms_[output.get()].push_back({axes, te::read(cotangent, indices)});
-    } else {
-      terms_[output.get()].push_back({{}, const_like(output->dtype, 1)});
-    }
+    AdjointTerm ones{{}, const_like(output->dtype, 1)};
+    terms_[output.get()].push_back(cotangent ? read_everywhere(cotangent) : ones);
   }
 
   void run() {
@@ -56,7 +55,12 @@ class ReverseMode {
       const AdjointTerm total = join(t, found->second);
       terms_.erase(found);
       if (wanted_.count(t.get()) != 0) results_[t.get()] = stored(t, total);
-      if (t->kind == te::TensorKind::kCompute && reaches_variable(t)) pull_back_through(t, total);
+      if (!reaches_variable(t)) continue;
+      if (t->vjp_rule != nullptr) {
+        apply_rule(t, total);
+      } else {
+        pull_back_through(t, total);
+      }
     }
   }
 
@@ -68,10 +72,21 @@ class ReverseMode {
  private:
   /// Whether an operand is active (a variable itself may be computed from constants only).
   bool reaches_variable(const te::Tensor& t) const {
-    for (const te::Tensor& operand : tensors_read(t->body)) {
+    for (const te::Tensor& operand : differentiable_operands_of(t)) {
       if (dependence_.is_active(operand)) return true;
     }
     return false;
+  }
+
+  /// The cotangents that a rule gives.
+  void apply_rule(const te::Tensor& t, const AdjointTerm& total) {
+    dependence_.check_rule(t);
+    const std::vector<te::Tensor> found = pull_back_by_rule(t, stored(t, total));
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const te::Tensor& input = t->vjp_rule->inputs[i];
+      if (found[i] && dependence_.is_active(input))
+        terms_[input.get()].push_back(read_everywhere(found[i]));
+    }
   }
 
   /// All terms as one; sums among several become tensors of their own.
@@ -166,9 +181,8 @@ class ReverseMode {
     const auto known = lifted_.find(x.get());
     if (known != lifted_.end()) return known->second;
     bool active = false;
-    if (x->kind == te::TensorKind::kCompute && x->dtype.is_float() && !dependence_.is_active(x) &&
-        x->body) {
-      for (const te::Tensor& operand : tensors_read(x->body))
+    if (x->dtype.is_float() && x->vjp_rule == nullptr && !dependence_.is_active(x)) {
+      for (const te::Tensor& operand : operands_of(x))
         active = active || dependence_.is_active(operand) || lifted_active(operand);
     }
     lifted_[x.get()] = active;

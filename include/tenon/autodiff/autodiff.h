@@ -42,4 +42,32 @@ std::vector<te::Tensor> jvp(const std::vector<te::Tensor>& outputs,
                             const std::vector<te::Tensor>& inputs,
                             const std::vector<te::Tensor>& tangents);
 
+struct Batched {
+  std::vector<te::Tensor> inputs;   ///< new placeholders; those that are not batched as they were
+  std::vector<te::Tensor> outputs;  ///< null never; with a leading axis, also where nothing depends
+};
+
+/// The same computation for a batch: each input with `is_batched` is replaced by a placeholder with
+/// a leading axis of `batch_extent` (constant or symbol), and every output gets that axis. What no
+/// batched input reaches is computed once.
+///
+/// ExpressionError [E0160] for lists of different lengths.
+Batched vmap(const std::vector<te::Tensor>& outputs, const std::vector<te::Tensor>& inputs,
+             const std::vector<bool>& is_batched, const Expr& batch_extent);
+
+/// The tensor's values, through which no derivative passes.
+te::Tensor stop_gradient(const te::Tensor& tensor);
+
+/// The tensor's values with a gradient written by hand: `pull_back` takes the result and its
+/// cotangent to the cotangents of `inputs` (null for zero) and is linear in the cotangent. Forward
+/// mode transposes it.
+///
+/// When it is used: ExpressionError [E0163] for another number of cotangents than inputs,
+/// DTypeError [E0531] and ShapeError [E0430] for cotangents that do not fit, GradientError [E0164]
+/// when the tensor depends on a variable of differentiation otherwise than through `inputs`,
+/// [E0165] for a tangent through a rule that is not linear.
+te::Tensor with_vjp(
+    const te::Tensor& tensor, std::vector<te::Tensor> inputs,
+    std::function<std::vector<te::Tensor>(const te::Tensor&, const te::Tensor&)> pull_back);
+
 }  // namespace tenon::autodiff

@@ -7,6 +7,7 @@
 /// needs no registry.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ enum class TensorKind : std::uint8_t { kPlaceholder, kCompute, kScatter };
 enum class ScatterMode : std::uint8_t { kSet, kAdd, kMin, kMax };
 const char* to_string(ScatterMode mode);
 
+struct VjpRule;
+
 struct TensorNode : BufferNode {
   TensorKind kind = TensorKind::kPlaceholder;
   /// Compute: one spatial axis per dimension. Scatter: one axis per dimension of `updates`, spatial
@@ -31,8 +34,18 @@ struct TensorNode : BufferNode {
   Ref<TensorNode> init, updates;  ///< null for other kinds
   std::vector<Expr> indices;      ///< one per dimension of `init`, over `axes`
   ScatterMode mode = ScatterMode::kSet;
+  /// Takes the place of the derivative of what the tensor is computed by; null: none does.
+  std::shared_ptr<const VjpRule> vjp_rule;
 };
 using Tensor = Ref<TensorNode>;
+
+/// A gradient written by hand.
+struct VjpRule {
+  std::vector<Tensor> inputs;  ///< what the tensor depends on, as far as derivatives go
+  /// From the tensor and its cotangent to the cotangents of `inputs`, null for zero; linear in the
+  /// cotangent. Empty: there is no derivative, and it is meant so (stop_gradient).
+  std::function<std::vector<Tensor>(const Tensor& output, const Tensor& cotangent)> pull_back;
+};
 
 /// The tensor that a buffer is, or null.
 Tensor as_tensor(const Buffer& buffer);
