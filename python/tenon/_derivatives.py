@@ -63,7 +63,7 @@ def vjp(
         An input is no float [E0530], a cotangent has not its output's dtype [E0531], or an output
         is no float [E0532].
     GradientError
-        A function has no derivative [E0161], or an index depends on data [E0162].
+        A function has no derivative [E0161].
     """
     outs, ins = _tensors(outputs), _tensors(inputs)
     given = [None] * len(outs) if cotangents is None else _tensors(cotangents)

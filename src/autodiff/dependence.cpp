@@ -1,29 +1,10 @@
 #include "autodiff/dependence.h"
 
-#include "autodiff/element.h"
+#include "te/checks.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 
 namespace tenon::autodiff {
-namespace {
-
-std::string shape_text(const te::TensorNode& t) {
-  std::string out = "[";
-  for (const Expr& e : t.shape) {
-    if (out.size() > 1) out += ", ";
-    const auto* v = e.as<VarNode>();
-    const auto known = as_int(e);
-    out += known ? std::to_string(*known) : v != nullptr ? v->name : std::string("?");
-  }
-  return out + "]";
-}
-
-}  // namespace
-
-std::vector<te::Tensor> operands_of(const te::Tensor& t) {
-  return t->body ? tensors_read(t->body) : std::vector<te::Tensor>();
-}
-
 std::vector<te::Tensor> differentiable_operands_of(const te::Tensor& t) {
   return t->vjp_rule != nullptr ? t->vjp_rule->inputs : operands_of(t);
 }
@@ -66,7 +47,7 @@ void Dependence::check_rule(const te::Tensor& t) const {
   for (const te::Tensor& input : t->vjp_rule->inputs) inputs.insert(input.get());
   const auto others = [&](const te::Tensor& x) {
     std::vector<te::Tensor> out;
-    for (const te::Tensor& operand : operands_of(x)) {
+    for (const te::Tensor& operand : te::operands_of(x)) {
       if (inputs.count(operand.get()) == 0) out.push_back(operand);
     }
     return out;
@@ -99,7 +80,8 @@ void check_seed(const char* caller, const char* what, const te::Tensor& tensor,
   for (std::size_t d = 0; equal && d < seed->shape.size(); ++d)
     equal = analyzer.can_prove_equal(seed->shape[d], tensor->shape[d]);
   TENON_USER_CHECK(equal, ShapeError, "E0430", caller, ": the ", what, " of '", tensor->name,
-                   "' has shape ", shape_text(*seed), ", expected ", shape_text(*tensor));
+                   "' has shape ", te::describe_shape(seed->shape), ", expected ",
+                   te::describe_shape(tensor->shape));
 }
 
 }  // namespace tenon::autodiff

@@ -10,9 +10,7 @@
 
 namespace tenon::autodiff {
 
-/// What a tensor is computed from.
-std::vector<te::Tensor> operands_of(const te::Tensor& t);
-/// What its derivative depends on: the operands, or the inputs of its rule.
+/// What a tensor's derivative depends on: its operands, or the inputs of its rule.
 std::vector<te::Tensor> differentiable_operands_of(const te::Tensor& t);
 /// Everything that `roots` are computed from, roots included, each after its operands.
 std::vector<te::Tensor> in_order(

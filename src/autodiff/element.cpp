@@ -41,8 +41,9 @@ std::vector<IterVar> used_axes(const Expr& e, const std::vector<IterVar>& scope)
 /// Makes each reduction a tensor of its own and reads it in its place.
 class LiftReductions : public Mutator {
  public:
-  LiftReductions(std::string name, std::vector<IterVar> scope)
-      : name_(std::move(name)), scope_(std::move(scope)) {}
+  LiftReductions(std::string name, std::vector<IterVar> scope,
+                 std::unordered_set<const te::TensorNode*>* lifted)
+      : name_(std::move(name)), scope_(std::move(scope)), lifted_(*lifted) {}
 
   void enter(const std::vector<IterVar>& axes) { scope_ = joined(std::move(scope_), axes); }
 
@@ -57,12 +58,14 @@ class LiftReductions : public Mutator {
     const Expr lifted = make<ReduceNode>(n.op, n.axes, source, condition);
     const Materialised m =
         materialise(name_ + "_" + to_string(n.op), used_axes(Expr(&n), scope_), lifted);
+    lifted_.insert(m.tensor.get());
     return te::read(m.tensor, m.indices);
   }
 
  private:
   std::string name_;
   std::vector<IterVar> scope_;
+  std::unordered_set<const te::TensorNode*>& lifted_;
 };
 
 /// The reduction at the top of a body, perhaps converted (a sum in any way, others exactly, so that
@@ -92,7 +95,7 @@ const Element& Elements::of(const te::Tensor& tensor) {
   if (known) return *known;
   auto out = std::make_unique<Element>();
   out->axes = tensor->axes;
-  LiftReductions lift(tensor->name, tensor->axes);
+  LiftReductions lift(tensor->name, tensor->axes, &lifted_);
   out->reduce = top_reduction(tensor->body);
   if (out->reduce != nullptr) {
     out->reduce_axes = out->reduce->axes;
@@ -181,17 +184,6 @@ te::Tensor define(const std::string& name, const std::vector<IterVar>& axes, con
 te::Tensor copy_of(const te::Tensor& t, const std::string& name) {
   return te::compute(
       t->shape, [&](const std::vector<Expr>& indices) { return te::read(t, indices); }, name);
-}
-
-std::vector<te::Tensor> tensors_read(const Expr& e) {
-  std::vector<te::Tensor> out;
-  post_order_visit(e, [&](const Node& n) {
-    if (n.kind != NodeKind::kLoad) return;
-    te::Tensor t = te::as_tensor(static_cast<const LoadNode&>(n).buffer);
-    TENON_CHECK(t, "a read of something that is no tensor");
-    out.push_back(std::move(t));
-  });
-  return out;
 }
 
 }  // namespace tenon::autodiff

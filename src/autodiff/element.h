@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "tenon/te/tensor.h"
@@ -27,8 +28,11 @@ struct Element {
 class Elements {
  public:
   const Element& of(const te::Tensor& tensor);
+  /// Whether `t` is a reduction that was inside a tensor.
+  bool is_lifted(const te::Tensor& t) const { return lifted_.count(t.get()) != 0; }
 
  private:
+  std::unordered_set<const te::TensorNode*> lifted_;
   std::unordered_map<const te::TensorNode*, std::unique_ptr<Element>> known_;
 };
 
@@ -51,8 +55,5 @@ te::Tensor define(const std::string& name, const std::vector<IterVar>& axes, con
 
 /// Another tensor with the values of `t`.
 te::Tensor copy_of(const te::Tensor& t, const std::string& name);
-
-/// The reads of computed or given tensors in an expression, index expressions included.
-std::vector<te::Tensor> tensors_read(const Expr& e);
 
 }  // namespace tenon::autodiff

@@ -4,6 +4,7 @@
 #include "autodiff/read_adjoint.h"
 #include "autodiff/reduction_derivative.h"
 #include "autodiff/scalar_derivative.h"
+#include "autodiff/scatter_derivative.h"
 #include "autodiff/vjp_rule.h"
 #include "tenon/autodiff/autodiff.h"
 #include "tenon/ir/builder.h"
@@ -35,10 +36,7 @@ class ForwardMode {
     for (const te::Tensor& t : dependence_.order()) tangents_[t.get()] = tangent_of_tensor(t);
   }
 
-  te::Tensor result(const te::Tensor& output) const {
-    const auto found = tangents_.find(output.get());
-    return found == tangents_.end() ? nullptr : found->second;
-  }
+  te::Tensor result(const te::Tensor& output) const { return tangent_of(output); }
 
  private:
   static std::vector<te::Tensor> with_tangent(const std::vector<te::Tensor>& inputs,
@@ -54,9 +52,10 @@ class ForwardMode {
   te::Tensor tangent_of_tensor(const te::Tensor& t) {
     const auto given = given_.find(t.get());
     const te::Tensor own = given == given_.end() ? nullptr : given->second;
-    if (t->kind != te::TensorKind::kCompute) return own;
+    if (t->kind == te::TensorKind::kPlaceholder) return own;
     SpanScope span(t->span);
     if (t->vjp_rule != nullptr) return sum_of(own, tangent_by_rule(t));
+    if (t->kind == te::TensorKind::kScatter) return sum_of(own, tangent_of_scatter(t));
     const Element& e = elements_.of(t);
     Expr element = tangent_of_element(e, t);
     if (!element) return own;
@@ -72,18 +71,27 @@ class ForwardMode {
     if (!a || !b) return a ? a : b;
     return te::compute(
         a->shape,
-        [&](const std::vector<Expr>& indices) { return te::read(a, indices) + te::read(b, indices); },
+        [&](const std::vector<Expr>& indices) {
+          return te::read(a, indices) + te::read(b, indices);
+        },
         b->name);
+  }
+
+  te::Tensor tangent_of(const te::Tensor& t) const {
+    const auto found = tangents_.find(t.get());
+    return found == tangents_.end() ? nullptr : found->second;
+  }
+
+  te::Tensor tangent_of_scatter(const te::Tensor& t) const {
+    const te::Tensor init = tangent_of(t->init), updates = tangent_of(t->updates);
+    return init || updates ? push_forward_scatter(t, init, updates) : nullptr;
   }
 
   /// Where a rule is at hand.
   te::Tensor tangent_by_rule(const te::Tensor& t) {
     dependence_.check_rule(t);
     std::vector<te::Tensor> tangents;
-    for (const te::Tensor& input : t->vjp_rule->inputs) {
-      const auto found = tangents_.find(input.get());
-      tangents.push_back(found == tangents_.end() ? nullptr : found->second);
-    }
+    for (const te::Tensor& input : t->vjp_rule->inputs) tangents.push_back(tangent_of(input));
     return push_forward_by_rule(t, tangents);
   }
 
@@ -143,8 +151,8 @@ class ForwardMode {
 
   /// Whether `t` is a reduction that was inside an active tensor.
   bool lifted(const te::Tensor& t) const {
-    if (t->vjp_rule != nullptr) return false;
-    for (const te::Tensor& operand : operands_of(t)) {
+    if (!elements_.is_lifted(t)) return false;
+    for (const te::Tensor& operand : te::operands_of(t)) {
       if (dependence_.is_active(operand) || lifted(operand)) return true;
     }
     return false;

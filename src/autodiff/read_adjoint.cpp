@@ -142,6 +142,21 @@ Expr without_masks(Expr e, std::vector<Expr>* conditions) {
   return e;
 }
 
+te::Tensor tensor_in_place(const te::Tensor& t, const AdjointTerm& term) {
+  const auto* l = term.element.as<LoadNode>();
+  if (l == nullptr || l->predicate || l->dtype != t->dtype || l->indices.size() != term.axes.size())
+    return nullptr;
+  for (std::size_t d = 0; d < l->indices.size(); ++d) {
+    if (!l->indices[d].same_as(term.axes[d].var)) return nullptr;
+  }
+  for (std::size_t d = 0; d < l->indices.size(); ++d) {
+    const Expr& size = l->buffer->shape[d];
+    const Expr& wanted = term.axes[d].domain.extent;
+    if (!size.same_as(wanted) && (!as_int(size) || as_int(size) != as_int(wanted))) return nullptr;
+  }
+  return te::as_tensor(l->buffer);
+}
+
 std::vector<ReadAdjoint> pull_back_to_reads(const Expr& element, const Expr& cotangent,
                                             const Expr& result, const IsActive& is_active) {
   return ReverseSweep(element, result, is_active).run(cotangent);

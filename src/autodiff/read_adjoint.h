@@ -33,6 +33,10 @@ struct AdjointTerm {
 /// iterations of `e` that read an element. `name` is for tensors that this needs.
 AdjointTerm gather(const Element& e, const ReadAdjoint& read, const std::string& name);
 
+/// The tensor whose elements the term reads in their places, if it is like `t` in shape and dtype;
+/// else null.
+te::Tensor tensor_in_place(const te::Tensor& t, const AdjointTerm& term);
+
 /// `e` without the selects around it that give zero otherwise; their conditions are appended.
 Expr without_masks(Expr e, std::vector<Expr>* conditions);
 

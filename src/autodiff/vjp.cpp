@@ -6,6 +6,7 @@
 #include "autodiff/read_adjoint.h"
 #include "autodiff/reduction_derivative.h"
 #include "autodiff/scalar_derivative.h"
+#include "autodiff/scatter_derivative.h"
 #include "autodiff/vjp_rule.h"
 #include "tenon/autodiff/autodiff.h"
 #include "tenon/ir/builder.h"
@@ -58,6 +59,10 @@ class ReverseMode {
       if (!reaches_variable(t)) continue;
       if (t->vjp_rule != nullptr) {
         apply_rule(t, total);
+      } else if (t->kind == te::TensorKind::kScatter) {
+        const auto [of_init, of_updates] = pull_back_scatter(t, stored(t, total));
+        add_tensor(t->init, of_init);
+        add_tensor(t->updates, of_updates);
       } else {
         pull_back_through(t, total);
       }
@@ -82,11 +87,12 @@ class ReverseMode {
   void apply_rule(const te::Tensor& t, const AdjointTerm& total) {
     dependence_.check_rule(t);
     const std::vector<te::Tensor> found = pull_back_by_rule(t, stored(t, total));
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      const te::Tensor& input = t->vjp_rule->inputs[i];
-      if (found[i] && dependence_.is_active(input))
-        terms_[input.get()].push_back(read_everywhere(found[i]));
-    }
+    for (std::size_t i = 0; i < found.size(); ++i) add_tensor(t->vjp_rule->inputs[i], found[i]);
+  }
+
+  /// A part of the cotangent of `t`, null for zero.
+  void add_tensor(const te::Tensor& t, const te::Tensor& part) {
+    if (part && dependence_.is_active(t)) terms_[t.get()].push_back(read_everywhere(part));
   }
 
   /// All terms as one; sums among several become tensors of their own.
@@ -122,23 +128,6 @@ class ReverseMode {
     return define(t->name + "_grad", term.axes, term.element, t->dtype);
   }
 
-  static te::Tensor tensor_in_place(const te::Tensor& t, const AdjointTerm& term) {
-    const auto* l = term.element.as<LoadNode>();
-    if (l == nullptr || l->predicate || l->dtype != t->dtype ||
-        l->indices.size() != term.axes.size())
-      return nullptr;
-    for (std::size_t d = 0; d < l->indices.size(); ++d) {
-      if (!l->indices[d].same_as(term.axes[d].var)) return nullptr;
-    }
-    for (std::size_t d = 0; d < l->indices.size(); ++d) {
-      const Expr& size = l->buffer->shape[d];
-      const Expr& wanted = term.axes[d].domain.extent;
-      if (!size.same_as(wanted) && (!as_int(size) || as_int(size) != as_int(wanted)))
-        return nullptr;
-    }
-    return te::as_tensor(l->buffer);
-  }
-
   void pull_back_through(const te::Tensor& t, const AdjointTerm& total) {
     const Element& e = elements_.of(t);
     const IsActive is_active = [&](const te::Tensor& x) {
@@ -161,12 +150,9 @@ class ReverseMode {
     for (const ReadAdjoint& read : pull_back_to_reads(e.element, g, result, is_active)) {
       const auto* load = read.load.as<LoadNode>();
       const te::Tensor target = te::as_tensor(load->buffer);
-      TENON_USER_CHECK(!load->predicate, GradientError, "E0162", "'", t->name, "' reads '",
-                       target->name,
-                       "' at an index that depends on data, which has no derivative yet",
-                       "\n  at: ", load->span.str());
       const std::string name = target->name + "_grad_" + t->name;
-      AdjointTerm term = gather(e, read, name);
+      AdjointTerm term = depends_on_data(*load) ? read_everywhere(scatter_adjoint(e, read, name))
+                                                : gather(e, read, name);
       if (dependence_.is_active(target)) {
         terms_[target.get()].push_back(std::move(term));
       } else {
@@ -181,8 +167,8 @@ class ReverseMode {
     const auto known = lifted_.find(x.get());
     if (known != lifted_.end()) return known->second;
     bool active = false;
-    if (x->dtype.is_float() && x->vjp_rule == nullptr && !dependence_.is_active(x)) {
-      for (const te::Tensor& operand : operands_of(x))
+    if (elements_.is_lifted(x)) {
+      for (const te::Tensor& operand : te::operands_of(x))
         active = active || dependence_.is_active(operand) || lifted_active(operand);
     }
     lifted_[x.get()] = active;

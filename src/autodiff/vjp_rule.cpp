@@ -54,7 +54,7 @@ te::Tensor push_forward_by_rule(const te::Tensor& t, const std::vector<te::Tenso
   }
   te::Tensor tangent = vjp(outputs, {cotangent}, seeds)[0];
   if (!tangent) return nullptr;
-  for (const te::Tensor& x : in_order({tangent}, operands_of)) {
+  for (const te::Tensor& x : in_order({tangent}, te::operands_of)) {
     TENON_USER_CHECK(!x.same_as(cotangent), GradientError, "E0165", "the vjp of '", t->name,
                      "' is not linear in the cotangent, so that it gives no forward derivative",
                      "\n  hint: use reverse mode (te.vjp, te.grad)");

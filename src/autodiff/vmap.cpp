@@ -2,9 +2,11 @@
 
 #include "autodiff/dependence.h"
 #include "autodiff/element.h"
+#include "autodiff/scatter_derivative.h"
 #include "tenon/autodiff/autodiff.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
+#include "tenon/te/scatter.h"
 
 namespace tenon::autodiff {
 namespace {
@@ -19,13 +21,13 @@ class BatchTensors {
 
   void run(const std::vector<te::Tensor>& outputs) {
     const auto operands = [&](const te::Tensor& t) {
-      return map_.count(t.get()) != 0 ? std::vector<te::Tensor>() : operands_of(t);
+      return map_.count(t.get()) != 0 ? std::vector<te::Tensor>() : te::operands_of(t);
     };
     for (const te::Tensor& t : in_order(outputs, operands)) {
       if (map_.count(t.get()) != 0) continue;
-      for (const te::Tensor& operand : operands_of(t)) {
+      for (const te::Tensor& operand : te::operands_of(t)) {
         if (map_.count(operand.get()) == 0) continue;
-        map_[t.get()] = batched_compute(t);
+        map_[t.get()] = batched(t);
         break;
       }
     }
@@ -39,12 +41,11 @@ class BatchTensors {
 
   /// A tensor that nothing batched reaches, repeated.
   te::Tensor repeated(const te::Tensor& t) const {
-    return te::compute(
-        with_batch(t->shape),
-        [&](const std::vector<Expr>& indices) {
-          return te::read(t, {indices.begin() + 1, indices.end()});
-        },
-        t->name, {"b"});
+    return te::compute(with_batch(t->shape),
+                       [&](const std::vector<Expr>& indices) {
+                         return te::read(t, {indices.begin() + 1, indices.end()});
+                       },
+                       t->name, {"b"});
   }
 
  private:
@@ -54,11 +55,32 @@ class BatchTensors {
     return out;
   }
 
-  te::Tensor batched_compute(const te::Tensor& t) const {
+  te::Tensor batched(const te::Tensor& t) const {
     SpanScope span(t->span);
+    te::Tensor out = t->kind == te::TensorKind::kScatter ? batched_scatter(t) : batched_compute(t);
+    if (t->vjp_rule != nullptr)
+      const_cast<te::TensorNode*>(out.get())->vjp_rule = batched_rule(t);  // nobody has seen it yet
+    return out;
+  }
+
+  te::Tensor batched_scatter(const te::Tensor& t) const {
+    const te::Tensor init = of(t->init), updates = of(t->updates);
+    const auto place = [&](const std::vector<Expr>& position) {
+      VarMap axes;
+      for (std::size_t d = 0; d < t->axes.size(); ++d) axes[t->axes[d].var.get()] = position[d + 1];
+      std::vector<Expr> out{position[0]};
+      for (const Expr& index : t->indices)
+        out.push_back(substitute(reads_at(position[0], unchecked(index)), axes));
+      return out;
+    };
+    return te::scatter(init ? init : repeated(t->init), te::PlaceFunction(place),
+                       updates ? updates : repeated(t->updates), t->mode, t->name);
+  }
+
+  te::Tensor batched_compute(const te::Tensor& t) const {
     std::vector<std::string> names{"b"};
     for (const IterVar& axis : t->axes) names.push_back(axis.var.as<VarNode>()->name);
-    te::Tensor out = te::compute(
+    return te::compute(
         with_batch(t->shape),
         [&](const std::vector<Expr>& indices) {
           VarMap axes;
@@ -67,9 +89,6 @@ class BatchTensors {
           return substitute(reads_at(indices[0], t->body), axes);
         },
         t->name, names);
-    if (t->vjp_rule != nullptr)
-      const_cast<te::TensorNode*>(out.get())->vjp_rule = batched_rule(t);  // nobody has seen it yet
-    return out;
   }
 
   Expr reads_at(const Expr& batch, const Expr& body) const {
@@ -160,7 +179,8 @@ Batched vmap(const std::vector<te::Tensor>& outputs, const std::vector<te::Tenso
     const te::Tensor found = batch.of(t);
     // A batched input itself is no computed tensor.
     const bool is_computed = found && found->kind != te::TensorKind::kPlaceholder;
-    out.outputs.push_back(found ? (is_computed ? found : copy_of(found, t->name)) : batch.repeated(t));
+    out.outputs.push_back(found ? (is_computed ? found : copy_of(found, t->name))
+                                : batch.repeated(t));
   }
   return out;
 }

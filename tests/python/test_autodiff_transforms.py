@@ -266,3 +266,29 @@ def test_mistakes_in_rules_are_named():
     square = double(lambda g, y, x: [te.compute((3,), lambda i: g[i] * g[i], name="s")])
     with pytest.raises(tn.GradientError, match=r"'double' is not linear in the cotangent.*E0165"):
         te.jvp(square, x, g)
+
+
+def test_batches_of_scatters_and_gathers():
+    x = te.placeholder((4, 2), "float64", name="x")
+    at = te.placeholder((3,), "int64", name="at")
+    u = te.placeholder((3, 2), "float64", name="u")
+    y = te.scatter(
+        x, [at], te.compute((3, 2), lambda i, j: u[i, j] * x[at[i], j], name="ux"), "add"
+    )
+    values, places = RNG.normal(size=(2, 4, 2)), np.array([[3, 0, 3], [1, 1, 2]])
+    updates = RNG.normal(size=(3, 2))
+    (xs, ats, _), (ys,) = te.vmap([y], [x, at, u], 2, [True, True, False])
+    (found,) = interpret([xs, ats, u], [ys], [values, places, updates])
+    for n in range(2):
+        (one,) = interpret([x, at, u], [y], [values[n], places[n], updates])
+        assert np.array_equal(found[n], one)
+
+
+def test_ties_of_scatters_go_to_init_first():
+    x, u = te.placeholder((2,), "float64", name="x"), te.placeholder((3,), "float64", name="u")
+    at = te.placeholder((3,), "int64", name="at")
+    y = te.scatter(x, [at], u, mode="max")
+    arrays = [np.array([5.0, 1.0]), np.array([0, 1, 1]), np.array([5.0, 2.0, 2.0])]
+    dx, du = interpret([x, at, u], te.grad(total(y), [x, u]), arrays)
+    assert np.array_equal(dx, [1, 0])
+    assert np.array_equal(du, [0, 1, 0])

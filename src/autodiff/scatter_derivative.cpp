@@ -1,0 +1,234 @@
+#include "autodiff/scatter_derivative.h"
+
+#include <limits>
+
+#include "tenon/ir/builder.h"
+#include "tenon/ir/visit.h"
+#include "tenon/te/scatter.h"
+
+namespace tenon::autodiff {
+namespace {
+
+std::vector<Expr> variables(const std::vector<IterVar>& axes) {
+  std::vector<Expr> out;
+  for (const IterVar& axis : axes) out.push_back(axis.var);
+  return out;
+}
+
+/// The variables of the domain that decide where the load reads.
+std::vector<IterVar> deciding_axes(const Element& e, const LoadNode& load) {
+  std::vector<IterVar> out;
+  for (const IterVar& axis : e.domain()) {
+    bool decides = false;
+    for (const Expr& index : load.indices)
+      decides |= uses_var(index, [&](const VarNode& v) { return &v == axis.var.get(); });
+    if (decides) out.push_back(axis);
+  }
+  return out;
+}
+
+bool uses_only(const Expr& e, const std::vector<IterVar>& axes) {
+  return !uses_var(e, [&](const VarNode& v) {
+    if (v.symbol != nullptr) return false;
+    return std::none_of(axes.begin(), axes.end(),
+                        [&](const IterVar& axis) { return axis.var.get() == &v; });
+  });
+}
+
+/// The hulls of some axes of the element's domain.
+std::vector<Range> hulls_of_some(const Element& e, const std::vector<IterVar>& axes) {
+  const std::vector<IterVar> domain = e.domain();
+  const std::vector<Range> all = hulls_of({}, domain);
+  std::vector<Range> out;
+  for (std::size_t d = 0; d < domain.size(); ++d) {
+    for (const IterVar& axis : axes) {
+      if (axis.var.same_as(domain[d].var)) out.push_back(all[d]);
+    }
+  }
+  return out;
+}
+
+/// Where indices may be read, as far as `axes` decide that: inside the axes' domains and the
+/// reduction's condition.
+Expr guard_of(const Element& e, const std::vector<IterVar>& axes, const std::vector<Range>& hulls) {
+  Expr guard;
+  for (std::size_t d = 0; d < axes.size(); ++d) {
+    const Range& domain = axes[d].domain;
+    if (domain.min.same_as(hulls[d].min) && domain.extent.same_as(hulls[d].extent)) continue;
+    const Expr end = domain.min + domain.extent;
+    if (uses_only(domain.min, axes)) guard = and_predicate(guard, ge(axes[d].var, domain.min));
+    if (uses_only(end, axes)) guard = and_predicate(guard, lt(axes[d].var, end));
+  }
+  if (e.condition && uses_only(e.condition, axes)) guard = and_predicate(guard, e.condition);
+  return guard;
+}
+
+/// The place of the update at the axes of a scatter, checked; where it is out of range the
+/// predicate is false.
+struct Place {
+  std::vector<Expr> indices;
+  Expr predicate;
+};
+
+Place place_of(const te::Tensor& t) {
+  Place out{t->indices, nullptr};
+  for (const Expr& index : t->indices) {
+    if (index.as<CallNode>() != nullptr)
+      out.predicate = and_predicate(out.predicate, ge(index, imm(0)));
+  }
+  return out;
+}
+
+/// The element of `tensor` where the update at the axes of `t` goes; 0 where it goes nowhere.
+Expr read_at_place(const te::Tensor& t, const te::Tensor& tensor) {
+  const Place place = place_of(t);
+  return load(tensor, place.indices, place.predicate);
+}
+
+/// A number for each update, ascending.
+Expr update_number(const te::Tensor& t) {
+  Expr number = imm(0);
+  for (const IterVar& axis : t->axes) number = number * axis.domain.extent + axis.var;
+  return number;
+}
+
+/// `element` over the axes of the updates.
+te::Tensor over_updates(const te::Tensor& t, const Expr& element, const std::string& name) {
+  std::vector<IterVar> axes = t->axes;
+  for (IterVar& axis : axes) axis.kind = IterKind::kSpatial;
+  return define(name, axes, element, element->dtype);
+}
+
+/// For each element of a kSet the number of the update that is left there, -1 for none; for kMin
+/// and kMax the first one that equals the result, the largest integer for none.
+te::Tensor winners(const te::Tensor& t) {
+  const bool is_set = t->mode == te::ScatterMode::kSet;
+  const Expr none = imm(is_set ? -1 : std::numeric_limits<std::int64_t>::max());
+  const te::Tensor nobody =
+      te::compute(t->shape, [&](const std::vector<Expr>&) { return none; }, t->name + "_nobody");
+  Expr number = update_number(t);
+  if (!is_set) {
+    const Expr own = te::read(t->updates, variables(t->axes));
+    number = select(eq(own, read_at_place(t, t)), number, none);
+  }
+  const te::Tensor numbers = over_updates(t, number, t->name + "_number");
+  return scatter_like(t, nobody, numbers, is_set ? te::ScatterMode::kSet : te::ScatterMode::kMin,
+                      t->name + "_place");
+}
+
+/// Whether the element at `indices` is that of init, over the result's axes.
+Expr is_from_init(const te::Tensor& t, const te::Tensor& winner, const std::vector<Expr>& indices) {
+  if (t->mode == te::ScatterMode::kSet) return lt(te::read(winner, indices), imm(0));
+  return eq(te::read(t->init, indices), te::read(t, indices));
+}
+
+/// Whether the update at the axes is the one that is left, over the axes.
+Expr is_left(const te::Tensor& t, const te::Tensor& winner) {
+  const Expr first = eq(read_at_place(t, winner), update_number(t));
+  if (t->mode == te::ScatterMode::kSet) return first;
+  return logical_and(ne(read_at_place(t, t->init), read_at_place(t, t)), first);
+}
+
+}  // namespace
+
+bool depends_on_data(const LoadNode& load) {
+  return std::any_of(load.indices.begin(), load.indices.end(), [](const Expr& index) {
+    bool found = false;
+    post_order_visit(index, [&](const Node& n) { found |= n.kind == NodeKind::kLoad; });
+    return found;
+  });
+}
+
+Expr unchecked(const Expr& index) {
+  const auto* c = index.as<CallNode>();
+  return c != nullptr && c->name == "checked_index" ? c->args[0] : index;
+}
+
+te::Tensor zeros(const std::vector<Expr>& shape, DType dtype, const std::string& name) {
+  return te::compute(shape, [&](const std::vector<Expr>&) { return const_like(dtype, 0); }, name);
+}
+
+te::Tensor scatter_like(const te::Tensor& t, const te::Tensor& init, const te::Tensor& updates,
+                        te::ScatterMode mode, const std::string& name) {
+  const auto place = [&](const std::vector<Expr>& position) {
+    VarMap map;
+    for (std::size_t d = 0; d < position.size(); ++d) map[t->axes[d].var.get()] = position[d];
+    std::vector<Expr> out;
+    for (const Expr& index : t->indices) out.push_back(substitute(unchecked(index), map));
+    return out;
+  };
+  return te::scatter(init, te::PlaceFunction(place), updates, mode, name);
+}
+
+te::Tensor scatter_adjoint(const Element& e, const ReadAdjoint& read, const std::string& name) {
+  const auto& l = *read.load.as<LoadNode>();
+  const DType wide = l.dtype.bits == 16 ? kFloat32 : l.dtype;
+  // A tensor that has an element for each place that is read: its adjoint is a gather.
+  const std::vector<IterVar> axes = deciding_axes(e, l);
+  const std::vector<Range> hulls = hulls_of_some(e, axes);
+  std::vector<Expr> shape, indices;
+  for (std::size_t d = 0; d < axes.size(); ++d) {
+    shape.push_back(hulls[d].extent);
+    indices.push_back(axes[d].var - hulls[d].min);
+  }
+  const te::Tensor places = te::placeholder(shape, wide, name);
+  const AdjointTerm term = gather(e, {load(places, indices), read.cotangent}, name + "_terms");
+  te::Tensor updates = tensor_in_place(places, term);
+  if (!updates) updates = define(name + "_terms", term.axes, term.element, wide);
+
+  const Expr guard = guard_of(e, axes, hulls);
+  const auto place = [&](const std::vector<Expr>& position) {
+    VarMap map;
+    for (std::size_t d = 0; d < position.size(); ++d)
+      map[axes[d].var.get()] = position[d] + hulls[d].min;
+    std::vector<Expr> out;
+    for (const Expr& checked : l.indices) {
+      const Expr index = unchecked(checked);
+      out.push_back(substitute(guard ? select(guard, index, imm(0)) : index, map));
+    }
+    return out;
+  };
+  return te::scatter(zeros(l.buffer->shape, wide, name + "_zeros"), te::PlaceFunction(place),
+                     updates, te::ScatterMode::kAdd, name);
+}
+
+std::pair<te::Tensor, te::Tensor> pull_back_scatter(const te::Tensor& t,
+                                                    const te::Tensor& cotangent) {
+  const std::string init_name = t->init->name + "_grad_" + t->name;
+  const std::string updates_name = t->updates->name + "_grad_" + t->name;
+  const Expr at_place = read_at_place(t, cotangent);
+  if (t->mode == te::ScatterMode::kAdd) return {cotangent, over_updates(t, at_place, updates_name)};
+  const te::Tensor winner = winners(t);
+  const Expr nothing = const_like(t->dtype, 0);
+  const te::Tensor of_init = te::compute(
+      t->shape,
+      [&](const std::vector<Expr>& indices) {
+        return select(is_from_init(t, winner, indices), te::read(cotangent, indices), nothing);
+      },
+      init_name);
+  return {of_init, over_updates(t, select(is_left(t, winner), at_place, nothing), updates_name)};
+}
+
+te::Tensor push_forward_scatter(const te::Tensor& t, const te::Tensor& init_tangent,
+                                const te::Tensor& updates_tangent) {
+  const std::string name = t->name + "_tangent";
+  const te::Tensor init = init_tangent ? init_tangent : zeros(t->shape, t->dtype, name + "_init");
+  const te::Tensor updates =
+      updates_tangent ? updates_tangent : zeros(t->updates->shape, t->dtype, name + "_updates");
+  if (t->mode == te::ScatterMode::kAdd || t->mode == te::ScatterMode::kSet)
+    return scatter_like(t, init, updates, t->mode, name);
+  const te::Tensor winner = winners(t);
+  const Expr nothing = const_like(t->dtype, 0);
+  const te::Tensor of_init = te::compute(
+      t->shape,
+      [&](const std::vector<Expr>& indices) {
+        return select(is_from_init(t, winner, indices), te::read(init, indices), nothing);
+      },
+      name + "_init");
+  const Expr own = te::read(updates, variables(t->axes));
+  const te::Tensor left =
+      over_updates(t, select(is_left(t, winner), own, nothing), name + "_updates");
+  return scatter_like(t, of_init, left, te::ScatterMode::kAdd, name);
+}
+
+}  // namespace tenon::autodiff
