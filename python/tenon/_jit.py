@@ -12,6 +12,7 @@ import numpy as np
 
 from tenon import _core
 from tenon._config import config
+from tenon._numerics import CheckedNetwork, compile_graph
 from tenon._tree import Structure, bind, flatten, paths, unflatten
 from tenon.errors import ExpressionError
 from tenon.nn._module import Parameter
@@ -52,7 +53,9 @@ def leaf_names(function: Callable[..., Any], structure: Structure) -> list[str]:
 class _Entry:
     """A compiled network, and the constants that it was made with."""
 
-    def __init__(self, core: _core.CompiledNetwork | None, structure: Structure) -> None:
+    def __init__(
+        self, core: _core.CompiledNetwork | CheckedNetwork | None, structure: Structure
+    ) -> None:
         self.core = core
         self.structure = structure
         self.constants: list[tuple[Any, Any]] = []
@@ -102,10 +105,11 @@ class Jitted:
         if is_tracing() or any(isinstance(leaf, Value) for leaf in leaves):
             return self.function(*args, **kwargs)
         arrays, key = self._arrays(leaves)
-        entry = self._entries.get((structure, key))
+        place = (structure, key, config.check_numerics)
+        entry = self._entries.get(place)
         if entry is None or not entry.is_current():
             entry = self._compile(leaves, structure, key)
-            self._entries[structure, key] = entry
+            self._entries[place] = entry
             while len(self._entries) > _MAX_NETWORKS:
                 del self._entries[next(iter(self._entries))]
         return entry.run(arrays)
@@ -158,12 +162,11 @@ class Jitted:
             outputs = [_output(leaf, self) for leaf in results]
         core = None
         if outputs:
-            core = _core.compile_graph(
+            core = compile_graph(
                 [v._core for v in inputs],
                 [v._core for v in outputs],
                 getattr(self, "__name__", "function"),
                 _core.Target("cpu"),
-                config.verify != "off",
             )
         entry = _Entry(core, form)
         entry.constants = constants

@@ -62,3 +62,14 @@ def test_the_setting_is_checked():
     ):
         tn.config.check_numerics = 1
     assert "check_numerics=True" in repr(tn.config)
+
+
+def test_functions_of_arrays_are_checked_too():
+    function = tn.jit(lambda x: f.log(x).sum())
+    with pytest.raises(tn.NumericError, match=r"operator 'log' at .*numerics.py:\d+ made nan"):
+        function(-np.ones(3, np.float32))
+    gradient = tn.grad(lambda x: f.sqrt(x).sum())
+    with pytest.raises(tn.NumericError, match=r"made inf .*E0704"):
+        gradient(np.zeros(3, np.float32))
+    tn.config.check_numerics = False
+    assert np.isnan(np.asarray(function(-np.ones(3, np.float32))))
