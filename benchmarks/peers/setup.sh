@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes one virtual environment per peer; nothing outside ROOT is written.
 #
-# usage: benchmarks/peers/setup.sh ROOT [onnx|ort|openvino|torch ...]
+# usage: benchmarks/peers/setup.sh ROOT [onnx|ort|openvino|torch|jax ...]
 # PYTHON names another interpreter. Prints, per peer, the exit status, seconds and the installed size.
 set -uo pipefail
 root=${1:?usage: setup.sh ROOT [PEER...]}
@@ -15,6 +15,7 @@ packages() {
     ort) echo "onnxruntime numpy" ;;
     openvino) echo "openvino numpy" ;;
     torch) echo "torch numpy ml_dtypes" ;;
+    jax) echo "jax numpy" ;;
     *) echo "setup.sh: unknown peer $1" >&2; exit 2 ;;
   esac
 }

@@ -151,3 +151,26 @@ def test_gradients_at_extreme_logits_stay_finite():
     t = np.array([1, 1, 0.5, 0, 0], np.float32)
     got = np.asarray(tn.grad(lambda x: f.binary_cross_entropy_with_logits(x, t))(x))
     np.testing.assert_allclose(got, np.array([-1, -1, 0, 1, 1]) / 5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", [5, -1])
+def test_a_label_out_of_range_is_an_error_when_the_network_runs(label):
+    wrong = LABELS.copy()
+    wrong[3] = label
+    network = tn.compile(f.cross_entropy, [tn.TensorSpec((6, 5)), tn.TensorSpec((6,), "int64")])
+    with pytest.raises(tn.IndexError, match=rf"index {label} is out of range .* of size 5 .*E0651"):
+        network(X, wrong)
+
+
+def test_losses_of_batches_and_second_derivatives():
+    x = np.stack([X, T])
+    each = tn.vmap(tn.grad(lambda x: f.cross_entropy(x, LABELS)))(x)
+    for got, expected in zip(np.asarray(each), x, strict=True):
+        np.testing.assert_allclose(
+            got, (softmax(expected) - np.eye(5)[LABELS]) / 6, rtol=2e-5, atol=1e-8
+        )
+    v = T
+    second = tn.grad(lambda x: (tn.grad(lambda x: f.cross_entropy(x, LABELS))(x) * v).sum())(X)
+    p = softmax(X)
+    hessian = p * (v - (p * v).sum(-1, keepdims=True)) / 6
+    np.testing.assert_allclose(np.asarray(second), hessian, rtol=2e-5, atol=1e-8)

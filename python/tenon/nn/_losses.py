@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from tenon import _core
+from tenon import _core, te
 from tenon.errors import DTypeError, ExpressionError, ShapeError
 from tenon.nn._value import Operand, Value, along, apply, as_value
 
@@ -38,7 +38,8 @@ def nll_loss(log_probabilities: Value, labels: Operand, reduction: Reduction = "
     log_probabilities
         Floats ``[..., classes]``, as `log_softmax` returns.
     labels
-        Integers ``[...]`` from 0 and below ``classes``.
+        Integers ``[...]`` from 0 and below ``classes``; computing the loss of others raises
+        IndexError [E0651].
     reduction
         ``"mean"`` and ``"sum"`` give a scalar, ``"none"`` ``[...]``.
 
@@ -70,7 +71,8 @@ def cross_entropy(
     logits
         Floats ``[..., classes]``.
     labels
-        Integers ``[...]`` from 0 and below ``classes``.
+        Integers ``[...]`` from 0 and below ``classes``; computing the loss of others raises
+        IndexError [E0651].
     label_smoothing
         From 0 to 1: the part of each label that is spread over all classes.
     reduction
@@ -201,10 +203,32 @@ def _is_float(value: Value) -> bool:
 
 
 def _at_labels(scores: Value, labels: Value) -> Value:
-    """Return each row's element at its label; the derivative has no scatter."""
-    classes = np.arange(int(scores.shape[-1]))
-    is_label = labels.cast("int64").reshape(*labels.shape, 1) == classes
-    return apply("where", [is_label, scores, np.zeros((), _core.numpy_dtype(scores.dtype))]).sum(-1)
+    """Return each row's element at its label, which is checked when the network runs.
+
+    The derivative compares instead of adding at places that data decide, which is no scatter.
+    """
+    table = te.placeholder(scores.shape, scores.dtype, name="scores")
+    index = te.placeholder(labels.shape, labels.dtype, name="labels")
+
+    def element(*row: te.Expr) -> te.Expr:
+        place = (*row, index[row])
+        return table[place]
+
+    picked = te.compute(labels.shape, element, name="at_labels")
+    (value,) = _core.graph_expression(
+        "at_labels", [scores._core, labels._core], [table, index], [picked]
+    )
+
+    def rule(
+        residuals: list[_core.GraphValue], cotangent: _core.GraphValue
+    ) -> list[_core.GraphValue | None]:
+        given, g = Value(residuals[0]).cast("int64"), Value(cotangent)
+        row = tuple(given.shape)
+        is_label = given.reshape(*row, 1) == np.arange(int(scores.shape[-1]))
+        nothing = as_value(0.0, g.dtype)
+        return [apply("where", [is_label, g.reshape(*row, 1), nothing])._core]
+
+    return Value(_core.graph_custom_vjp(value, [scores._core], [labels._core], rule))
 
 
 def _reduced(name: str, loss: Value, reduction: Reduction) -> Value:
