@@ -13,6 +13,7 @@
 #include "ir/transform/lower_blocks.h"
 #include "ir/transform/partition_loops.h"
 #include "ir/transform/specialize_extents.h"
+#include "ir/transform/transpose_tiles.h"
 #include "ir/transform/unroll_loops.h"
 #include "ir/transform/vectorize_loops.h"
 #include "tenon/ir/print.h"
@@ -49,6 +50,7 @@ constexpr Pass kPasses[] = {
     {"unroll_loops", on_body<unroll_loops>},
     {"vectorize_loops", on_body<vectorize_loops>},
     {"simplify_vectors", simplify_function},
+    {"transpose_tiles", transpose_tiles},   // bases of ramps are canonical
     {"expand_math", on_body<expand_math>},  // last: long expansions that no other pass should walk
 };
 

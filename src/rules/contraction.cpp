@@ -9,9 +9,9 @@ namespace {
 
 /// Which iters the tile runs over.
 struct TileAxes {
-  int column =
-      -1;  ///< the vector axis: neighbours are next to each other, or the same, in every access
-  int row = -1;  ///< reuses what is read along the column; -1 when there is none
+  int column = -1;   ///< the vector axis
+  bool fits = true;  ///< its neighbours are next to each other, or the same, in every access
+  int row = -1;      ///< reuses what is read along the column; -1 when there is none
 };
 
 bool uses_iter(const LoadNode& l, const ExprNode* iter) {
@@ -28,7 +28,10 @@ TileAxes choose_axes(const BlockInfo& info, int lanes) {
       fits = fits && lane_stride(info, l->buffer, l->indices, d, lanes) >= 0;
     if (fits) axes.column = d;
   }
-  if (axes.column < 0) axes.column = info.num_spatial - 1;
+  if (axes.column < 0) {
+    axes.column = info.num_spatial - 1;
+    axes.fits = false;
+  }
   const ExprNode* column = info.block->iters[static_cast<std::size_t>(axes.column)].var.get();
   std::int64_t best = 1;
   for (int d = 0; d < info.num_spatial; ++d) {
@@ -101,15 +104,16 @@ void pack_operand(RuleContext& context, const std::string& block, const std::str
   const Function f = context.s.function();
   for (const BlockInfo& info : blocks_of(f)) {
     if (info.name() != block) continue;
-    const ExprNode* column =
-        info.block->iters[static_cast<std::size_t>(info.num_spatial) - 1].var.get();
+    const Expr& column = info.block->iters[static_cast<std::size_t>(info.num_spatial) - 1].var;
     for (const LoadNode* l : info.loads) {
-      if (l->buffer->name != buffer) continue;
+      const bool by_column = std::any_of(l->indices.begin(), l->indices.end(),
+                                         [&](const Expr& index) { return index.same_as(column); });
+      if (l->buffer->name != buffer || !by_column) continue;
       IndexMap map;
       Expr last;
       for (std::size_t d = 0; d < l->indices.size(); ++d) {
         map.vars.push_back(var("d" + std::to_string(d)));
-        if (l->indices[d].get() == column) {
+        if (l->indices[d].same_as(column)) {
           last = map.vars.back();
         } else {
           map.results.push_back(map.vars.back());
@@ -145,16 +149,89 @@ void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
   if (info.block->init) s.decompose_reduction({name}, loops[reductions]);
 }
 
+namespace {
+
+/// The tile of accumulators: that of the target, higher where few columns leave registers free;
+/// without rows as wide as half the registers, so that long pieces of each row are read.
+RegisterTile accumulator_tile(const RuleContext& context, const BlockInfo& info,
+                              const TileAxes& axes) {
+  const DType dtype = info.output()->dtype;
+  RegisterTile tile = context.target.register_tile(dtype);
+  const int lanes = tile.columns / std::max(1, tile.columns / context.target.vector_lanes(dtype));
+  const std::int64_t columns = extent_of(info, axes.column);
+  if (axes.row < 0) {
+    const int widest = context.target.num_vector_registers / 2 * lanes;
+    const std::int64_t share = columns < 0 ? widest : columns / context.target.num_cores;
+    const std::int64_t vectors = std::clamp<std::int64_t>(share / lanes, 1, widest / lanes);
+    return {1, static_cast<int>(std::max<std::int64_t>(tile.columns, vectors * lanes))};
+  }
+  constexpr int kAccumulators = 24, kMaxRows = 8;  // more rows of an operand in place are too many
+  if (columns > 0 && columns < tile.columns && lanes * 4 == tile.columns) {
+    const auto vectors = static_cast<int>((columns + lanes - 1) / lanes);
+    tile.rows = std::min(kMaxRows, kAccumulators / vectors);
+  }
+  return tile;
+}
+
+/// Lets a contraction read a copy of the operand that it would read across its lanes; returns the
+/// block that makes the copy, "" where there is none or where too few rows would use it.
+std::string copy_unpacked_operand(RuleContext& context, const BlockInfo& info,
+                                  const TileAxes& axes) {
+  constexpr std::int64_t kMinRows = 4;
+  const std::string operand = unpacked_operand(info);
+  if (axes.fits || operand.empty() || axes.row < 0) return "";
+  if (extent_of(info, axes.row) >= 0 && extent_of(info, axes.row) < kMinRows) return "";
+  const std::string copy = context.s.cache_read({info.name()}, operand, "global").name;
+  const Function f = context.s.function();
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  pack_operand(context, info.name(), find_block(blocks, copy)->output()->name);
+  return copy;
+}
+
+/// Schedules the copy, which is in its place: squares transposed in registers.
+void schedule_packing(RuleContext& context, const std::string& copy, bool in_own_nest) {
+  Schedule& s = context.s;
+  const Function f = s.function();  // keeps the infos valid
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  const BlockInfo& info = *find_block(blocks, copy);
+  const DType dtype = info.output()->dtype;
+  const auto axes = transpose_axes(info, transpose_lanes(context.target, dtype));
+  if (!axes) detail::raise<ScheduleError>("E0299", "the operand cannot be packed");
+  std::vector<LoopRef> loops = s.loops(copy);
+  loops.erase(loops.begin(), loops.end() - info.num_spatial);
+  std::vector<LoopRef> order;
+  const LoopRef row = loops[static_cast<std::size_t>(axes->row)];
+  const LoopRef lane = loops[static_cast<std::size_t>(axes->lane)];
+  for (const LoopRef& loop : loops) {
+    if (!loop.var.same_as(row.var) && !loop.var.same_as(lane.var)) order.push_back(loop);
+  }
+  order.insert(order.end(), {lane, row});
+  s.reorder(order);
+  const std::vector<LoopRef> squares = tile_transpose(context, row, lane, dtype);
+  const bool threads = worth_threads(num_iterations(info, 0, info.num_spatial));
+  if (in_own_nest && threads) s.parallel(order.size() > 2 ? order[0] : squares[0]);
+}
+
+/// How often the block reads the buffer.
+std::ptrdiff_t num_reads(const BlockInfo& info, const std::string& buffer) {
+  return std::count_if(info.loads.begin(), info.loads.end(),
+                       [&](const LoadNode* l) { return l->buffer->name == buffer; });
+}
+
+}  // namespace
+
 void schedule_contraction(RuleContext& context, const BlockInfo& info,
                           const std::optional<std::string>& consumer) {
   Schedule& s = context.s;
   const std::string& name = info.name();
-  const auto [tile_height, tile_width] = context.target.register_tile(info.output()->dtype);
-  const TileAxes axes = choose_axes(info, static_cast<int>(tile_width));
+  const TileAxes axes =
+      choose_axes(info, context.target.register_tile(info.output()->dtype).columns);
+  const auto [tile_height, tile_width] = accumulator_tile(context, info, axes);
   const std::vector<LoopRef> loops = s.loops(name);
   TENON_CHECK(static_cast<int>(loops.size()) == info.num_spatial + info.num_reduction, "block '",
               name, "' is scheduled already");
   if (axes.column < 0) return schedule_fallback(context, name);
+  const std::string copy = copy_unpacked_operand(context, info, axes);
 
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
   const std::int64_t columns = extent_of(info, axes.column);
@@ -176,6 +253,7 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
     }
   }
   const std::int64_t panels = columns < 0 ? -1 : (columns + tile_width - 1) / tile_width;
+  const std::optional<LoopRef> batch = order.empty() ? std::nullopt : std::optional(order.back());
   const bool rows_outside = row && panels >= 0 && panels < 2 * context.target.num_cores &&
                             panels % context.target.num_cores != 0;
   if (row && rows_outside) order.push_back(row->outer);
@@ -201,7 +279,11 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
   if (row) s.unroll(row->inner);
   finish_tile_loops(s, tail_block, innermost_outer);
   if (info.block->init) s.decompose_reduction({name}, first_reduction);
+  // A panel is packed where it is used; panels that every tile of rows uses, before these.
+  const bool pack_before = num_reads(info, unpacked_operand(info)) > 1 || (rows_outside && !batch);
+  if (!copy.empty() && !pack_before) s.compute_at({copy}, rows_outside ? *batch : column.outer);
   if (worth_threads(work)) s.parallel(outermost);
+  if (!copy.empty()) schedule_packing(context, copy, pack_before);
 }
 
 }  // namespace tenon::rules

@@ -43,19 +43,20 @@ std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks,
   return consumer->name();
 }
 
-/// Tries a rule; on refusal the schedule is as it was.
+/// Tries a rule, which returns whether it fits or raises; on refusal the schedule is as it was.
 template <typename F>
-bool attempt(RuleContext& context, F&& rule) {
-  Schedule before = context.s;
+bool attempt(RuleContext& context, const std::string& what, F&& rule) {
+  const Schedule before = context.s;
   try {
-    rule();
-    return true;
+    if (rule()) return true;
   } catch (const ScheduleError& e) {
-    if (std::getenv("TENON_EXPLAIN_RULES") != nullptr)
-      std::fprintf(stderr, "rule refused: %s\n", e.what());
-    context.s = before;
-    return false;
+    if (std::getenv("TENON_EXPLAIN_RULES") != nullptr) {
+      std::fprintf(stderr, "function '%s': %s refused: %s\n", context.s.function()->name.c_str(),
+                   what.c_str(), e.what());
+    }
   }
+  context.s = before;
+  return false;
 }
 
 void schedule_alone(RuleContext& context, const std::string& name,
@@ -65,19 +66,28 @@ void schedule_alone(RuleContext& context, const std::string& name,
   const BlockInfo* info = find_block(blocks, name);
   done->insert(name);
   if (info == nullptr || info->store == nullptr) return schedule_fallback(context, name);
+  const auto tries = [&](const char* rule, auto&& schedule) {
+    const auto run = [&] {
+      schedule();
+      return true;
+    };
+    return attempt(context, std::string("rule '") + rule + "' for block '" + name + "'", run);
+  };
   bool fits = false;
   if (info->is_ordered()) {
-    fits = attempt(context, [&] { schedule_scatter(context, *info); });
+    fits = tries("scatter", [&] { schedule_scatter(context, *info); });
   } else if (!info->is_reduction()) {
-    fits = attempt(context, [&] { schedule_elementwise(context, *info); });
+    fits = tries("elementwise", [&] { schedule_elementwise(context, *info); });
   } else if (is_row_reduction(*info)) {
-    fits = attempt(context, [&] { schedule_row_reduction(context, *info); });
+    fits = tries("row_reduction", [&] { schedule_row_reduction(context, *info); });
   } else {
     if (const auto consumer = sole_consumer(blocks, *info, f)) {
-      fits = attempt(context, [&] { schedule_contraction(context, *info, consumer); });
+      fits = tries("contraction with its reader",
+                   [&] { schedule_contraction(context, *info, consumer); });
       if (fits) done->insert(*consumer);
     }
-    if (!fits) fits = attempt(context, [&] { schedule_contraction(context, *info, std::nullopt); });
+    if (!fits)
+      fits = tries("contraction", [&] { schedule_contraction(context, *info, std::nullopt); });
   }
   if (!fits) schedule_fallback(context, name);
 }
@@ -89,12 +99,8 @@ Schedule default_schedule(const Function& f, const Target& target) {
   Schedule s(f);
   rules::RuleContext context{s, target};
   rules::inline_elementwise(context);
-  if (rules::attempt(context, [&] {
-        if (!rules::schedule_row_chain(context))
-          detail::raise<ScheduleError>("E0299", "no chain of rows");
-      })) {
+  if (rules::attempt(context, "rule 'row_chain'", [&] { return schedule_row_chain(context); }))
     return s;
-  }
   std::unordered_set<std::string> done;
   std::vector<std::string> names;
   for (const rules::BlockInfo& info : rules::blocks_of(s.function())) names.push_back(info.name());

@@ -37,6 +37,9 @@ void schedule_elementwise(RuleContext& context, const BlockInfo& info) {
   const std::string& name = info.name();
   std::vector<LoopRef> loops = s.loops(name);
   if (loops.empty()) return;
+  const int square = transpose_lanes(context.target, info.output()->dtype);
+  if (const auto axes = transpose_axes(info, square))
+    return schedule_transpose(context, info, *axes);
   const bool parallel = worth_threads(num_iterations(info, 0, info.num_spatial));
   const std::int64_t last = extent_of(info, info.num_spatial - 1);
   bool fused = false;

@@ -24,6 +24,21 @@ void inline_elementwise(RuleContext& context);
 /// Lanes along the innermost axis, whole chunks in parallel (elementwise.cpp).
 void schedule_elementwise(RuleContext& context, const BlockInfo& info);
 
+/// An element-wise block that reads across the lanes of what it writes.
+struct TransposeAxes {
+  int lane = -1;  ///< neighbours are next to each other in the output
+  int row = -1;   ///< neighbours are next to each other in the operand that is read across
+};
+std::optional<TransposeAxes> transpose_axes(const BlockInfo& info, int lanes);
+/// The side of the squares that are transposed in registers.
+int transpose_lanes(const Target& target, DType dtype);
+/// Squares of these two loops, in which lowering reads rows (pass transpose_tiles); returns the
+/// loops over the squares, outermost first.
+std::vector<LoopRef> tile_transpose(RuleContext& context, const LoopRef& row, const LoopRef& lane,
+                                    DType dtype);
+/// A transposing copy, or anything element-wise that reads so (transpose.cpp).
+void schedule_transpose(RuleContext& context, const BlockInfo& info, const TransposeAxes& axes);
+
 /// Register tiles with the accumulators in registers over the reduction; `consumer` is an
 /// element-wise block that reads the result at the same place (contraction.cpp).
 void schedule_contraction(RuleContext& context, const BlockInfo& info,

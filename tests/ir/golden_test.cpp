@@ -18,6 +18,7 @@
 #include "ir/transform/lower_blocks.h"
 #include "ir/transform/partition_loops.h"
 #include "ir/transform/specialize_extents.h"
+#include "ir/transform/transpose_tiles.h"
 #include "ir/transform/unroll_loops.h"
 #include "ir/transform/vectorize_loops.h"
 #include "tenon/ir/builder.h"
@@ -46,6 +47,7 @@ const std::map<std::string, Pass>& passes() {
       {"partition_loops", [](const Function& f) { return simplify(partition_loops(f)); }},
       {"simplify", [](const Function& f) { return simplify(f); }},
       {"specialize_extents", specialize_extents},
+      {"transpose_tiles", transpose_tiles},
       {"unroll_loops", [](const Function& f) { return with_body(f, unroll_loops(f->body)); }},
       {"vectorize_loops", [](const Function& f) { return with_body(f, vectorize_loops(f->body)); }},
   };

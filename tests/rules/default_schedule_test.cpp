@@ -274,5 +274,28 @@ TEST(DefaultScheduleTest, attention_is_one_loop_over_heads) {
   EXPECT_EQ(text.find("parallel for"), text.rfind("parallel for")) << text;
 }
 
+TEST(DefaultScheduleTest, refusals_are_explained_when_asked_for) {
+  te::Tensor a = te::placeholder({imm(5), imm(5)}, kFloat32, "A");
+  te::Tensor c = te::compute(
+      {imm(5)},
+      [&](const Indices& v) {
+        const IterVar k = te::reduce_axis(Range{imm(0), v[0] + imm(1)}, "k");
+        return te::sum(te::read(a, {v[0], k.var}), {k});
+      },
+      "C");
+  const Function f = te::function({a}, {c}, "triangle");
+  ASSERT_EQ(setenv("TENON_EXPLAIN_RULES", "1", 1), 0);
+  testing::internal::CaptureStderr();
+  default_schedule(f, Target::host());
+  const std::string text = testing::internal::GetCapturedStderr();
+  ASSERT_EQ(unsetenv("TENON_EXPLAIN_RULES"), 0);
+  EXPECT_EQ(text.find("function 'triangle': rule 'row_reduction' for block 'C' refused: "), 0U)
+      << text;
+  EXPECT_NE(text.find("E0268"), std::string::npos) << text;
+  testing::internal::CaptureStderr();
+  default_schedule(f, Target::host());
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 }  // namespace
 }  // namespace tenon

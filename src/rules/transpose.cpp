@@ -1,0 +1,56 @@
+#include <algorithm>
+
+#include "rules/rule.h"
+
+namespace tenon::rules {
+
+std::optional<TransposeAxes> transpose_axes(const BlockInfo& info, int lanes) {
+  if (info.is_reduction() || info.store == nullptr) return std::nullopt;
+  TransposeAxes axes;
+  for (int d = info.num_spatial; d-- > 0 && axes.lane < 0;) {
+    if (lane_stride(info, info.store->buffer, info.store->indices, d, lanes) == 1) axes.lane = d;
+  }
+  if (axes.lane < 0) return std::nullopt;
+  for (const LoadNode* l : info.loads) {
+    if (lane_stride(info, l->buffer, l->indices, axes.lane, lanes) >= 0) continue;
+    for (int d = info.num_spatial; d-- > 0 && axes.row < 0;) {
+      if (d != axes.lane && lane_stride(info, l->buffer, l->indices, d, lanes) == 1) axes.row = d;
+    }
+  }
+  return axes.row < 0 ? std::nullopt : std::optional(axes);
+}
+
+int transpose_lanes(const Target& target, DType dtype) {
+  return std::min(16, target.vector_lanes(dtype));
+}
+
+std::vector<LoopRef> tile_transpose(RuleContext& context, const LoopRef& row, const LoopRef& lane,
+                                    DType dtype) {
+  Schedule& s = context.s;
+  const std::int64_t size = transpose_lanes(context.target, dtype);
+  const auto rows = s.split(row, {std::nullopt, size}, "partition");
+  const auto lanes = s.split(lane, {std::nullopt, size}, "partition");
+  s.reorder({rows[0], lanes[0], rows[1], lanes[1]});
+  s.unroll(rows[1]);
+  s.vectorize(lanes[1]);
+  return {rows[0], lanes[0]};
+}
+
+void schedule_transpose(RuleContext& context, const BlockInfo& info, const TransposeAxes& axes) {
+  Schedule& s = context.s;
+  std::vector<LoopRef> loops = s.loops(info.name());
+  const LoopRef row = loops[static_cast<std::size_t>(axes.row)];
+  const LoopRef lane = loops[static_cast<std::size_t>(axes.lane)];
+  std::vector<LoopRef> order;
+  for (const LoopRef& loop : loops) {
+    if (!loop.var.same_as(row.var) && !loop.var.same_as(lane.var)) order.push_back(loop);
+  }
+  order.push_back(row);
+  order.push_back(lane);
+  s.reorder(order);
+  const std::vector<LoopRef> tiles = tile_transpose(context, row, lane, info.output()->dtype);
+  if (worth_threads(num_iterations(info, 0, info.num_spatial)))
+    s.parallel(order.size() > 2 ? order[0] : tiles[0]);
+}
+
+}  // namespace tenon::rules
