@@ -226,11 +226,11 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
   const std::string& name = info.name();
   const TileAxes axes =
       choose_axes(info, context.target.register_tile(info.output()->dtype).columns);
-  const auto [tile_height, tile_width] = accumulator_tile(context, info, axes);
   const std::vector<LoopRef> loops = s.loops(name);
   TENON_CHECK(static_cast<int>(loops.size()) == info.num_spatial + info.num_reduction, "block '",
               name, "' is scheduled already");
   if (axes.column < 0) return schedule_fallback(context, name);
+  const auto [tile_height, tile_width] = accumulator_tile(context, info, axes);
   const std::string copy = copy_unpacked_operand(context, info, axes);
 
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
