@@ -1,6 +1,7 @@
 """Training steps and fit against a twin in NumPy; equal bits for any number of threads."""
 
 import zlib
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -239,3 +240,19 @@ def test_an_mlp_reads_digits():
         progress=False,
     )
     assert history["val_accuracy"][-1] >= 0.97
+
+
+def resident_kib():
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+
+def test_steps_take_no_more_memory():
+    step = tn.train_step(nn.Linear(512, 512), nn.MSELoss(), optim.Adam(), metrics=[])
+    x = tn.random.normal((64, 512), seed=1)
+    for _ in range(20):
+        step(x, x)
+    before = resident_kib()
+    for _ in range(500):
+        step(x, x)
+    assert resident_kib() - before < 512  # a parameter, or a gradient, has 1 MiB
