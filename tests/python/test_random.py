@@ -94,8 +94,8 @@ def test_seeds_are_checked(seed):
         (init.glorot_uniform, (300, 200), 2 / 500),
         (init.glorot_normal, (300, 200), 2 / 500),
         (init.he_uniform, (300, 200), 2 / 200),
-        (init.he_normal, (3, 3, 32, 64), 2 / (32 * 9)),
-        (init.glorot_uniform, (3, 3, 32, 64), 2 / (32 * 9 + 64 * 9)),
+        (init.he_normal, (64, 32, 3, 3), 2 / (32 * 9)),
+        (init.glorot_uniform, (64, 32, 3, 3), 2 / (32 * 9 + 64 * 9)),
     ],
 )
 def test_initial_weights_have_the_variance_of_their_paper(initializer, shape, variance):

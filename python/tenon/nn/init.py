@@ -1,8 +1,7 @@
 """First values of parameters, a function of shape, seed and name.
 
-Fan-in and fan-out are what an output reads and what an input is read by: of linear layers'
-weights ``[outputs, inputs]`` the two sizes, of convolutions' ``[window..., inputs, outputs]`` the
-last two, each times the elements of the window.
+Weights are ``[outputs, inputs, window...]``, as those of linear layers and convolutions: fan-in and
+fan-out are inputs and outputs times the size of the window.
 """
 
 from __future__ import annotations
@@ -108,7 +107,5 @@ def _fans(shape: Sequence[int]) -> tuple[int, int]:
             f"a weight of shape {list(shape)} has no fan-in: it should have outputs and inputs\n"
             "  hint: nn.init.zeros, ones and normal take any shape",
         )
-    if len(shape) == 2:
-        return max(shape[1], 1), max(shape[0], 1)
-    window = math.prod(shape[:-2])
-    return max(shape[-2] * window, 1), max(shape[-1] * window, 1)
+    window = math.prod(shape[2:])
+    return max(shape[1] * window, 1), max(shape[0] * window, 1)
