@@ -61,8 +61,7 @@ std::unordered_map<const BufferNode*, te::Tensor> owners(const std::vector<te::T
   for (const te::Tensor& t : outputs) owner[t.get()] = t;
   for (std::size_t i = order.size(); i-- > 0;) {
     const te::Tensor mine = owner.at(order[i].get());  // readers came before
-    for (const LoadNode* l : loads_of(order[i]->body)) {
-      const te::Tensor x = te::as_tensor(l->buffer);
+    for (const te::Tensor& x : te::operands_of(order[i])) {
       const auto [it, is_new] = owner.emplace(x.get(), mine);
       if (!is_new && !it->second.same_as(mine)) it->second = x;
     }
@@ -72,7 +71,7 @@ std::unordered_map<const BufferNode*, te::Tensor> owners(const std::vector<te::T
 
 /// Whether the tensor is the placeholder.
 bool is_copy(const te::TensorNode& t, const std::vector<te::Tensor>& placeholders) {
-  const auto* l = t.body.as<LoadNode>();
+  const auto* l = t.body ? t.body.as<LoadNode>() : nullptr;
   if (l == nullptr || placeholders.size() != 1 || !same_shape(t.shape, placeholders[0]->shape))
     return false;
   return std::equal(l->indices.begin(), l->indices.end(), t.axes.begin(), t.axes.end(),
@@ -117,8 +116,7 @@ class ExpressionMaker {
     std::vector<te::Tensor> placeholders, computed;
     Replaced replaced;
     for (const te::Tensor& t : tensors) {
-      for (const LoadNode* l : loads_of(t->body)) {
-        const te::Tensor x = te::as_tensor(l->buffer);
+      for (const te::Tensor& x : te::operands_of(t)) {
         if (replaced.count(x.get()) != 0) continue;
         const Value& value = value_of(x);
         const auto known = std::find(inputs.begin(), inputs.end(), value);
@@ -129,7 +127,7 @@ class ExpressionMaker {
         }
         replaced[x.get()] = placeholders[place];
       }
-      computed.push_back(rebuild(t, replaced, symbols_));
+      computed.push_back(renew(t, replaced, symbols_));
       replaced[t.get()] = computed.back();
     }
     if (computed.size() == 1 && is_copy(*computed[0], placeholders)) return inputs[0];

@@ -48,13 +48,15 @@ void build(KernelBuilder& b, const Value& v) {
   const Expression& e = *v->expression;
   std::unordered_map<const BufferNode*, te::Tensor> built;
   for (const te::Tensor& t : e.tensors) {
-    const SpanScope span(t->span);
-    built[t.get()] = b.compute_whole(t->name, t->shape, [&](const Indices& indices) {
-      return element_of(t, indices, [&](const te::Tensor& x, const Indices& at) {
-        if (x->kind == te::TensorKind::kPlaceholder) return b.read(v->inputs[operand_of(e, x)], at);
-        return te::read(built.at(x.get()), at);
-      });
-    });
+    const auto read = [&](const te::Tensor& x, const Indices& at) {
+      if (x->kind == te::TensorKind::kPlaceholder) return b.read(v->inputs[operand_of(e, x)], at);
+      return te::read(built.at(x.get()), at);
+    };
+    const auto whole = [&](const te::Tensor& x) {
+      return x->kind == te::TensorKind::kPlaceholder ? b.whole(v->inputs[operand_of(e, x)])
+                                                     : built.at(x.get());
+    };
+    built[t.get()] = b.add([&] { return renew(t, {.read = read, .whole = whole}); });
   }
   b.define(v, built.at(e.output().get()));
 }
@@ -112,7 +114,7 @@ class Analysis {
     for (const te::Tensor& p : e_->placeholders) add_symbols(p->shape);
     for (const te::Tensor& t : e_->tensors) {
       add_symbols(t->shape);
-      add_symbols({t->body});
+      add_symbols(t->body ? std::vector{t->body} : t->indices);
       visit(t);
     }
     for (std::size_t i = 0; i < reads_.size(); ++i) e_->rereads[i] = reads_[i].size() > 1;
@@ -123,11 +125,13 @@ class Analysis {
   /// Reductions of a tensor, and the axes that each read has around it.
   void visit(const te::Tensor& t) {
     std::vector<const ReduceNode*> reductions;
-    post_order_visit(t->body, [&](const Node& n) {
-      if (n.kind == NodeKind::kReduce) reductions.push_back(&static_cast<const ReduceNode&>(n));
-    });
-    has_reduction_ = has_reduction_ || !reductions.empty();
-    for (const LoadNode* l : loads_of(t->body)) {
+    if (t->body) {
+      post_order_visit(t->body, [&](const Node& n) {
+        if (n.kind == NodeKind::kReduce) reductions.push_back(&static_cast<const ReduceNode&>(n));
+      });
+    }
+    has_loops_ = has_loops_ || !reductions.empty() || t->kind == te::TensorKind::kScatter;
+    for (const LoadNode* l : loads_of(t)) {
       const te::Tensor x = te::as_tensor(l->buffer);
       if (x->kind != te::TensorKind::kPlaceholder) continue;
       std::vector<const LoadNode*>& reads = reads_[operand_of(*e_, x)];
@@ -167,7 +171,7 @@ class Analysis {
   /// than the limit.
   int num_reads(const te::Tensor& t) const {
     int count = 0;
-    for (const LoadNode* l : loads_of(t->body)) {
+    for (const LoadNode* l : loads_of(t)) {
       const te::Tensor x = te::as_tensor(l->buffer);
       count += x->kind == te::TensorKind::kPlaceholder ? 1 : num_reads(x);
       if (count > kMaxLightReads) break;
@@ -179,7 +183,7 @@ class Analysis {
     const auto is_rounded = [&](const te::Tensor& t) {
       return !t.same_as(e_->output()) && t->dtype.is_float() && t->dtype.bits < 32;
     };
-    return !has_reduction_ && e_->tensors.size() <= kMaxLightTensors &&
+    return !has_loops_ && e_->tensors.size() <= kMaxLightTensors &&
            num_reads(e_->output()) <= kMaxLightReads &&
            std::none_of(e_->tensors.begin(), e_->tensors.end(), is_rounded);
   }
@@ -211,7 +215,7 @@ class Analysis {
   Expression* e_;
   std::vector<std::vector<const LoadNode*>> reads_;  ///< distinct, for each operand
   std::vector<std::size_t> repeats_;  ///< operands with a read that some axis does not move
-  bool has_reduction_ = false, is_aligned_ = true, is_gather_ = false;
+  bool has_loops_ = false, is_aligned_ = true, is_gather_ = false;
 };
 
 /// The expression as a function, with parameters that define all its symbols.
@@ -226,7 +230,7 @@ Function comparable(const Expression& e) {
       inputs.push_back(te::placeholder({symbol}, kFloat32, "size"));
   }
   std::unordered_map<const BufferNode*, te::Tensor> renamed;  // names of blocks count
-  for (const te::Tensor& t : e.tensors) renamed[t.get()] = rebuild(t, renamed, {}, "t");
+  for (const te::Tensor& t : e.tensors) renamed[t.get()] = renew(t, renamed, {}, "t");
   return te::function(inputs, {renamed.at(e.output().get())}, "expression");
 }
 

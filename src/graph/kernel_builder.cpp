@@ -81,9 +81,20 @@ te::Tensor KernelBuilder::compute(const std::string& name, const std::vector<Exp
 
 te::Tensor KernelBuilder::compute_whole(const std::string& name, const std::vector<Expr>& shape,
                                         const std::function<Expr(const Indices&)>& f) {
+  return add([&] { return te::compute(shape, f, name); });
+}
+
+te::Tensor KernelBuilder::add(const std::function<te::Tensor()>& make) {
   elements_.clear();
-  computed_.push_back(te::compute(shape, f, name));
-  return computed_.back();
+  const te::Tensor made = make();
+  computed_.push_back(made);
+  return made;
+}
+
+te::Tensor KernelBuilder::whole(const Value& v) {
+  if (local(v.get()) != nullptr && !is_flat_) return *local(v.get());
+  if (stored_.count(v.get()) != 0 && !is_scalar(v)) return param(v, false);
+  return compute_whole("x", v->shape, [&](const Indices& indices) { return read(v, indices); });
 }
 
 bool KernelBuilder::starts_with_lead(const std::vector<Expr>& shape) const {
@@ -212,11 +223,13 @@ std::vector<Expr> KernelBuilder::used_symbols() const {
   }
   for (const te::Tensor& t : computed_) {
     for (const Expr& e : t->shape) add(e);
-    add(t->body);
-    post_order_visit(t->body, [&](const Node& n) {
-      if (n.kind != NodeKind::kReduce) return;
-      for (const IterVar& axis : static_cast<const ReduceNode&>(n).axes) add(axis.domain.extent);
-    });
+    for (const Expr& e : t->body ? std::vector{t->body} : t->indices) {
+      add(e);
+      post_order_visit(e, [&](const Node& n) {
+        if (n.kind != NodeKind::kReduce) return;
+        for (const IterVar& axis : static_cast<const ReduceNode&>(n).axes) add(axis.domain.extent);
+      });
+    }
   }
   return found;
 }

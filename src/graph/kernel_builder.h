@@ -40,6 +40,10 @@ class KernelBuilder {
   Expr at_row(const te::Tensor& tensor, const Indices& lead, const Indices& inner);
   /// The element of a value: of the group, of memory, or computed on the spot.
   Expr read(const Value& v, const Indices& indices);
+  /// A tensor that holds the value.
+  te::Tensor whole(const Value& v);
+  /// Adds what `make` makes, a tensor of any shape, and returns it.
+  te::Tensor add(const std::function<te::Tensor()>& make);
   /// Computes what is not in memory once, when more than a read.
   void hold(const Value& v, const std::string& name);
   /// `tensor` holds `v`, whose shape is lead and inner.

@@ -3,7 +3,7 @@
 /// Walks over DAGs of tensors.
 
 #include <functional>
-#include <unordered_map>
+#include <string>
 #include <vector>
 
 #include "tenon/ir/visit.h"
@@ -11,20 +11,36 @@
 
 namespace tenon::graph {
 
-/// The loads of an element, each once.
-std::vector<const LoadNode*> loads_of(const Expr& body);
+/// The loads of what a tensor computes with (its element, or the indices of a scatter), each once.
+std::vector<const LoadNode*> loads_of(const te::Tensor& t);
+std::vector<const LoadNode*> loads_of(const Expr& e);
 
 /// The computed tensors behind `outputs`, producers first.
 std::vector<te::Tensor> computed_tensors(const std::vector<te::Tensor>& outputs);
 
-/// The element of `t` at `indices`, with every read of a tensor replaced by `read`.
-Expr element_of(const te::Tensor& t, const std::vector<Expr>& indices,
-                const std::function<Expr(const te::Tensor&, const std::vector<Expr>&)>& read);
+/// What stands for an element of another tensor.
+using ReadFunction = std::function<Expr(const te::Tensor&, const std::vector<Expr>&)>;
 
-/// `t` with other tensors where it reads those in `replaced`, other sizes for symbols, and perhaps
-/// another name.
-te::Tensor rebuild(const te::Tensor& t,
-                   const std::unordered_map<const BufferNode*, te::Tensor>& replaced,
-                   const VarMap& symbols, const std::string& name = "");
+/// The element of a `compute` at `indices`, with every read of a tensor replaced by `read`.
+Expr element_of(const te::Tensor& t, const std::vector<Expr>& indices, const ReadFunction& read);
+
+/// How a tensor is made again.
+struct Renewal {
+  ReadFunction read;
+  /// What stands for the first values and the updates of a scatter.
+  std::function<te::Tensor(const te::Tensor&)> whole;
+  VarMap symbols = {};    ///< other sizes
+  std::string name = "";  ///< empty: as it was
+  Expr batch = nullptr;  ///< size of a leading dimension, whose index `read` gets first; null: none
+};
+
+/// A tensor that computes what `t` does, of other tensors. With a batch, `whole` gives tensors that
+/// have the leading dimension.
+te::Tensor renew(const te::Tensor& t, const Renewal& renewal);
+
+/// Likewise, with those in `replaced` in place of the tensors that it reads.
+te::Tensor renew(const te::Tensor& t,
+                 const std::unordered_map<const BufferNode*, te::Tensor>& replaced,
+                 const VarMap& symbols = {}, const std::string& name = "");
 
 }  // namespace tenon::graph

@@ -153,3 +153,22 @@ def test_mistakes_are_named():
         tn.jit(lambda x, y: x)(random(3), {1, 2})
     with pytest.raises(tn.ExpressionError, match=r"returned a str.*E0183"):
         tn.jit(lambda x: "x")(random(3))
+
+
+def test_scatters_are_operators():
+    @tn.op
+    def add_rows(table, ids, rows):
+        return te.scatter(table, [ids], rows, mode="add")
+
+    table, rows, ids = random(5, 3), random(4, 3), np.array([1, 4, 1, 0])
+    network = tn.compile(
+        lambda table, ids, rows: add_rows(table * 2.0, ids, rows + 1.0) * 3.0, [table, ids, rows]
+    )
+    assert network.num_kernels == 1
+    expected = table * 2
+    np.add.at(expected, ids, rows + 1)
+    np.testing.assert_allclose(network(table, ids, rows), expected * 3, rtol=1e-5)
+    many = np.stack([ids, ids[::-1]])
+    batched = tn.vmap(add_rows, in_axes=(None, 0, None))(table, many, rows)
+    for one, got in zip(many, np.asarray(batched), strict=True):
+        np.testing.assert_array_equal(got, add_rows(table, one, rows))

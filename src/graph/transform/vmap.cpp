@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "graph/pass/pass.h"
 #include "graph/tensors.h"
 #include "graph/transform/definition.h"
@@ -22,26 +24,28 @@ Value derived(const Value& v, const std::vector<Value>& operands,
     renewed[p.get()] = placeholders.back();
     if (is_batched[i]) batched.insert(p.get());
   }
-  for (const te::Tensor& t : computed_tensors({d.output})) {
-    bool depends = t.same_as(d.output);
-    for (const LoadNode* l : loads_of(t->body))
-      depends = depends || batched.count(l->buffer.get()) != 0;
-    if (!depends) {
-      renewed[t.get()] = rebuild(t, renewed, {});
-      continue;
-    }
+  const auto with_batch = [&](const te::Tensor& x) {
+    const te::Tensor now = renewed.at(x.get());
+    if (batched.count(x.get()) != 0) return now;
     std::vector<Expr> shape{extent};
-    shape.insert(shape.end(), t->shape.begin(), t->shape.end());
-    const auto element = [&](const Indices& indices) {
-      const Indices own(indices.begin() + 1, indices.end());
-      return element_of(t, own, [&](const te::Tensor& x, const Indices& at) {
-        Indices all = at;
-        if (batched.count(x.get()) != 0) all.insert(all.begin(), indices[0]);
-        return te::read(renewed.at(x.get()), all);
-      });
-    };
-    renewed[t.get()] = te::compute(std::move(shape), element, t->name);
-    batched.insert(t.get());
+    shape.insert(shape.end(), now->shape.begin(), now->shape.end());
+    return te::compute(
+        std::move(shape),
+        [&](const Indices& i) { return te::read(now, Indices(i.begin() + 1, i.end())); }, x->name);
+  };
+  const auto read = [&](const te::Tensor& x, const Indices& at) {
+    const bool is_own = batched.count(x.get()) == 0;
+    return te::read(renewed.at(x.get()), is_own ? Indices(at.begin() + 1, at.end()) : at);
+  };
+  for (const te::Tensor& t : computed_tensors({d.output})) {
+    const std::vector<te::Tensor> sources = te::operands_of(t);
+    const bool depends = t.same_as(d.output) ||
+                         std::any_of(sources.begin(), sources.end(), [&](const te::Tensor& x) {
+                           return batched.count(x.get()) != 0;
+                         });
+    renewed[t.get()] = depends ? renew(t, {.read = read, .whole = with_batch, .batch = extent})
+                               : renew(t, renewed);
+    if (depends) batched.insert(t.get());
   }
   return make_expression(v->op, operands, placeholders, {renewed.at(d.output.get())})[0];
 }
