@@ -70,6 +70,8 @@ std::vector<Operator> gradient_marks();
 /// The operator of `v` with other operands.
 Value with_inputs(const ValueNode& v, std::vector<Value> inputs);
 
+/// Matrices [..., M, N] as [..., N, M].
+Value transposed(const Value& matrices);
 /// A scalar constant of a float dtype.
 Value number(DType dtype, double value);
 

@@ -207,7 +207,7 @@ Q, W = random(2, 9, 16), random(6, 16, seed=2)
             [S(["b", "s", 16])] * 3,
             [Q, Q, Q],
             lambda q, k, v: softmax(q @ k.transpose(0, 2, 1) / 4) @ v,
-            3,
+            4,
         ),
         (lambda x: x.mean(1), [S(["b", "s", 16])], [Q], lambda x: x.mean(1), 1),
         (
@@ -215,7 +215,7 @@ Q, W = random(2, 9, 16), random(6, 16, seed=2)
             [S(["b", "s", 16]), S([6, 16])],
             [Q, W],
             lambda x, w: x @ w.T,
-            1,
+            2,
         ),
         (lambda x: x @ W.T.copy(), [S(["b", "s", 16])], [Q], lambda x: x @ W.T, 1),
         (

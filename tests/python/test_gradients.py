@@ -189,9 +189,10 @@ def test_masks_of_relu_and_sums_of_biases_are_fused():
     step(params, POINTS)
     (entry,) = step._entries.values()
     kernels = [name for name, *_ in entry.core.calls]
-    # Two layers, the loss, two masks (the inner one after the product), two weights, two biases.
-    assert sum(name.startswith("linear_add_relu") for name in kernels) == 2
-    assert len(kernels) <= 9, kernels
+    # Weights in the order of their product, two layers, the loss, two masks (the inner one after
+    # its product), gradients of two weights and two biases.
+    assert sum(name.startswith("matmul_add_relu") for name in kernels) == 2
+    assert len(kernels) <= 11, kernels
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads():

@@ -117,13 +117,6 @@ Value sum_to(const Value& v, const std::vector<Expr>& shape) {
   return make_op("reshape", {make_op("sum", {v}, {{"axes", axes}})}, {{"shape", shape}});
 }
 
-Value transposed(const Value& m) {
-  std::vector<std::int64_t> axes(m->shape.size());
-  std::iota(axes.begin(), axes.end(), 0);
-  std::swap(axes[axes.size() - 1], axes[axes.size() - 2]);
-  return make_op("transpose", {m}, {{"axes", axes}});
-}
-
 /// Products stay products that passes know: a constant weight is packed, rows are one loop.
 std::vector<Value> vjp(const Value& v, const Value& g) {
   const Value &x = v->inputs[0], &w = v->inputs[1];
@@ -167,6 +160,13 @@ Operator product_operator(const char* name, void (*infer)(ValueNode*)) {
 }
 
 }  // namespace
+
+Value transposed(const Value& matrices) {
+  std::vector<std::int64_t> axes(matrices->shape.size());
+  std::iota(axes.begin(), axes.end(), 0);
+  std::swap(axes[axes.size() - 1], axes[axes.size() - 2]);
+  return make_op("transpose", {matrices}, {{"axes", axes}});
+}
 
 std::vector<Operator> matmul_operators() {
   return {product_operator("linear", infer_linear), product_operator("matmul", infer_matmul)};

@@ -25,6 +25,11 @@ std::vector<Value> share_equal_values(const std::vector<Value>& outputs);
 /// The graph without operators that only gradients see (stop_gradient, custom_vjp).
 std::vector<Value> erase_gradient_marks(const std::vector<Value>& outputs);
 
+/// Right operands of products that lie in memory with rows and columns exchanged (weights [N, K]
+/// that are no constants, transposed views) are copied into the order in which products read them:
+/// that is far less work than reading across it for each row. Constants are packed instead.
+std::vector<Value> lay_out_products(const std::vector<Value>& outputs);
+
 /// Linears of one input with constant weights become one, with its biases, followed by slices (Q, K
 /// and V of attention).
 std::vector<Value> merge_linears(const std::vector<Value>& outputs);
