@@ -10,8 +10,6 @@
 namespace tenon::graph {
 namespace {
 
-using Replaced = std::unordered_map<const BufferNode*, te::Tensor>;
-
 /// What symbols of placeholders stand for, after checking that operands fit.
 VarMap bind(const std::string& name, const std::vector<Value>& inputs,
             const std::vector<te::Tensor>& placeholders) {
@@ -114,7 +112,7 @@ class ExpressionMaker {
   Value make_value(const std::vector<te::Tensor>& tensors) {
     std::vector<Value> inputs;
     std::vector<te::Tensor> placeholders, computed;
-    Replaced replaced;
+    TensorMap replaced;
     for (const te::Tensor& t : tensors) {
       for (const te::Tensor& x : te::operands_of(t)) {
         if (replaced.count(x.get()) != 0) continue;

@@ -46,7 +46,7 @@ void space(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) {
 
 void build(KernelBuilder& b, const Value& v) {
   const Expression& e = *v->expression;
-  std::unordered_map<const BufferNode*, te::Tensor> built;
+  TensorMap built;
   for (const te::Tensor& t : e.tensors) {
     const auto read = [&](const te::Tensor& x, const Indices& at) {
       if (x->kind == te::TensorKind::kPlaceholder) return b.read(v->inputs[operand_of(e, x)], at);
@@ -229,7 +229,7 @@ Function comparable(const Expression& e) {
     if (std::none_of(inputs.begin(), inputs.end(), defines))
       inputs.push_back(te::placeholder({symbol}, kFloat32, "size"));
   }
-  std::unordered_map<const BufferNode*, te::Tensor> renamed;  // names of blocks count
+  TensorMap renamed;  // names of blocks count
   for (const te::Tensor& t : e.tensors) renamed[t.get()] = renew(t, renamed, {}, "t");
   return te::function(inputs, {renamed.at(e.output().get())}, "expression");
 }

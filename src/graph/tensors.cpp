@@ -73,58 +73,75 @@ Expr element_of(const te::Tensor& t, const std::vector<Expr>& indices, const Rea
 te::Tensor renew(const te::Tensor& t, const Renewal& renewal) {
   const SpanScope span(t->span);
   const std::string& name = renewal.name.empty() ? t->name : renewal.name;
-  std::vector<std::string> axis_names;
-  if (!renewal.batch) {
-    for (const IterVar& axis : t->axes) axis_names.push_back(axis.var.as<VarNode>()->name);
-  }
-  // `own` are the indices of `t`; reads get the batch's in front.
-  const auto at = [&](const std::vector<Expr>& indices, auto&& f) {
-    const std::vector<Expr> own(indices.begin() + (renewal.batch ? 1 : 0), indices.end());
-    return f(own, [&](const te::Tensor& x, const std::vector<Expr>& i) {
-      if (!renewal.batch) return renewal.read(x, i);
-      std::vector<Expr> all{indices[0]};
-      all.insert(all.end(), i.begin(), i.end());
-      return renewal.read(x, all);
-    });
-  };
   if (t->kind == te::TensorKind::kScatter) {
     const auto places = [&](const std::vector<Expr>& position) {
-      return at(position, [&](const std::vector<Expr>& own, const ReadFunction& read) {
-        std::vector<Expr> place;
-        if (renewal.batch) place.push_back(position[0]);
-        for (const Expr& index : t->indices) {
-          const Expr e = with_reads(unchecked(index), axes_at(t, own), read);
-          place.push_back(substitute(e, renewal.symbols));
-        }
-        return place;
-      });
+      std::vector<Expr> place;
+      for (const Expr& index : t->indices) {
+        const Expr e = with_reads(unchecked(index), axes_at(t, position), renewal.read);
+        place.push_back(substitute(e, renewal.symbols));
+      }
+      return place;
     };
     return te::scatter(renewal.whole(t->init), te::PlaceFunction(places), renewal.whole(t->updates),
                        t->mode, name);
   }
   std::vector<Expr> shape;
-  if (renewal.batch) shape.push_back(renewal.batch);
   for (const Expr& e : t->shape) shape.push_back(substitute(e, renewal.symbols));
+  std::vector<std::string> axis_names;
+  for (const IterVar& axis : t->axes) axis_names.push_back(axis.var.as<VarNode>()->name);
   const auto body = [&](const std::vector<Expr>& indices) {
-    return at(indices, [&](const std::vector<Expr>& own, const ReadFunction& read) {
-      return substitute(element_of(t, own, read), renewal.symbols);
-    });
+    return substitute(element_of(t, indices, renewal.read), renewal.symbols);
   };
   return te::compute(std::move(shape), body, name, std::move(axis_names));
 }
 
-te::Tensor renew(const te::Tensor& t,
-                 const std::unordered_map<const BufferNode*, te::Tensor>& replaced,
-                 const VarMap& symbols, const std::string& name) {
+namespace {
+
+/// The gradient of `t`, written for tensors that are replaced.
+te::VjpRule renewed_rule(const te::Tensor& t, const TensorMap& replaced, const VarMap& symbols) {
+  te::VjpRule rule = *t->vjp_rule;
+  for (te::Tensor& x : rule.inputs) {
+    const auto it = replaced.find(x.get());
+    if (it != replaced.end()) x = it->second;
+  }
+  if (!rule.pull_back) return rule;
+  rule.pull_back = [t, replaced, symbols](const te::Tensor& output, const te::Tensor& cotangent) {
+    TensorMap all = replaced;
+    all[t.get()] = output;
+    std::vector<te::Tensor> found = t->vjp_rule->pull_back(t, cotangent), behind;
+    for (const te::Tensor& x : found) {
+      if (x) behind.push_back(x);
+    }
+    for (const te::Tensor& x : computed_tensors(behind)) {
+      if (all.count(x.get()) == 0) all[x.get()] = renew(x, all, symbols);
+    }
+    for (te::Tensor& x : found) {
+      const auto it = x ? all.find(x.get()) : all.end();
+      if (it != all.end()) x = it->second;
+    }
+    return found;
+  };
+  return rule;
+}
+
+}  // namespace
+
+te::Tensor renew(const te::Tensor& t, const TensorMap& replaced, const VarMap& symbols,
+                 const std::string& name) {
   const auto renewed = [&](const te::Tensor& x) {
     const auto it = replaced.find(x.get());
     return it == replaced.end() ? x : it->second;
   };
-  return renew(t, {.read = [&](const te::Tensor& x,
-                               const std::vector<Expr>& at) { return te::read(renewed(x), at); },
-                   .whole = renewed,
-                   .symbols = symbols,
-                   .name = name});
+  const auto read = [&](const te::Tensor& x, const std::vector<Expr>& at) {
+    return te::read(renewed(x), at);
+  };
+  const te::Tensor made =
+      renew(t, {.read = read, .whole = renewed, .symbols = symbols, .name = name});
+  if (t->vjp_rule) {
+    const_cast<te::TensorNode*>(made.get())->vjp_rule =  // nobody else has seen it yet
+        std::make_shared<const te::VjpRule>(renewed_rule(t, replaced, symbols));
+  }
+  return made;
 }
 
 }  // namespace tenon::graph

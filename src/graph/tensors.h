@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "tenon/ir/visit.h"
@@ -31,16 +32,15 @@ struct Renewal {
   std::function<te::Tensor(const te::Tensor&)> whole;
   VarMap symbols = {};    ///< other sizes
   std::string name = "";  ///< empty: as it was
-  Expr batch = nullptr;  ///< size of a leading dimension, whose index `read` gets first; null: none
 };
 
-/// A tensor that computes what `t` does, of other tensors. With a batch, `whole` gives tensors that
-/// have the leading dimension.
+/// A tensor that computes what `t` does, of other tensors. A gradient written by hand does not come
+/// along.
 te::Tensor renew(const te::Tensor& t, const Renewal& renewal);
 
-/// Likewise, with those in `replaced` in place of the tensors that it reads.
-te::Tensor renew(const te::Tensor& t,
-                 const std::unordered_map<const BufferNode*, te::Tensor>& replaced,
-                 const VarMap& symbols = {}, const std::string& name = "");
+using TensorMap = std::unordered_map<const BufferNode*, te::Tensor>;
+/// Likewise, with those in `replaced` in place of the tensors that it reads, and with its gradient.
+te::Tensor renew(const te::Tensor& t, const TensorMap& replaced, const VarMap& symbols = {},
+                 const std::string& name = "");
 
 }  // namespace tenon::graph

@@ -1,53 +1,18 @@
-#include <algorithm>
-
 #include "graph/pass/pass.h"
-#include "graph/tensors.h"
 #include "graph/transform/definition.h"
+#include "tenon/autodiff/autodiff.h"
 #include "tenon/graph/expression.h"
 #include "tenon/graph/transform.h"
-#include "tenon/ir/builder.h"
 
 namespace tenon::graph {
 namespace {
 
-/// The operator of batches, derived from its definition: every tensor that depends on a batch gets
-/// a leading dimension.
+/// The operator of batches, derived from its definition.
 Value derived(const Value& v, const std::vector<Value>& operands,
               const std::vector<bool>& is_batched, const Expr& extent) {
   const Definition d = definition_of(*v);
-  std::unordered_map<const BufferNode*, te::Tensor> renewed;
-  std::unordered_set<const BufferNode*> batched;
-  std::vector<te::Tensor> placeholders;
-  for (std::size_t i = 0; i < operands.size(); ++i) {
-    const te::Tensor& p = d.placeholders[i];
-    placeholders.push_back(te::placeholder(operands[i]->shape, p->dtype, p->name));
-    renewed[p.get()] = placeholders.back();
-    if (is_batched[i]) batched.insert(p.get());
-  }
-  const auto with_batch = [&](const te::Tensor& x) {
-    const te::Tensor now = renewed.at(x.get());
-    if (batched.count(x.get()) != 0) return now;
-    std::vector<Expr> shape{extent};
-    shape.insert(shape.end(), now->shape.begin(), now->shape.end());
-    return te::compute(
-        std::move(shape),
-        [&](const Indices& i) { return te::read(now, Indices(i.begin() + 1, i.end())); }, x->name);
-  };
-  const auto read = [&](const te::Tensor& x, const Indices& at) {
-    const bool is_own = batched.count(x.get()) == 0;
-    return te::read(renewed.at(x.get()), is_own ? Indices(at.begin() + 1, at.end()) : at);
-  };
-  for (const te::Tensor& t : computed_tensors({d.output})) {
-    const std::vector<te::Tensor> sources = te::operands_of(t);
-    const bool depends = t.same_as(d.output) ||
-                         std::any_of(sources.begin(), sources.end(), [&](const te::Tensor& x) {
-                           return batched.count(x.get()) != 0;
-                         });
-    renewed[t.get()] = depends ? renew(t, {.read = read, .whole = with_batch, .batch = extent})
-                               : renew(t, renewed);
-    if (depends) batched.insert(t.get());
-  }
-  return make_expression(v->op, operands, placeholders, {renewed.at(d.output.get())})[0];
+  const autodiff::Batched batched = autodiff::vmap({d.output}, d.placeholders, is_batched, extent);
+  return make_expression(v->op, operands, batched.inputs, batched.outputs)[0];
 }
 
 }  // namespace
