@@ -152,8 +152,50 @@ def test_learning_rate_and_metrics_of_a_step():
     step(X, Y)
     assert step(X, Y) < first
     assert step.report().count("kernel calls") == 1
+    with pytest.raises(tn.ExpressionError, match=r"SGD: learning_rate should be .* got -1 \[E0192"):
+        step.learning_rate = -1
     scheduled = tn.train_step(network(), nn.CrossEntropyLoss(), optim.SGD(optim.constant(0.1)))
     assert scheduled.learning_rate is None
+    with pytest.raises(tn.ExpressionError, match=r"a schedule computes it \[E0192\]"):
+        scheduled.learning_rate = 0.1
+
+
+def test_a_shared_parameter_is_one():
+    class Tied(nn.Module):
+        def __init__(self):
+            self.encode, self.decode = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+            self.decode.weight = self.encode.weight
+
+        def forward(self, x):
+            return self.decode(self.encode(x))
+
+    tied = Tied().initialize(1)
+    w = tied.encode.weight.data.astype(np.float64)
+    step = tn.train_step(tied, nn.MSELoss(), optim.SGD(0.1))
+    step(X, X)
+    step.sync()
+    h = X @ w.T
+    d = 2 * (h @ w.T - X) / X.size
+    expected = w - 0.1 * (d.T @ h + (d @ w).T @ X)
+    np.testing.assert_allclose(tied.decode.weight.data, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_after_ctrl_c_the_module_has_what_was_learned(monkeypatch):
+    calls = []
+    call = tn.TrainStep.__call__
+
+    def interrupted(self, x, y):
+        calls.append(len(y))
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return call(self, x, y)
+
+    monkeypatch.setattr(tn.TrainStep, "__call__", interrupted)
+    net = network().initialize(3)
+    before = bits(net)
+    with pytest.raises(KeyboardInterrupt):
+        tn.fit(net, X, Y, loss=nn.CrossEntropyLoss(), optimizer=optim.SGD(0.1), epochs=5)
+    assert bits(net) != before
 
 
 def test_progress_is_a_line_for_each_epoch(capsys):
@@ -193,7 +235,14 @@ def test_bad_data_is_named():
         step(X[:0], Y[:0])
     with pytest.raises(tn.ShapeError, match=r"the loss should be a scalar, got .*E0495"):
         tn.train_step(network(), nn.CrossEntropyLoss(reduction="none"), optim.SGD())(X, Y)
-    for settings in ({"epochs": 0}, {"batch_size": 0}, {"resume": True}):
+    with pytest.raises(tn.ShapeError, match=r"the loss should be a scalar, got 1.0 \[E0495\]"):
+        tn.train_step(network(), lambda scores, labels: 1.0, optim.SGD())(X, Y)
+    for settings in (
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"resume": True},
+        {"validation_data": X},
+    ):
         with pytest.raises(tn.ExpressionError, match=r"fit: \w+.* should .*E0196"):
             fit(**settings)
 

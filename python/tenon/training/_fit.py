@@ -91,7 +91,7 @@ def fit(
     ModelError
         The checkpoint is damaged or of another training [E0810 to E0816, E0845 to E0851].
     ExpressionError
-        A count is less than 1 [E0196].
+        A count is less than 1, or an argument is missing or no pair [E0196].
     ResourceError
         The checkpoint cannot be written [E0828].
     NumericError
@@ -114,9 +114,7 @@ def fit(
     if resume and checkpoint is None:
         raise ExpressionError("E0196", "fit: resume=True should come with a checkpoint, got None")
     data = Dataset(x, y, "the training data")
-    validation = None
-    if validation_data is not None:
-        validation = Dataset(*validation_data, "the validation data")
+    validation = _validation(validation_data)
     step = train_step(module, loss, optimizer, seed=seed, metrics=metrics)
     history = History()
     facts = {"rows": len(data), "batch_size": batch_size, "shuffle": shuffle}
@@ -141,6 +139,16 @@ def fit(
         shown.close()
         step.sync()
     return history
+
+
+def _validation(pair: Any) -> Dataset | None:
+    if pair is None:
+        return None
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise ExpressionError(
+            "E0196", f"fit: validation_data should be a pair (x, y), got a {type(pair).__name__}"
+        )
+    return Dataset(pair[0], pair[1], "the validation data")
 
 
 def _check_counts(**counts: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,12 +15,13 @@ from tenon import _core, te
 from tenon._config import config
 from tenon._numerics import CheckedNetwork, compile_graph
 from tenon._tree import flatten, paths, unflatten
-from tenon.errors import ShapeError
+from tenon.errors import ExpressionError, ShapeError
 from tenon.nn._mode import TrainingTrace, tracing_training
 from tenon.nn._module import Module, Parameter
 from tenon.nn._tracing import tracing
 from tenon.nn._value import Value
 from tenon.optim import Optimizer
+from tenon.optim._optimizer import check_setting
 from tenon.random import seed_words
 from tenon.training._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from tenon.training._data import Array, as_array, check_label_range
@@ -73,7 +75,7 @@ class TrainStep:
         self._loss = loss
         self._metrics = metrics
         self._seed_words = np.array(seed_words(seed), np.uint32)
-        self._parameters = dict(module.named_parameters())
+        self._parameters = _distinct(module)
         data = {name: _first_data(name, p, seed) for name, p in self._parameters.items()}
         trainable = {name: data[name] for name, p in self._parameters.items() if p.trainable}
         fixed = {name: array for name, array in data.items() if name not in trainable}
@@ -128,12 +130,18 @@ class TrainStep:
 
     @property
     def learning_rate(self) -> float | None:
-        """The learning rate; None if a schedule computes it. Setting it compiles nothing."""
+        """The learning rate; None if a schedule computes it, and then it cannot be set.
+
+        Setting it compiles nothing. ExpressionError [E0192] for what is no rate.
+        """
         rate = self._tree()["state"].get("learning_rate")
         return None if rate is None else float(rate)
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
+        if callable(self.optimizer.learning_rate):
+            raise ExpressionError("E0192", "learning_rate cannot be set: a schedule computes it")
+        check_setting(self.optimizer, "learning_rate", rate, 0.0, math.inf)
         place = self._paths().index("['state']['learning_rate']")
         self._arrays[place] = np.array(rate, np.float64)
 
@@ -224,9 +232,9 @@ class TrainStep:
                 stack.enter_context(tracing_training(trace))
             result = self.module(*data[:-1])
             loss = self._loss(result, data[-1])
-            figures = {"loss": loss, **self._figures(result, data[-1])}
-        if loss.ndim != 0:
+        if not isinstance(loss, Value) or loss.ndim != 0:
             raise ShapeError("E0495", f"the loss should be a scalar, got {loss!r}")
+        figures = {"loss": loss, **self._figures(result, data[-1])}
         new = self._updated_values(tree, trace, loss) if is_training else values
         updated = [i for i, value in enumerate(new) if value is not values[i]]
         outputs = [new[i] for i in updated] + [f.cast("float32") for f in figures.values()]
@@ -275,6 +283,15 @@ class TrainStep:
         finally:
             for parameter in self._parameters.values():
                 parameter.bound = None
+
+
+def _distinct(module: Module) -> dict[str, Parameter]:
+    """Return the parameters, one that several modules share under its first name."""
+    found: dict[str, Parameter] = {}
+    for name, parameter in module.named_parameters():
+        if all(parameter is not other for other in found.values()):
+            found[name] = parameter
+    return found
 
 
 def _input(shape: Sequence[Any], dtype: str, name: str) -> Value:
