@@ -16,13 +16,13 @@ def leaves(tree):
     """The leaves of nested dicts, in the order of their keys."""
     if not isinstance(tree, dict):
         return [tree]
-    return [leaf for key in tree for leaf in leaves(tree[key])]
+    return [leaf for key in sorted(tree) for leaf in leaves(tree[key])]
 
 
 def like(tree, values):
     if not isinstance(tree, dict):
         return next(values)
-    return {key: like(tree[key], values) for key in tree}
+    return {key: like(tree[key], values) for key in sorted(tree)}
 
 
 def run(optimizer, gradient, change=None):
@@ -156,3 +156,31 @@ def test_the_learning_rate_changes_without_compilation():
 def test_settings_are_checked(make, message):
     with pytest.raises(tn.ExpressionError, match=message):
         make()
+
+
+def test_an_optimizer_is_part_of_a_function_of_ones_own():
+    optimizer = optim.SGD(0.1, momentum=0.9)
+
+    def loss_of(params, x):
+        weight, (bias,) = params
+        return ((x @ weight + bias) ** 2.0).sum()
+
+    @tn.jit
+    def step(params, state, x):
+        loss, grads = tn.value_and_grad(loss_of)(params, x)
+        params, state = optimizer.update(params, grads, state)
+        return params, state, loss
+
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((4, 3)) / 4, rng.standard_normal((3, 2)), np.ones(2)
+    params = [w, (b,)]
+    state = optimizer.init(params)
+    velocity = [0.0, 0.0]
+    for _ in range(5):
+        params, state, loss = step(params, state, x)
+        y = x @ w + b
+        assert float(np.asarray(loss)) == pytest.approx((y**2).sum())
+        velocity = [0.9 * v + g for v, g in zip(velocity, (2 * x.T @ y, 2 * y.sum(0)), strict=True)]
+        w, b = w - 0.1 * velocity[0], b - 0.1 * velocity[1]
+        np.testing.assert_allclose(np.asarray(params[0]), w, rtol=1e-10)
+        np.testing.assert_allclose(np.asarray(params[1][0]), b, rtol=1e-10)

@@ -58,7 +58,7 @@ class Adam(Optimizer):
         self.betas = (float(betas[0]), float(betas[1]))
         self.eps = float(eps)
 
-    def factors(self, count: Value, rate: Value) -> list[Any]:
+    def factors(self, count: Value, rate: Value) -> list[Value]:
         """Return the rate, and one over each bias correction."""
         beta1, beta2 = self.betas
         return [rate / (1.0 - beta1**count), 1.0 / (1.0 - beta2**count), rate]

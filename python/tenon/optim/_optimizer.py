@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tenon import _core
+from tenon._tree import flatten, unflatten
 from tenon.errors import ExpressionError
 from tenon.nn._value import Value
 from tenon.optim._schedule import Schedule
@@ -46,34 +48,54 @@ class Optimizer:
         self.learning_rate = learning_rate
         self.weight_decay = float(weight_decay)
 
-    def init(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the state before the first update, for parameters that have shape and dtype."""
+    def init(self, params: Any) -> dict[str, Any]:
+        """Return the state before the first update.
+
+        Parameters
+        ----------
+        params
+            A tree (dicts, lists, tuples) of arrays or values, or a module.
+        """
+        leaves, structure = flatten(params)
         state: dict[str, Any] = {"step": np.zeros((), np.int64)}
         if not callable(self.learning_rate):
             state["learning_rate"] = np.array(self.learning_rate, np.float64)
         for slot in self.slots:
-            state[slot] = {name: np.zeros(p.shape, str(p.dtype)) for name, p in params.items()}
+            zeros = [np.zeros(p.shape, _core.numpy_dtype(p.dtype)) for p in leaves]
+            state[slot] = unflatten(structure, zeros)
         return state
 
-    def update(
-        self, params: dict[str, Value], grads: dict[str, Value], state: dict[str, Any]
-    ) -> tuple[dict[str, Value], dict[str, Any]]:
-        """Return the parameters and the state after one update."""
+    def update(self, params: Any, grads: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return the parameters and the state after one update.
+
+        Parameters
+        ----------
+        params, grads
+            Trees of values of one form.
+        state
+            As `init` returned it, or an update before, with values in the place of arrays.
+
+        Returns
+        -------
+        tuple
+            Trees of values of the forms of `params` and `state`.
+        """
+        leaves, structure = flatten(params)
         done = state["step"]
-        rate = self._rate(state)
-        new_state: dict[str, Any] = {key: value for key, value in state.items()}
-        new_state["step"] = done + 1
-        for slot in self.slots:
-            new_state[slot] = {}
-        new_params = {}
-        factors = self.factors((done + 1).cast("float64"), rate)
-        for name, param in params.items():
-            kept = [state[slot][name] for slot in self.slots]
-            numbers = [x.cast(param.dtype) if isinstance(x, Value) else x for x in factors]
-            new_params[name], kept = self.step(param, grads[name], kept, numbers)
-            for slot, value in zip(self.slots, kept, strict=True):
-                new_state[slot][name] = value
-        return new_params, new_state
+        factors = self.factors((done + 1).cast("float64"), self._rate(state))
+        slots = [flatten(state[slot])[0] for slot in self.slots]
+        new_slots: list[list[Value]] = [[] for _ in slots]
+        new_params = []
+        for i, (param, grad) in enumerate(zip(leaves, flatten(grads)[0], strict=True)):
+            numbers = [x.cast(param.dtype) for x in factors]
+            new, kept = self.step(param, grad, [slot[i] for slot in slots], numbers)
+            new_params.append(new)
+            for slot, value in zip(new_slots, kept, strict=True):
+                slot.append(value)
+        new_state = {**state, "step": done + 1}
+        for name, values in zip(self.slots, new_slots, strict=True):
+            new_state[name] = unflatten(structure, values)
+        return unflatten(structure, new_params), new_state
 
     def settings(self) -> dict[str, Any]:
         """Return the method and its numbers, for checkpoints; a schedule is not told apart."""
@@ -94,7 +116,7 @@ class Optimizer:
         assert isinstance(rate, Value)
         return rate
 
-    def factors(self, count: Value, rate: Value) -> list[Any]:
+    def factors(self, count: Value, rate: Value) -> list[Value]:
         """Return the scalars that all parameters share, for update number `count`, from 1 up."""
         return [rate]
 
