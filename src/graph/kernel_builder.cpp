@@ -197,8 +197,10 @@ const te::Tensor& KernelBuilder::packed(const Value& v, bool is_transposed) {
   for (const KernelParam& p : params_) {
     if (p.value == v && p.is_packed) return p.tensor;
   }
-  const Expr& columns = v->shape[is_transposed ? 0 : 1];
-  const Expr& depth = v->shape[is_transposed ? 1 : 0];
+  const Expr& columns = is_transposed ? v->shape.front() : v->shape.back();
+  Expr depth = imm(1);
+  for (std::size_t d = 0; d + 1 < v->shape.size(); ++d)
+    depth = depth * v->shape[is_transposed ? d + 1 : d];
   params_.push_back(
       {te::placeholder({ceildiv(columns, imm(64)), depth, imm(64)}, v->dtype, "panels"), v, true,
        is_transposed});

@@ -49,7 +49,8 @@ class KernelBuilder {
   /// `tensor` holds `v`, whose shape is lead and inner.
   void define(const Value& v, const te::Tensor& tensor) { local_[v.get()] = tensor; }
   const te::Tensor* local(const ValueNode* v) const;
-  /// The constant matrix `v` in panels: [ceil(N / 64)][K][64].
+  /// The constant `v` in panels: [ceil(N / 64)][K][64]. N is its last axis (its first when
+  /// transposed), K the product of the others.
   const te::Tensor& packed(const Value& v, bool is_transposed);
   /// A tensor of any shape; nothing about rows.
   te::Tensor compute_whole(const std::string& name, const std::vector<Expr>& shape,

@@ -66,6 +66,7 @@ std::vector<Operator> layer_norm_operators();
 std::vector<Operator> embedding_operators();
 std::vector<Operator> attention_operators();
 std::vector<Operator> gradient_marks();
+std::vector<Operator> convolution_operators();
 
 /// The operator of `v` with other operands.
 Value with_inputs(const ValueNode& v, std::vector<Value> inputs);

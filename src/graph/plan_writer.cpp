@@ -151,7 +151,8 @@ class PlanWriter {
     c.alignment = static_cast<std::uint32_t>(std::max(data.dtype().bytes(), 1));
     c.bytes = static_cast<std::uint64_t>(data.nbytes());
     if (p.is_packed) {
-      const auto columns = static_cast<std::uint64_t>(data.shape()[p.is_transposed ? 0 : 1]);
+      const auto columns =
+          static_cast<std::uint64_t>(p.is_transposed ? data.shape().front() : data.shape().back());
       if (columns != 0) c.bytes = c.bytes / columns * ((columns + 63) / 64 * 64);
       packing_.emplace_back([this, place, data, transposed = p.is_transposed] {
         parts_.constants[place] = pack_panels(data, transposed);

@@ -6,13 +6,16 @@
 #include <string>
 #include <string_view>
 
+#include "ir/transform/branch_reductions.h"
 #include "ir/transform/expand_math.h"
 #include "ir/transform/flatten_buffers.h"
 #include "ir/transform/guard_loads.h"
+#include "ir/transform/hoist_conditions.h"
 #include "ir/transform/init_empty_reductions.h"
 #include "ir/transform/lower_blocks.h"
 #include "ir/transform/partition_loops.h"
 #include "ir/transform/specialize_extents.h"
+#include "ir/transform/split_borders.h"
 #include "ir/transform/transpose_tiles.h"
 #include "ir/transform/unroll_loops.h"
 #include "ir/transform/vectorize_loops.h"
@@ -41,6 +44,8 @@ constexpr Pass kPasses[] = {
     {"init_empty_reductions", init_empty_reductions},
     {"lower_blocks", lower_blocks},
     {"simplify", simplify_function},
+    {"branch_reductions", branch_reductions},    // before guard_loads
+    {"split_borders", split_borders},            // while a tile's condition is one expression
     {"specialize_extents", specialize_extents},  // choices are in the simplified extents
     {"partition_loops", partition_loops},        // a body without condition needs no guards
     {"guard_loads", guard_loads},                // bounds are per dimension
@@ -48,6 +53,7 @@ constexpr Pass kPasses[] = {
     {"simplify_offsets",
      simplify_function},  // branches of specialize_extents now know their condition
     {"unroll_loops", on_body<unroll_loops>},
+    {"hoist_conditions", hoist_conditions},  // conditions of unrolled rows are constant now
     {"vectorize_loops", on_body<vectorize_loops>},
     {"simplify_vectors", simplify_function},
     {"transpose_tiles", transpose_tiles},   // bases of ramps are canonical

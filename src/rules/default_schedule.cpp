@@ -81,11 +81,16 @@ void schedule_alone(RuleContext& context, const std::string& name,
   } else if (is_row_reduction(*info)) {
     fits = tries("row_reduction", [&] { schedule_row_reduction(context, *info); });
   } else {
+    const bool window = is_window(*info);
     if (const auto consumer = sole_consumer(blocks, *info, f)) {
-      fits = tries("contraction with its reader",
+      fits = (window && tries("convolution with its reader",
+                              [&] { schedule_convolution(context, *info, consumer); })) ||
+             tries("contraction with its reader",
                    [&] { schedule_contraction(context, *info, consumer); });
       if (fits) done->insert(*consumer);
     }
+    if (!fits && window)
+      fits = tries("convolution", [&] { schedule_convolution(context, *info, std::nullopt); });
     if (!fits)
       fits = tries("contraction", [&] { schedule_contraction(context, *info, std::nullopt); });
   }

@@ -44,6 +44,15 @@ void schedule_transpose(RuleContext& context, const BlockInfo& info, const Trans
 void schedule_contraction(RuleContext& context, const BlockInfo& info,
                           const std::optional<std::string>& consumer);
 
+/// Whether the block is a reduction that reads an operand at combinations of a spatial and a
+/// reduction iter: convolutions and their gradients, pooling.
+bool is_window(const BlockInfo& info);
+
+/// Register tiles of pixels (or other iters along which weights are reused) by channels, padding
+/// kept out of the interior (convolution.cpp).
+void schedule_convolution(RuleContext& context, const BlockInfo& info,
+                          const std::optional<std::string>& consumer);
+
 /// The name of the buffer that a contraction reads across the lanes of its last spatial axis
 /// although another layout would make them neighbours; "" when there is none.
 std::string unpacked_operand(const BlockInfo& info);

@@ -13,11 +13,14 @@
 #include <numeric>
 #include <sstream>
 
+#include "ir/transform/branch_reductions.h"
 #include "ir/transform/flatten_buffers.h"
 #include "ir/transform/guard_loads.h"
+#include "ir/transform/hoist_conditions.h"
 #include "ir/transform/lower_blocks.h"
 #include "ir/transform/partition_loops.h"
 #include "ir/transform/specialize_extents.h"
+#include "ir/transform/split_borders.h"
 #include "ir/transform/transpose_tiles.h"
 #include "ir/transform/unroll_loops.h"
 #include "ir/transform/vectorize_loops.h"
@@ -46,7 +49,10 @@ const std::map<std::string, Pass>& passes() {
       {"lower_blocks", lower_blocks},
       {"partition_loops", [](const Function& f) { return simplify(partition_loops(f)); }},
       {"simplify", [](const Function& f) { return simplify(f); }},
+      {"branch_reductions", branch_reductions},
+      {"hoist_conditions", hoist_conditions},
       {"specialize_extents", specialize_extents},
+      {"split_borders", split_borders},
       {"transpose_tiles", transpose_tiles},
       {"unroll_loops", [](const Function& f) { return with_body(f, unroll_loops(f->body)); }},
       {"vectorize_loops", [](const Function& f) { return with_body(f, vectorize_loops(f->body)); }},

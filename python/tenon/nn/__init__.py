@@ -1,6 +1,7 @@
 """Networks: modules with parameters, for `tenon.compile`."""
 
 from tenon.nn import functional, init
+from tenon.nn._convolution_layers import Conv1d, Conv2d, Conv3d
 from tenon.nn._dropout import Dropout
 from tenon.nn._layers import (
     GELU,
@@ -30,6 +31,9 @@ from tenon.nn._value import Value
 __all__ = [
     "GELU",
     "BCEWithLogitsLoss",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",

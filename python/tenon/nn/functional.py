@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tenon.nn._convolution import conv1d, conv2d, conv3d
 from tenon.nn._dropout import dropout
 from tenon.nn._losses import (
     binary_cross_entropy_with_logits,
@@ -21,6 +22,9 @@ __all__ = [
     "attention",
     "binary_cross_entropy_with_logits",
     "concat",
+    "conv1d",
+    "conv2d",
+    "conv3d",
     "cos",
     "cross_entropy",
     "dropout",

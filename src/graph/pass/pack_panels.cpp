@@ -32,8 +32,10 @@ void pack(const T* from, T* to, std::int64_t depth, std::int64_t columns, bool i
 }  // namespace
 
 Array pack_panels(const Array& matrix, bool is_transposed) {
-  const std::int64_t columns = matrix.shape()[is_transposed ? 0 : 1],
-                     depth = matrix.shape()[is_transposed ? 1 : 0];
+  const std::int64_t columns = is_transposed ? matrix.shape().front() : matrix.shape().back();
+  std::int64_t depth = 1;
+  for (std::size_t d = 0; d + 1 < matrix.shape().size(); ++d)
+    depth *= matrix.shape()[is_transposed ? d + 1 : d];
   Array panels = Array::empty({(columns + kPanel - 1) / kPanel, depth, kPanel}, matrix.dtype());
   const auto run = [&]<typename T>(T) {
     pack(static_cast<const T*>(matrix.raw()), static_cast<T*>(panels.raw_mutable()), depth, columns,

@@ -50,8 +50,8 @@ struct Fusion {
 /// once, and never inside a contraction.
 Fusion fuse(const std::vector<Value>& outputs);
 
-/// A matrix in panels of 64 columns, [ceil(N / 64)][K][64], filled up with zeros. `is_transposed`:
-/// given as [N, K].
+/// An array [K..., N] as a matrix in panels of 64 columns, [ceil(N / 64)][K][64], filled up with
+/// zeros. `is_transposed`: given as [N, K...].
 Array pack_panels(const Array& matrix, bool is_transposed);
 
 /// A temporary of the network: steps that write it first and read it last.

@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "ir/transform/conditions.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
@@ -14,16 +15,6 @@ using Variables = std::unordered_set<const ExprNode*>;
 
 bool uses_any(const Expr& e, const Variables& variables) {
   return uses_var(e, [&](const VarNode& v) { return variables.count(&v) != 0; });
-}
-
-void conjuncts(const Expr& e, std::vector<Expr>* out) {
-  if (!e) return;
-  if (const auto* b = e.as<BinaryNode>(); b != nullptr && b->op == BinaryOp::kAnd) {
-    conjuncts(b->a, out);
-    conjuncts(b->b, out);
-    return;
-  }
-  out->push_back(e);
 }
 
 /// When the reduction of a block has no iteration, over the block's iters; null when that cannot
@@ -115,10 +106,8 @@ class InitEmptyReductions : public Mutator {
                        IterKind::kSpatial});
       bound[n.iters[i].var.get()] = whole.back().var;
     }
-    std::vector<Expr> conditions;
-    conjuncts(n.predicate, &conditions);
     Expr condition;
-    for (const Expr& c : conditions) {
+    for (const Expr& c : conjuncts(n.predicate)) {
       if (!uses_any(c, reductions)) condition = and_predicate(condition, c);
     }
     condition = and_predicate(condition, substitute(empty, bound));

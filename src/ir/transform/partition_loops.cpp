@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/transform/conditions.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
@@ -9,14 +10,6 @@
 
 namespace tenon {
 namespace {
-
-std::vector<Expr> conjuncts(const Expr& e) {
-  const auto* b = e.as<BinaryNode>();
-  if (b == nullptr || b->op != BinaryOp::kAnd) return {e};
-  std::vector<Expr> all = conjuncts(b->a);
-  for (const Expr& c : conjuncts(b->b)) all.push_back(c);
-  return all;
-}
 
 bool has_load(const Expr& e) {
   bool found = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/transform/independent_copy.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
@@ -57,17 +58,6 @@ Stmt replace_choice(const Stmt& s, const Choice& choice, const Expr& value, bool
     if (structural_equal(e, choice.condition)) return bool_imm(truth);
     return nullptr;
   });
-}
-
-/// A copy of `s` that shares no definition with it: fresh variables, fresh allocated buffers.
-Stmt independent_copy(const Stmt& s) {
-  BufferMap copies;
-  post_order_visit(s, [&](const Node& n) {
-    if (n.kind != NodeKind::kAllocate) return;
-    const Buffer& b = static_cast<const AllocateNode&>(n).buffer;
-    copies[b.get()] = copy_buffer(*b);
-  });
-  return fresh_definitions(replace_buffers(s, copies));
 }
 
 class SpecializeExtents : public Mutator {

@@ -1,0 +1,162 @@
+"""Convolutions of channels-last arrays, as functions of symbolic values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tenon.errors import ShapeError
+from tenon.nn._value import Operand, Value, apply, as_value
+
+__all__ = ["conv1d", "conv2d", "conv3d"]
+
+Numbers = int | Sequence[int]
+"""One number for all spatial axes, or one for each."""
+Padding = int | str | Sequence[int] | Sequence[tuple[int, int]]
+"""One number, one for each spatial axis, pairs (before, after), or "same" or "valid"."""
+
+
+def per_axis(what: str, value: Any, rank: int) -> list[int]:
+    """Return one integer for each of ``rank`` spatial axes."""
+    numbers = [value] * rank if isinstance(value, int) else list(value)
+    if len(numbers) != rank or not all(isinstance(n, int) for n in numbers):
+        raise ShapeError(
+            "E0441", f"{what} {value!r} should be an integer or one for each of {rank} axes"
+        )
+    return numbers
+
+
+def pad_pairs(padding: Any, spans: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Return the padding before and after each axis, in one list."""
+    rank = len(spans)
+    if padding == "valid":
+        return [0] * (2 * rank)
+    if padding == "same":
+        if any(s != 1 for s in strides):
+            raise ShapeError(
+                "E0441",
+                f"padding 'same' goes with stride 1, got strides {list(strides)}"
+                "\n  hint: give the padding before and after each axis as pairs",
+            )
+        return [p for span in spans for p in ((span - 1) // 2, span // 2)]
+    if isinstance(padding, (list, tuple)) and all(isinstance(p, (list, tuple)) for p in padding):
+        pairs = [list(p) for p in padding]
+        if len(pairs) == rank and all(len(p) == 2 for p in pairs):
+            return [int(p) for pair in pairs for p in pair]
+    elif not isinstance(padding, str):
+        return [p for p in per_axis("padding", padding, rank) for _ in range(2)]
+    raise ShapeError(
+        "E0441",
+        f"padding {padding!r} should be an integer, one for each of {rank} axes, pairs (before,"
+        " after), 'same' or 'valid'",
+    )
+
+
+def _conv(
+    rank: int,
+    x: Value,
+    weight: Operand,
+    bias: Operand | None,
+    stride: Numbers,
+    padding: Padding,
+    dilation: Numbers,
+    groups: int,
+) -> Value:
+    w = as_value(weight)
+    if x.ndim != rank + 2 or w.ndim != rank + 2:
+        raise ShapeError(
+            "E0442",
+            f"conv{rank}d of {x!r} and weight {w!r}: both should have {rank + 2} axes,"
+            " [n, spatial..., channels] and [window..., channels / groups, output channels]",
+        )
+    strides, dilations = per_axis("stride", stride, rank), per_axis("dilation", dilation, rank)
+    spans = [(int(k) - 1) * d + 1 for k, d in zip(w.shape[:rank], dilations, strict=True)]
+    y = apply(
+        "conv",
+        [x, w],
+        strides=strides,
+        dilations=dilations,
+        padding=pad_pairs(padding, spans, strides),
+        groups=groups,
+    )
+    return y if bias is None else apply("add", [y, bias])
+
+
+def conv1d(
+    x: Value,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Numbers = 1,
+    padding: Padding = 0,
+    dilation: Numbers = 1,
+    groups: int = 1,
+) -> Value:
+    """Cross-correlate ``[n, w, c]`` with ``[kw, c / groups, oc]``; `conv2d` says the rest."""
+    return _conv(1, x, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(
+    x: Value,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Numbers = 1,
+    padding: Padding = 0,
+    dilation: Numbers = 1,
+    groups: int = 1,
+) -> Value:
+    """Cross-correlate images with windows, as convolutional networks do.
+
+    ``y[n, i, j, o] = bias[o] + sum over kh, kw, c of x[n, i * stride + kh * dilation - padding,
+    ...] * weight[kh, kw, c, o]``; terms in the padding are left out. The sum is one chain in the
+    order kh, kw, c, so that results have the same bits for any batch, threads and CPU.
+
+    Parameters
+    ----------
+    x
+        ``[n, h, w, c]``, channels last. Floats of one dtype with the weight.
+    weight
+        ``[kh, kw, c / groups, oc]``. Output channels are contiguous.
+    bias
+        ``[oc]``.
+    stride, dilation
+        In pixels: one number, or one for each spatial axis.
+    padding
+        Pixels around the image: one number, one for each axis, pairs (before, after), "valid"
+        (none) or "same" (with stride 1: the result has the image's size).
+    groups
+        Divides input and output channels; each group of output channels sees its group of input
+        channels. ``groups = c`` is a depthwise convolution.
+
+    Returns
+    -------
+    Value
+        ``[n, (h + padding - span) // stride + 1, ..., oc]``, ``span = (kh - 1) * dilation + 1``.
+
+    Raises
+    ------
+    ShapeError
+        Wrong ranks [E0442], channels that do not fit the weight [E0436], groups that do not divide
+        them [E0437], strides or dilations below 1 [E0438], negative padding [E0439], a window
+        larger than the padded image [E0440], sizes of a wrong form [E0441].
+    DTypeError
+        Operands that are not floats of one dtype [E0535].
+
+    Notes
+    -----
+    LeCun et al., "Gradient-based learning applied to document recognition" (1998); groups:
+    Krizhevsky et al. (2012); dilation: Yu and Koltun (2016).
+    """
+    return _conv(2, x, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(
+    x: Value,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Numbers = 1,
+    padding: Padding = 0,
+    dilation: Numbers = 1,
+    groups: int = 1,
+) -> Value:
+    """Cross-correlate ``[n, d, h, w, c]`` with ``[kd, kh, kw, c / groups, oc]``, as `conv2d`."""
+    return _conv(3, x, weight, bias, stride, padding, dilation, groups)

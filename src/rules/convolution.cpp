@@ -1,0 +1,244 @@
+// Windows: convolutions forward and backward, depthwise ones, pooling.
+
+#include <algorithm>
+
+#include "rules/rule.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/visit.h"
+
+namespace tenon::rules {
+namespace {
+
+constexpr std::int64_t kUnknown = std::int64_t{1} << 40;  ///< a symbolic extent, taken as large
+constexpr std::int64_t kMaxUnrolledWindow = 7;
+
+const ExprNode* iter_var(const BlockInfo& info, int d) {
+  return info.block->iters[static_cast<std::size_t>(d)].var.get();
+}
+
+bool uses_iter(const Expr& e, const ExprNode* iter) {
+  return uses_var(e, [&](const VarNode& v) { return &v == iter; });
+}
+
+bool uses_iter(const LoadNode& l, const ExprNode* iter) {
+  return std::any_of(l.indices.begin(), l.indices.end(),
+                     [&](const Expr& e) { return uses_iter(e, iter); });
+}
+
+/// Whether some operand is read at a combination of both iters, as x + kx.
+bool slides(const BlockInfo& info, int spatial, int reduction) {
+  const ExprNode *x = iter_var(info, spatial), *k = iter_var(info, reduction);
+  return std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
+    return std::any_of(l->indices.begin(), l->indices.end(),
+                       [&](const Expr& e) { return uses_iter(e, x) && uses_iter(e, k); });
+  });
+}
+
+/// The reduction iter that slides along with a spatial one; -1 when there is none.
+int window_of(const BlockInfo& info, int spatial) {
+  for (int r = info.num_spatial; r < info.num_spatial + info.num_reduction; ++r) {
+    if (slides(info, spatial, r)) return r;
+  }
+  return -1;
+}
+
+/// The loops of the register tile and its size. Rows reuse what is read along the columns, which
+/// are lanes.
+struct TileChoice {
+  int column = -1, row = -1;  ///< iters; row is -1 when nothing is reused
+  std::int64_t columns = 1, rows = 1;
+};
+
+/// Whether groups of `lanes` neighbours along the iter are next to each other, or the same, in
+/// every operand, and next to each other in the result.
+bool runs_along(const BlockInfo& info, int iter, std::int64_t lanes) {
+  const int group = static_cast<int>(lanes);
+  return lane_stride(info, info.store->buffer, info.store->indices, iter, group) == 1 &&
+         std::all_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
+           return lane_stride(info, l->buffer, l->indices, iter, group) >= 0;
+         });
+}
+
+/// The last iter that lanes can run along, and the most columns that a group may have.
+void choose_column(const BlockInfo& info, std::int64_t widest, TileChoice* choice) {
+  for (std::int64_t lanes = widest; lanes >= 2; lanes /= 2) {
+    for (int d = info.num_spatial; d-- > 0;) {
+      if (!runs_along(info, d, lanes)) continue;
+      choice->column = d;
+      choice->columns = lanes;
+      return;
+    }
+  }
+}
+
+/// An iter along which an operand that has columns is the same: one with a window rather than
+/// another, then the longest, then the last.
+void choose_row(const BlockInfo& info, TileChoice* choice) {
+  const ExprNode* column = iter_var(info, choice->column);
+  std::pair<bool, std::int64_t> best{false, 1};
+  for (int d = 0; d < info.num_spatial; ++d) {
+    if (d == choice->column) continue;
+    const ExprNode* iter = iter_var(info, d);
+    const bool reuses = std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
+      return uses_iter(*l, column) && !uses_iter(*l, iter);
+    });
+    const std::int64_t extent = extent_of(info, d) < 0 ? kUnknown : extent_of(info, d);
+    const std::pair<bool, std::int64_t> value{window_of(info, d) >= 0 && extent >= 4, extent};
+    if (!reuses || extent < 2 || value < best) continue;
+    best = value;
+    choice->row = d;
+  }
+}
+
+/// The share of time that multiply-adds get in tiles of `rows` by `vectors`, which the extent is
+/// divided into: each step has an overhead of one, and at least 8 accumulators hide the latency.
+double efficiency(std::int64_t extent, std::int64_t rows, std::int64_t vectors) {
+  const std::int64_t full = extent / rows, rest = extent % rows;
+  const auto cost = [&](std::int64_t r) {
+    return static_cast<double>(std::max<std::int64_t>(r * vectors, 8) + 1);
+  };
+  const double total = static_cast<double>(full) * cost(rows) + (rest > 0 ? cost(rest) : 0.0);
+  return static_cast<double>(extent * vectors) / total;
+}
+
+/// Rows and columns: accumulators, a row of the other operand and one broadcast element are in
+/// registers. Among equally good tiles the one with more rows reads less.
+void choose_size(const BlockInfo& info, const Target& target, TileChoice* choice) {
+  const std::int64_t lanes =
+      target.register_tile(info.output()->dtype).columns / (target.vector_bytes == 64 ? 4 : 2);
+  const std::int64_t extent = choice->row < 0 ? 1 : extent_of(info, choice->row);
+  double best = 0;
+  std::int64_t widest = choice->columns;
+  for (std::int64_t columns = widest; columns >= std::min(lanes, widest); columns /= 2) {
+    const std::int64_t vectors = std::max<std::int64_t>(1, columns / lanes);
+    const std::int64_t most = (target.num_vector_registers - 2 - vectors) / vectors;
+    if (most < 1) continue;
+    const std::int64_t known = extent < 0 ? kUnknown : std::max<std::int64_t>(extent, 1);
+    const std::int64_t tiles = (known + most - 1) / most;
+    const std::int64_t rows = extent < 0 ? most : (known + tiles - 1) / tiles;
+    const double value = efficiency(known, rows, vectors);
+    if (value + 1e-9 < best) continue;
+    best = value;
+    choice->rows = rows;
+    choice->columns = columns;
+  }
+}
+
+TileChoice choose_tile(const BlockInfo& info, const Target& target) {
+  TileChoice choice;
+  choose_column(info, target.register_tile(info.output()->dtype).columns, &choice);
+  if (choice.column < 0) return choice;
+  choose_row(info, &choice);
+  if (choice.row >= 0) choose_size(info, target, &choice);
+  return choice;
+}
+
+struct Divided {
+  LoopRef outer, inner;
+};
+
+Divided divide(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64_t factor,
+               const char* symbolic_tail) {
+  const std::int64_t size =
+      extent < 0 ? factor : std::clamp<std::int64_t>(extent, 1, factor);  // an extent may be 0
+  const char* tail = extent < 0 ? symbolic_tail : extent % size == 0 ? "mask" : "partition";
+  const auto parts = s.split(loop, {std::nullopt, size}, tail);
+  return {parts[0], parts[1]};
+}
+
+/// The spatial loops outside the tile, in the order in which they run.
+std::vector<LoopRef> order_outer(const BlockInfo& info, const std::vector<LoopRef>& loops,
+                                 const TileChoice& choice, const LoopRef& column,
+                                 const std::optional<LoopRef>& row, int num_cores) {
+  const std::int64_t extent = extent_of(info, choice.column);
+  const std::int64_t panels =
+      extent < 0 ? kUnknown : (extent + choice.columns - 1) / choice.columns;
+  int first = -1;  // an iter that threads share when panels cannot be shared evenly
+  std::int64_t best = 1;
+  const bool shares_panels = panels % num_cores == 0 || panels >= 4 * num_cores;
+  for (int d = 0; d < info.num_spatial && !shares_panels; ++d) {
+    if (d == choice.column || d == choice.row || extent_of(info, d) <= best) continue;
+    best = extent_of(info, d);
+    first = d;
+  }
+  std::vector<LoopRef> out;
+  const auto add = [&](int d) { out.push_back(loops[static_cast<std::size_t>(d)]); };
+  if (first >= 0) add(first);
+  out.push_back(column);
+  for (int d = 0; d < info.num_spatial; ++d) {
+    if (d != choice.column && d != choice.row && d != first) add(d);
+  }
+  if (row) out.push_back(*row);
+  return out;
+}
+
+/// The loops of the block that writes the tile back, inside the tile: the last as lanes, the others
+/// unrolled.
+void finish_copy(Schedule& s, const std::string& block, const LoopRef& inside_of) {
+  std::vector<LoopRef> loops = s.loops(block);
+  const auto at = std::find_if(loops.begin(), loops.end(),
+                               [&](const LoopRef& l) { return l.var.same_as(inside_of.var); });
+  loops.erase(loops.begin(), at == loops.end() ? loops.begin() : at + 1);
+  if (loops.empty()) return;
+  s.vectorize(loops.back());
+  for (std::size_t i = 0; i + 1 < loops.size(); ++i) s.unroll(loops[i]);
+}
+
+}  // namespace
+
+bool is_window(const BlockInfo& info) {
+  if (!info.is_reduction() || info.store == nullptr || is_row_reduction(info)) return false;
+  for (int d = 0; d < info.num_spatial; ++d) {
+    if (window_of(info, d) >= 0) return true;
+  }
+  return false;
+}
+
+bool schedule_convolution(RuleContext& context, const BlockInfo& info,
+                          const std::optional<std::string>& consumer) {
+  const TileChoice choice = choose_tile(info, context.target);
+  if (choice.column < 0) return false;
+  Schedule& s = context.s;
+  const std::string& name = info.name();
+  const std::vector<LoopRef> loops = s.loops(name);
+  const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  const Divided column =
+      divide(s, at(choice.column), extent_of(info, choice.column), choice.columns, "mask");
+  std::optional<Divided> row;
+  if (choice.row >= 0)
+    row = divide(s, at(choice.row), extent_of(info, choice.row), choice.rows, "partition");
+
+  const std::vector<LoopRef> outer =
+      order_outer(info, loops, choice, column.outer, row ? std::optional(row->outer) : std::nullopt,
+                  context.target.num_cores);
+  const LoopRef innermost_outer = outer.back();
+  std::vector<LoopRef> order = outer;
+  for (int r = info.num_spatial; r < info.num_spatial + info.num_reduction; ++r)
+    order.push_back(at(r));
+  if (row) order.push_back(row->inner);
+  order.push_back(column.inner);
+  s.reorder(order);
+
+  std::string copy;
+  if (consumer) {
+    s.set_scope({name}, "register");
+    copy = *consumer;
+  } else {
+    copy = s.cache_write({name}, "register").name;
+  }
+  s.reverse_compute_at({copy}, innermost_outer);
+  s.vectorize(column.inner);
+  if (row) s.unroll(row->inner);
+  // The conditions of padding are constant for each row of the tile once its window is unrolled.
+  const int window = choice.row < 0 ? -1 : window_of(info, choice.row);
+  if (window >= 0 && extent_of(info, window) > 1 && extent_of(info, window) <= kMaxUnrolledWindow)
+    s.unroll(at(window));
+  finish_copy(s, copy, innermost_outer);
+  if (info.block->init) s.decompose_reduction({name}, at(info.num_spatial));
+  if (worth_threads(num_iterations(info, 0, info.num_spatial + info.num_reduction)) &&
+      outer.size() > 1)
+    s.parallel(outer.front());
+  return true;
+}
+
+}  // namespace tenon::rules
