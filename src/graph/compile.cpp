@@ -143,7 +143,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
                    "a network needs at least one output");
   check_inputs(inputs, outputs);
   std::vector<Value> graph = share_equal_values(lay_out_products(erase_gradient_marks(outputs)));
-  if (options.fold_constants) graph = fold_constants(graph, target, options);
+  if (options.fold_constants) graph = fold_constants(fold_batch_norms(graph), target, options);
   const std::vector<Value> made = distinct_outputs(share_equal_values(merge_linears(graph)));
   const Groups groups = make_groups(inputs, made, options.in_place);
 

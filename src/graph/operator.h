@@ -67,6 +67,8 @@ std::vector<Operator> embedding_operators();
 std::vector<Operator> attention_operators();
 std::vector<Operator> gradient_marks();
 std::vector<Operator> convolution_operators();
+std::vector<Operator> pooling_operators();
+std::vector<Operator> batch_norm_operators();
 
 /// The operator of `v` with other operands.
 Value with_inputs(const ValueNode& v, std::vector<Value> inputs);

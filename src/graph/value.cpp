@@ -15,10 +15,10 @@ namespace {
 const std::map<std::string, Operator>& operators() {
   static const auto* const table = [] {
     auto* all = new std::map<std::string, Operator>;
-    for (const auto& family : {elementwise_operators(), movement_operators(), matmul_operators(),
-                               reduce_operators(), softmax_operators(), layer_norm_operators(),
-                               embedding_operators(), attention_operators(), convolution_operators(),
-                               gradient_marks()}) {
+    for (const auto& family :
+         {elementwise_operators(), movement_operators(), matmul_operators(), reduce_operators(),
+          softmax_operators(), layer_norm_operators(), embedding_operators(), attention_operators(),
+          convolution_operators(), pooling_operators(), batch_norm_operators(), gradient_marks()}) {
       for (const Operator& op : family) all->emplace(op.name, op);
     }
     return all;

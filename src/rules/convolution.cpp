@@ -1,6 +1,7 @@
 // Windows: convolutions forward and backward, depthwise ones, pooling.
 
 #include <algorithm>
+#include <numeric>
 
 #include "rules/rule.h"
 #include "tenon/ir/builder.h"
@@ -49,25 +50,42 @@ struct TileChoice {
   std::int64_t columns = 1, rows = 1;
 };
 
-/// Whether groups of `lanes` neighbours along the iter are next to each other, or the same, in
-/// every operand, and next to each other in the result.
-bool runs_along(const BlockInfo& info, int iter, std::int64_t lanes) {
+/// The dimension of the operand that the iter alone runs along; -1 when there is none, or when the
+/// operand uses the iter elsewhere too.
+int dimension_of(const LoadNode& l, const ExprNode* iter) {
+  int found = -1;
+  for (std::size_t d = 0; d < l.indices.size(); ++d) {
+    if (!uses_iter(l.indices[d], iter)) continue;
+    if (found >= 0 || l.indices[d].get() != iter) return -1;
+    found = static_cast<int>(d);
+  }
+  return found;
+}
+
+/// Whether groups of `lanes` neighbours along the iter are next to each other in the result, and in
+/// every operand too, or the same; with `packs`, an operand may be laid out anew for it.
+bool runs_along(const BlockInfo& info, int iter, std::int64_t lanes, bool packs) {
   const int group = static_cast<int>(lanes);
   return lane_stride(info, info.store->buffer, info.store->indices, iter, group) == 1 &&
          std::all_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
-           return lane_stride(info, l->buffer, l->indices, iter, group) >= 0;
+           return lane_stride(info, l->buffer, l->indices, iter, group) >= 0 ||
+                  (packs && dimension_of(*l, iter_var(info, iter)) >= 0);
          });
 }
 
 /// The last iter that lanes can run along, and the most columns that a group may have.
 void choose_column(const BlockInfo& info, std::int64_t widest, TileChoice* choice) {
-  for (std::int64_t lanes = widest; lanes >= 2; lanes /= 2) {
+  const auto fits = [&](std::int64_t lanes, bool packs) {
     for (int d = info.num_spatial; d-- > 0;) {
-      if (!runs_along(info, d, lanes)) continue;
+      if (!runs_along(info, d, lanes, packs)) continue;
       choice->column = d;
       choice->columns = lanes;
-      return;
+      return true;
     }
+    return false;
+  };
+  for (std::int64_t lanes = widest; lanes >= 2; lanes /= 2) {
+    if (fits(lanes, false) || (lanes == widest && fits(lanes, true))) return;
   }
 }
 
@@ -91,14 +109,31 @@ void choose_row(const BlockInfo& info, TileChoice* choice) {
 }
 
 /// The share of time that multiply-adds get in tiles of `rows` by `vectors`, which the extent is
-/// divided into: each step has an overhead of one, and at least 8 accumulators hide the latency.
+/// divided into: each step has an overhead of one, reads vectors from L2 and broadcasts from L1,
+/// and at least 8 accumulators hide the latency.
 double efficiency(std::int64_t extent, std::int64_t rows, std::int64_t vectors) {
+  constexpr double kVectorLoad = 0.15, kBroadcast = 0.03;
   const std::int64_t full = extent / rows, rest = extent % rows;
   const auto cost = [&](std::int64_t r) {
-    return static_cast<double>(std::max<std::int64_t>(r * vectors, 8) + 1);
+    return static_cast<double>(std::max<std::int64_t>(r * vectors, 8) + 1) +
+           kVectorLoad * static_cast<double>(vectors) + kBroadcast * static_cast<double>(r);
   };
   const double total = static_cast<double>(full) * cost(rows) + (rest > 0 ? cost(rest) : 0.0);
   return static_cast<double>(extent * vectors) / total;
+}
+
+/// What the remainder of a position along the iter is divided by in conditions (strides of
+/// transposed convolutions): in tiles of a multiple of rows it is the same in every tile.
+std::int64_t modulus_of(const BlockInfo& info, int iter) {
+  std::int64_t modulus = 1;
+  post_order_visit(info.store->value, [&](const Node& n) {
+    if (n.kind != NodeKind::kBinary) return;
+    const auto& b = static_cast<const BinaryNode&>(n);
+    if (b.op != BinaryOp::kFloorMod || !as_int(b.b) || !uses_iter(b.a, iter_var(info, iter)))
+      return;
+    modulus = std::lcm(modulus, std::max<std::int64_t>(*as_int(b.b), 1));
+  });
+  return modulus;
 }
 
 /// Rows and columns: accumulators, a row of the other operand and one broadcast element are in
@@ -107,6 +142,7 @@ void choose_size(const BlockInfo& info, const Target& target, TileChoice* choice
   const std::int64_t lanes =
       target.register_tile(info.output()->dtype).columns / (target.vector_bytes == 64 ? 4 : 2);
   const std::int64_t extent = choice->row < 0 ? 1 : extent_of(info, choice->row);
+  const std::int64_t modulus = choice->row < 0 ? 1 : modulus_of(info, choice->row);
   double best = 0;
   std::int64_t widest = choice->columns;
   for (std::int64_t columns = widest; columns >= std::min(lanes, widest); columns /= 2) {
@@ -115,7 +151,9 @@ void choose_size(const BlockInfo& info, const Target& target, TileChoice* choice
     if (most < 1) continue;
     const std::int64_t known = extent < 0 ? kUnknown : std::max<std::int64_t>(extent, 1);
     const std::int64_t tiles = (known + most - 1) / most;
-    const std::int64_t rows = extent < 0 ? most : (known + tiles - 1) / tiles;
+    std::int64_t rows = extent < 0 ? most : (known + tiles - 1) / tiles;
+    if (rows < known && modulus <= most)  // a multiple, up where that fits
+      rows = std::min(most / modulus, (rows + modulus - 1) / modulus) * modulus;
     const double value = efficiency(known, rows, vectors);
     if (value + 1e-9 < best) continue;
     best = value;
@@ -184,6 +222,75 @@ void finish_copy(Schedule& s, const std::string& block, const LoopRef& inside_of
   for (std::size_t i = 0; i + 1 < loops.size(); ++i) s.unroll(loops[i]);
 }
 
+/// How often each element of the operand is read; -1 when unknown.
+std::int64_t num_uses(const BlockInfo& info, const LoadNode& l) {
+  std::int64_t uses = 1;
+  for (int d = 0; d < info.num_spatial; ++d) {
+    if (uses_iter(l, iter_var(info, d))) continue;
+    if (extent_of(info, d) < 0) return -1;
+    uses *= extent_of(info, d);
+  }
+  return uses;
+}
+
+/// The operand that the tile is to read from panels of its columns: one whose neighbours along the
+/// columns are apart, or whose rows are longer than a panel (their lines would fall into few sets
+/// of the cache), if that is worth a copy.
+const LoadNode* operand_to_pack(const BlockInfo& info, const TileChoice& choice) {
+  constexpr std::int64_t kMinUses = 64;
+  const ExprNode* column = iter_var(info, choice.column);
+  if (choice.row < 0) return nullptr;
+  for (const LoadNode* l : info.loads) {
+    const int d = dimension_of(*l, column);
+    if (d < 0 || uses_iter(*l, iter_var(info, choice.row))) continue;
+    const std::int64_t extent = extent_of(info, choice.column), uses = num_uses(info, *l);
+    const bool is_apart = static_cast<std::size_t>(d) + 1 != l->indices.size();
+    const bool slides_along = std::any_of(l->indices.begin(), l->indices.end(),
+                                          [&](const Expr& e) { return e->kind != NodeKind::kVar; });
+    const bool is_long = extent < 0 || extent > choice.columns;
+    if (is_apart || (is_long && !slides_along && (uses < 0 || uses >= kMinUses))) return l;
+  }
+  return nullptr;
+}
+
+/// Lets the block read the operand from panels [columns / C][the other dimensions][C]; returns the
+/// block that fills them.
+std::string pack(Schedule& s, const BlockInfo& info, const LoadNode& operand,
+                 const TileChoice& choice) {
+  const auto column =
+      static_cast<std::size_t>(dimension_of(operand, iter_var(info, choice.column)));
+  const std::string copy = s.cache_read({info.name()}, operand.buffer->name, "global").name;
+  IndexMap map;
+  for (std::size_t d = 0; d < operand.indices.size(); ++d)
+    map.vars.push_back(var("d" + std::to_string(d)));
+  map.results.push_back(floordiv(map.vars[column], imm(choice.columns)));
+  for (std::size_t d = 0; d < map.vars.size(); ++d) {
+    if (d != column) map.results.push_back(map.vars[d]);
+  }
+  map.results.push_back(floormod(map.vars[column], imm(choice.columns)));
+  const Function f = s.function();  // keeps the infos valid
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  s.transform_layout({copy}, find_block(blocks, copy)->output()->name, map);
+  return copy;
+}
+
+/// The loops of the block that fills the panels: squares transposed in registers, or copied rows.
+void schedule_packing(RuleContext& context, const std::string& copy, std::int64_t columns) {
+  Schedule& s = context.s;
+  const Function f = s.function();  // keeps the infos valid
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  const BlockInfo& info = *find_block(blocks, copy);
+  const int lanes = transpose_lanes(context.target, info.output()->dtype);
+  if (const auto axes = transpose_axes(info, lanes))
+    return schedule_transpose(context, info, *axes);
+  const std::vector<LoopRef> loops = s.loops(copy);
+  const Divided rows =
+      divide(s, loops.back(), extent_of(info, info.num_spatial - 1), columns, "partition");
+  s.vectorize(rows.inner);
+  if (worth_threads(num_iterations(info, 0, info.num_spatial)))
+    s.parallel(loops.size() > 1 ? loops.front() : rows.outer);
+}
+
 }  // namespace
 
 bool is_window(const BlockInfo& info) {
@@ -194,14 +301,17 @@ bool is_window(const BlockInfo& info) {
   return false;
 }
 
-bool schedule_convolution(RuleContext& context, const BlockInfo& info,
+void schedule_convolution(RuleContext& context, const BlockInfo& info,
                           const std::optional<std::string>& consumer) {
   const TileChoice choice = choose_tile(info, context.target);
-  if (choice.column < 0) return false;
+  if (choice.column < 0) detail::raise<ScheduleError>("E0299", "lanes fit along no axis");
   Schedule& s = context.s;
   const std::string& name = info.name();
   const std::vector<LoopRef> loops = s.loops(name);
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  std::string packing;
+  if (const LoadNode* operand = operand_to_pack(info, choice))
+    packing = pack(s, info, *operand, choice);
   const Divided column =
       divide(s, at(choice.column), extent_of(info, choice.column), choice.columns, "mask");
   std::optional<Divided> row;
@@ -238,7 +348,7 @@ bool schedule_convolution(RuleContext& context, const BlockInfo& info,
   if (worth_threads(num_iterations(info, 0, info.num_spatial + info.num_reduction)) &&
       outer.size() > 1)
     s.parallel(outer.front());
-  return true;
+  if (!packing.empty()) schedule_packing(context, packing, choice.columns);
 }
 
 }  // namespace tenon::rules

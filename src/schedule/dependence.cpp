@@ -38,19 +38,21 @@ void collect(const Stmt& s, std::vector<const ForNode*>* loops, std::vector<Acce
   }
 }
 
-/// Joins neighbouring dimensions indexed by `x // e` and `x % e` into one indexed by `x`.
+/// Joins dimensions indexed by `x // e` and, later, `x % e` into one indexed by `x`.
 std::vector<Range> join_fused(const std::vector<Range>& ranges) {
   std::vector<Range> out;
   for (const Range& r : ranges) {
     const auto* mod = r.min.as<BinaryNode>();
-    const auto* div = out.empty() ? nullptr : out.back().min.as<BinaryNode>();
-    const bool fused = mod != nullptr && div != nullptr && mod->op == BinaryOp::kFloorMod &&
-                       div->op == BinaryOp::kFloorDiv && is_int(r.extent, 1) &&
-                       is_int(out.back().extent, 1) && structural_equal(mod->a, div->a) &&
-                       structural_equal(mod->b, div->b);
-    if (fused) {
+    const auto is_quotient = [&](const Range& other) {
+      const auto* div = other.min.as<BinaryNode>();
+      return div != nullptr && div->op == BinaryOp::kFloorDiv && is_int(other.extent, 1) &&
+             structural_equal(mod->a, div->a) && structural_equal(mod->b, div->b);
+    };
+    const bool is_rest = mod != nullptr && mod->op == BinaryOp::kFloorMod && is_int(r.extent, 1);
+    const auto div = is_rest ? std::find_if(out.begin(), out.end(), is_quotient) : out.end();
+    if (div != out.end()) {
       const Expr joined = mod->a;
-      out.back().min = joined;
+      div->min = joined;
     } else {
       out.push_back(r);
     }

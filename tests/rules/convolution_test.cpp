@@ -184,8 +184,8 @@ bool has_condition_in_innermost_loop(const Function& f) {
 
 TEST(ConvolutionRuleTest, padding_leaves_no_condition_in_innermost_loops) {
   const Shape s{1, 20, 45, 16, 64, 3, 1, 1}, strided{1, 30, 45, 16, 64, 3, 2, 1};
-  for (const Function& f :
-       {forward(s), forward(strided), weight_gradient(s), weight_gradient(strided)}) {
+  for (const Function& f : {forward(s), forward(strided), input_gradient(s), weight_gradient(s),
+                            weight_gradient(strided)}) {
     const Function lowered = lower(default_schedule(f, Target::host()).function());
     EXPECT_FALSE(has_condition_in_innermost_loop(lowered)) << f->name;
   }

@@ -1,7 +1,22 @@
 """Networks: modules with parameters, for `tenon.compile`."""
 
 from tenon.nn import functional, init
-from tenon.nn._convolution_layers import Conv1d, Conv2d, Conv3d
+from tenon.nn._batch_norm import BatchNorm
+from tenon.nn._convolution_layers import (
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    GlobalAvgPool,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from tenon.nn._dropout import Dropout
 from tenon.nn._layers import (
     GELU,
@@ -30,19 +45,30 @@ from tenon.nn._value import Value
 
 __all__ = [
     "GELU",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
     "BCEWithLogitsLoss",
+    "BatchNorm",
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAvgPool",
     "HuberLoss",
     "L1Loss",
     "LayerNorm",
     "Linear",
     "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
     "Module",
     "MultiHeadAttention",
     "NLLLoss",

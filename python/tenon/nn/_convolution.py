@@ -8,7 +8,14 @@ from typing import Any
 from tenon.errors import ShapeError
 from tenon.nn._value import Operand, Value, apply, as_value
 
-__all__ = ["conv1d", "conv2d", "conv3d"]
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+]
 
 Numbers = int | Sequence[int]
 """One number for all spatial axes, or one for each."""
@@ -61,24 +68,28 @@ def _conv(
     padding: Padding,
     dilation: Numbers,
     groups: int,
+    output_padding: Numbers | None = None,
 ) -> Value:
     w = as_value(weight)
+    is_transposed = output_padding is not None
     if x.ndim != rank + 2 or w.ndim != rank + 2:
+        name = f"conv_transpose{rank}d" if is_transposed else f"conv{rank}d"
         raise ShapeError(
             "E0442",
-            f"conv{rank}d of {x!r} and weight {w!r}: both should have {rank + 2} axes,"
+            f"{name} of {x!r} and weight {w!r}: both should have {rank + 2} axes,"
             " [n, spatial..., channels] and [window..., channels / groups, output channels]",
         )
     strides, dilations = per_axis("stride", stride, rank), per_axis("dilation", dilation, rank)
     spans = [(int(k) - 1) * d + 1 for k, d in zip(w.shape[:rank], dilations, strict=True)]
-    y = apply(
-        "conv",
-        [x, w],
-        strides=strides,
-        dilations=dilations,
-        padding=pad_pairs(padding, spans, strides),
-        groups=groups,
-    )
+    attributes: dict[str, Any] = {
+        "strides": strides,
+        "dilations": dilations,
+        "padding": pad_pairs(padding, spans, strides),
+        "groups": groups,
+    }
+    if is_transposed:
+        attributes["output_padding"] = per_axis("output_padding", output_padding, rank)
+    y = apply("conv_transpose" if is_transposed else "conv", [x, w], **attributes)
     return y if bias is None else apply("add", [y, bias])
 
 
@@ -160,3 +171,81 @@ def conv3d(
 ) -> Value:
     """Cross-correlate ``[n, d, h, w, c]`` with ``[kd, kh, kw, c / groups, oc]``, as `conv2d`."""
     return _conv(3, x, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose1d(
+    x: Value,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Numbers = 1,
+    padding: Padding = 0,
+    output_padding: Numbers = 0,
+    dilation: Numbers = 1,
+    groups: int = 1,
+) -> Value:
+    """Spread ``[n, w, c]`` by windows ``[kw, c / groups, oc]``, as `conv_transpose2d`."""
+    return _conv(1, x, weight, bias, stride, padding, dilation, groups, output_padding)
+
+
+def conv_transpose2d(
+    x: Value,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Numbers = 1,
+    padding: Padding = 0,
+    output_padding: Numbers = 0,
+    dilation: Numbers = 1,
+    groups: int = 1,
+) -> Value:
+    """Add up windows around each pixel, as the gradient of a convolution does.
+
+    ``y[n, i * stride + kh * dilation - padding, ..., o]`` gets ``x[n, i, j, c] * weight[kh, kw, c,
+    o]``, written as a sum for each element of y in the order kh, kw, c.
+
+    Parameters
+    ----------
+    x
+        ``[n, h, w, c]``, channels last. Floats of one dtype with the weight.
+    weight
+        ``[kh, kw, c / groups, oc]``, as for `conv2d`; each group of input channels makes its group
+        of output channels.
+    bias
+        ``[oc]``.
+    stride, dilation, groups
+        As for `conv2d`.
+    padding
+        How much is cut from the result at each side.
+    output_padding
+        How much is added at the end of each axis; less than its stride or dilation.
+
+    Returns
+    -------
+    Value
+        ``[n, (h - 1) * stride - 2 * padding + (kh - 1) * dilation + 1 + output_padding, ..., oc]``.
+
+    Raises
+    ------
+    ShapeError
+        As `conv2d`; padding beyond the result [E0440], an output_padding that is too large [E0445].
+    DTypeError
+        Operands that are not floats of one dtype [E0535].
+
+    Notes
+    -----
+    Zeiler et al., "Deconvolutional networks" (2010).
+    """
+    return _conv(2, x, weight, bias, stride, padding, dilation, groups, output_padding)
+
+
+def conv_transpose3d(
+    x: Value,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Numbers = 1,
+    padding: Padding = 0,
+    output_padding: Numbers = 0,
+    dilation: Numbers = 1,
+    groups: int = 1,
+) -> Value:
+    """Spread ``[n, d, h, w, c]`` by ``[kd, kh, kw, c / groups, oc]``, as `conv_transpose2d`."""
+    return _conv(3, x, weight, bias, stride, padding, dilation, groups, output_padding)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tenon.nn._convolution import conv1d, conv2d, conv3d
+from tenon.nn._batch_norm import batch_norm, batch_norm_of_batch
+from tenon.nn._convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from tenon.nn._dropout import dropout
 from tenon.nn._losses import (
     binary_cross_entropy_with_logits,
@@ -16,15 +24,32 @@ from tenon.nn._losses import (
     mse_loss,
     nll_loss,
 )
+from tenon.nn._pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    global_avg_pool,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from tenon.nn._value import Operand, Value, _binary, along, apply, as_value
 
 __all__ = [
     "attention",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "batch_norm",
+    "batch_norm_of_batch",
     "binary_cross_entropy_with_logits",
     "concat",
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cos",
     "cross_entropy",
     "dropout",
@@ -32,12 +57,16 @@ __all__ = [
     "exp",
     "floor",
     "gelu",
+    "global_avg_pool",
     "huber_loss",
     "l1_loss",
     "layer_norm",
     "linear",
     "log",
     "log_softmax",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "maximum",
     "minimum",
     "mse_loss",

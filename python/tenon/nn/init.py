@@ -1,7 +1,7 @@
 """First values of parameters, a function of shape, seed and name.
 
-Weights are ``[outputs, inputs, window...]``, as those of linear layers and convolutions: fan-in and
-fan-out are inputs and outputs times the size of the window.
+Weights are ``[outputs, inputs, window...]``: fan-in and fan-out are inputs and outputs times the
+size of the window. Convolution modules turn the axes of what they get.
 """
 
 from __future__ import annotations

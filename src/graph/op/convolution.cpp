@@ -4,6 +4,7 @@
 #include "graph/kernel_builder.h"
 #include "graph/op/window.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/simplify.h"
 
 namespace tenon::graph {
 namespace {
@@ -139,16 +140,87 @@ void build_conv(KernelBuilder& b, const Value& v) {
   }));
 }
 
+/// What is added at the end of each axis of a transposed convolution.
+std::vector<std::int64_t> output_padding(const ValueNode& v, const Window& window) {
+  const auto padding = attr_or(v, "output_padding", std::vector<std::int64_t>(window.rank(), 0));
+  bool fits = padding.size() == window.rank();
+  for (std::size_t d = 0; fits && d < padding.size(); ++d)
+    fits = padding[d] >= 0 && padding[d] < std::max(window.strides[d], window.dilations[d]);
+  TENON_USER_CHECK(fits, ShapeError, "E0445", describe(v),
+                   ": output_padding should be one integer for each spatial axis, at least 0 and "
+                   "less than its stride or dilation");
+  return padding;
+}
+
+void infer_transpose(ValueNode* v) {
+  const Window window = window_of(*v, window_extents(*v));
+  const Value &x = v->inputs[0], &w = v->inputs[1];
+  const std::size_t rank = x->shape.size();
+  check_channels(*v, *as_int(w->shape[rank - 2]), *as_int(w->shape[rank - 1]));
+  check_dtypes(*v);
+  const std::vector<std::int64_t> more = output_padding(*v, window);
+  v->shape = {x->shape[0]};
+  for (std::size_t d = 0; d < window.rank(); ++d) {
+    const std::int64_t fixed =
+        window.span(d) - window.strides[d] - window.before[d] - window.after[d] + more[d];
+    const Expr extent = simplify(x->shape[d + 1] * window.strides[d] + fixed);
+    TENON_USER_CHECK(as_int(extent).value_or(0) >= 0, ShapeError, "E0440", describe(*v),
+                     ": the padding takes more than there is along axis ", d + 1);
+    v->shape.push_back(as_int(extent) ? extent : tenon::max(extent, imm(0)));
+  }
+  v->shape.push_back(w->shape.back());
+  v->dtype = x->dtype;
+}
+
+void space_transpose(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) {
+  lead->assign(v.shape.begin(), v.shape.end() - 1);
+  *is_flat = false;
+}
+
+/// Each output pixel gathers from the input pixels whose windows reach it.
+void build_transpose(KernelBuilder& b, const Value& v) {
+  const Value &x = v->inputs[0], &w = v->inputs[1];
+  const Window window = window_of(*v, window_extents(*v));
+  const Expr& in_per_group = w->shape[w->shape.size() - 2];
+  const WeightReader weight(b, w);
+  const std::vector<IterVar> k = window_axes(window);
+  const IterVar ic = te::reduce_axis(in_per_group, "ic");
+  b.define(v, b.compute(v->op, {v->shape.back()}, [&](const Indices& lead, const Indices& in) {
+    Indices at{lead[0]};
+    Expr reached;
+    for (std::size_t d = 0; d < window.rank(); ++d) {
+      const Expr from = lead[d + 1] + window.before[d] - k[d].var * window.dilations[d];
+      const Expr stride = imm(window.strides[d]);
+      reached = and_predicate(reached, ge(from, imm(0)));
+      reached = and_predicate(reached, le(from, (x->shape[d + 1] - 1) * stride));
+      if (window.strides[d] > 1)
+        reached = and_predicate(reached, eq(floormod(from, stride), imm(0)));
+      at.push_back(floordiv(from, stride));
+    }
+    at.push_back(first_channel(*v, in[0], in_per_group) + ic.var);
+    std::vector<IterVar> axes = k;
+    axes.push_back(ic);
+    return te::sum(b.read(x, at) * weight(vars_of(k), ic.var, in[0]), axes, reached);
+  }));
+}
+
+Operator convolution(const char* name, void (*infer)(ValueNode*),
+                     void (*space)(const ValueNode&, std::vector<Expr>*, bool*),
+                     void (*build)(KernelBuilder&, const Value&)) {
+  return {.name = name,
+          .kind = OperatorKind::kContraction,
+          .min_inputs = 2,
+          .max_inputs = 2,
+          .infer = infer,
+          .space = space,
+          .build = build};
+}
+
 }  // namespace
 
 std::vector<Operator> convolution_operators() {
-  return {{.name = "conv",
-           .kind = OperatorKind::kContraction,
-           .min_inputs = 2,
-           .max_inputs = 2,
-           .infer = infer_conv,
-           .space = space_conv,
-           .build = build_conv}};
+  return {convolution("conv", infer_conv, space_conv, build_conv),
+          convolution("conv_transpose", infer_transpose, space_transpose, build_transpose)};
 }
 
 }  // namespace tenon::graph

@@ -30,6 +30,11 @@ std::vector<Value> erase_gradient_marks(const std::vector<Value>& outputs);
 /// that is far less work than reading across it for each row. Constants are packed instead.
 std::vector<Value> lay_out_products(const std::vector<Value>& outputs);
 
+/// A batch_norm with constant statistics after a convolution or linear with constant weights (and a
+/// constant bias) becomes part of these weights and of a bias. Changes the rounding (design 3a
+/// (d)).
+std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs);
+
 /// Linears of one input with constant weights become one, with its biases, followed by slices (Q, K
 /// and V of attention).
 std::vector<Value> merge_linears(const std::vector<Value>& outputs);
