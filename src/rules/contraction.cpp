@@ -54,12 +54,34 @@ struct Tile {
   LoopRef outer, inner;
 };
 
+/// Lanes of one register in which values of `dtype` are added up: 16-bit floats are float32 there.
+std::int64_t register_lanes(const Target& target, DType dtype) {
+  return std::min(target.vector_lanes(dtype), target.vector_lanes(kFloat32));
+}
+
 Tile tile_rows(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64_t factor) {
   const std::int64_t rows =
       extent < 0 ? factor : std::clamp<std::int64_t>(extent, 1, factor);  // an extent may be 0
   const char* tail = extent < 0 ? "partition" : extent % factor == 0 ? "mask" : "balance";
   const auto parts = s.split(loop, {std::nullopt, rows}, tail);
   return {parts[0], parts[1]};
+}
+
+/// The lanes of a tile of at most `widest`, of which a register holds `lanes`: every vector, that
+/// of the last columns too, fills registers by a power of two or is less than one. LLVM keeps other
+/// lengths in memory.
+std::int64_t column_lanes(std::int64_t columns, std::int64_t widest, std::int64_t lanes) {
+  const auto is_power_of_two = [](std::int64_t n) { return (n & (n - 1)) == 0; };
+  if (columns >= 0 && (columns <= lanes || (columns <= widest && is_power_of_two(columns))))
+    return std::max<std::int64_t>(columns, 1);  // an extent may be 0
+  std::int64_t width = lanes;
+  while (width * 2 <= widest) width *= 2;
+  if (columns < 0) return width;
+  for (; width > lanes; width /= 2) {
+    const std::int64_t rest = columns % width;
+    if (width <= columns && (rest < lanes || is_power_of_two(rest))) break;
+  }
+  return width;
 }
 
 Tile tile_columns(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64_t factor) {
@@ -137,8 +159,11 @@ void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
   const std::size_t reductions = loops.size() - static_cast<std::size_t>(info.num_reduction);
   if (reductions == 0) detail::raise<ScheduleError>("E0299", "no axis of a row is left for lanes");
   const std::int64_t columns = extent_of(info, info.num_spatial - 1);
-  const Tile column = tile_columns(s, loops[reductions - 1], columns,
-                                   context.target.register_tile(info.output()->dtype).columns);
+  const DType dtype = info.output()->dtype;
+  const Tile column =
+      tile_columns(s, loops[reductions - 1], columns,
+                   column_lanes(columns, context.target.register_tile(dtype).columns,
+                                register_lanes(context.target, dtype)));
   std::vector<LoopRef> order{column.outer};
   order.insert(order.end(), loops.begin() + static_cast<std::ptrdiff_t>(reductions), loops.end());
   order.push_back(column.inner);
@@ -156,21 +181,22 @@ namespace {
 RegisterTile accumulator_tile(const RuleContext& context, const BlockInfo& info,
                               const TileAxes& axes) {
   const DType dtype = info.output()->dtype;
-  RegisterTile tile = context.target.register_tile(dtype);
-  const int lanes = tile.columns / std::max(1, tile.columns / context.target.vector_lanes(dtype));
+  const RegisterTile whole = context.target.register_tile(dtype);
+  const std::int64_t lanes = register_lanes(context.target, dtype);
   const std::int64_t columns = extent_of(info, axes.column);
   if (axes.row < 0) {
-    const int widest = context.target.num_vector_registers / 2 * lanes;
+    const std::int64_t widest = context.target.num_vector_registers / 2 * lanes;
     const std::int64_t share = columns < 0 ? widest : columns / context.target.num_cores;
-    const std::int64_t vectors = std::clamp<std::int64_t>(share / lanes, 1, widest / lanes);
-    return {1, static_cast<int>(std::max<std::int64_t>(tile.columns, vectors * lanes))};
+    const auto width = std::clamp<std::int64_t>(share, whole.columns, widest);
+    return {1, static_cast<int>(column_lanes(columns, width, lanes))};
   }
-  constexpr int kAccumulators = 24, kMaxRows = 8;  // more rows of an operand in place are too many
-  if (columns > 0 && columns < tile.columns && lanes * 4 == tile.columns) {
-    const auto vectors = static_cast<int>((columns + lanes - 1) / lanes);
-    tile.rows = std::min(kMaxRows, kAccumulators / vectors);
-  }
-  return tile;
+  constexpr std::int64_t kMaxRows = 8;  // more rows of an operand in place are too many
+  const std::int64_t width = column_lanes(columns, whole.columns, lanes);
+  const std::int64_t accumulators = whole.rows * (whole.columns / lanes);
+  const std::int64_t rows = accumulators / ((width + lanes - 1) / lanes);
+  return {static_cast<int>(std::clamp<std::int64_t>(rows, whole.rows,
+                                                    std::max<std::int64_t>(kMaxRows, whole.rows))),
+          static_cast<int>(width)};
 }
 
 /// Lets a contraction read a copy of the operand that it would read across its lanes; returns the

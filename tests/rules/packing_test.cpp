@@ -101,6 +101,20 @@ TEST(PackingTest, few_rows_do_not_pay_for_a_copy) {
   expect_bits({.m = 2, .n = 70, .k = 33});
 }
 
+TEST(PackingTest, vectors_fill_registers_by_powers_of_two) {
+  const auto text = [](std::int64_t n, const char* target) {
+    const Product p{.m = 20, .n = n, .k = 9, .b_transposed = false};
+    return print(default_schedule(p.function(), Target::parse(target)).function());
+  };
+  EXPECT_NE(text(100, "cpu -mcpu=znver4").find("min(32, 100 - "), std::string::npos);
+  EXPECT_NE(text(112, "cpu -mcpu=znver4").find("min(32, 112 - "), std::string::npos);
+  EXPECT_NE(text(70, "cpu -mcpu=znver4").find("min(64, 70 - "), std::string::npos);
+  EXPECT_NE(text(20, "cpu -mcpu=znver4").find("min(16, 20 - "), std::string::npos);
+  EXPECT_NE(text(12, "cpu -mcpu=x86-64-v3").find("min(8, 12 - "), std::string::npos);
+  for (const std::int64_t n : {1, 7, 20, 36, 48, 100, 112})
+    expect_bits({.m = 13, .n = n, .k = 5, .b_transposed = false});
+}
+
 TEST(PackingTest, symbolic_sizes) {
   const Product p{.m = 23, .n = 70, .k = 37};
   const Expr m = te::symbol("m"), n = te::symbol("n"), k = te::symbol("k");
