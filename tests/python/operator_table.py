@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tenon.nn import functional as f
-from tenon.nn._value import apply
+from tenon.nn._value import apply, as_value
 
 
 @dataclass
@@ -94,6 +94,11 @@ ROWS = [
         "attention",
         lambda q, k, v: f.attention(q, k, v, 2),
         [((2, 5, 6), (2, 4, 6), (2, 4, 6))],
+    ),
+    Row(
+        "attention",
+        lambda q, k, v: f.attention(q, k, v, 3, mask=as_value(MASK)),
+        [((2, 5, 6), (2, 3, 6), (2, 3, 6))],
     ),
 ]
 """Operators in the order of the families."""

@@ -90,6 +90,53 @@ void build(KernelBuilder& b, const Value& v) {
   }));
 }
 
+Value op(const char* name, std::vector<Value> inputs) { return make_op(name, std::move(inputs)); }
+
+/// [batch, length, heads * size] as [batch, heads, length, size].
+Value split_heads(const Value& x, const Value& attention) {
+  const std::vector<Expr> shape{x->shape[0], x->shape[1], attention->shape[1], attention->shape[3]};
+  return make_op("transpose", {make_op("reshape", {x}, {{"shape", shape}})},
+                 {{"axes", std::vector<std::int64_t>{0, 2, 1, 3}}});
+}
+
+Value join_heads(const Value& x, const std::vector<Expr>& shape) {
+  const Value rows =
+      make_op("transpose", {x}, {{"axes", std::vector<std::int64_t>{0, 2, 1, 3}}});
+  return make_op("reshape", {rows}, {{"shape", shape}});
+}
+
+/// The weights of the values, as softmax makes them.
+Value weights_of(const Value& v, const Value& queries, const Value& keys) {
+  const Value scale = number(v->dtype, attr<double>(*v, "scale"));
+  Value scores = op("mul", {op("matmul", {queries, transposed(keys)}), scale});
+  if (v->inputs.size() > 3) {
+    Value mask = v->inputs[3];
+    if (!mask->dtype.is_bool()) mask = make_op("cast", {mask}, {{"dtype", kBoolType}});
+    const std::vector<Expr> shape{mask->shape[0], imm(1), imm(1), mask->shape[1]};
+    mask = make_op("reshape", {mask}, {{"shape", shape}});
+    const double lowest = -std::numeric_limits<double>::infinity();
+    scores = op("where", {mask, scores, number(v->dtype, lowest)});
+  }
+  return op("softmax", {scores});
+}
+
+/// As products of matrices, with the weights computed once for all three.
+std::vector<Value> vjp(const Value& v, const Value& g) {
+  const Value q = split_heads(v->inputs[0], v), k = split_heads(v->inputs[1], v),
+              x = split_heads(v->inputs[2], v);
+  const Value weights = weights_of(v, q, k);
+  const Value by_weights = op("matmul", {g, transposed(x)});
+  const Value by_scores =
+      op("mul", {find_operator("softmax")->vjp(weights, by_weights)[0],
+                 number(v->dtype, attr<double>(*v, "scale"))});
+  std::vector<Value> result{
+      join_heads(op("matmul", {by_scores, k}), v->inputs[0]->shape),
+      join_heads(op("matmul", {transposed(by_scores), q}), v->inputs[1]->shape),
+      join_heads(op("matmul", {transposed(weights), g}), v->inputs[2]->shape)};
+  result.resize(v->inputs.size());
+  return result;
+}
+
 }  // namespace
 
 std::vector<Operator> attention_operators() {
@@ -99,7 +146,8 @@ std::vector<Operator> attention_operators() {
            .max_inputs = 4,
            .infer = infer,
            .space = space,
-           .build = build}};
+           .build = build,
+           .vjp = vjp}};
 }
 
 }  // namespace tenon::graph
