@@ -169,6 +169,15 @@ void bind_graph(py::module_& module) {
       },
       py::call_guard<UserLine>());
   module.def(
+      "graph_scheduled",
+      [](const std::string& name, const std::vector<GraphValue>& inputs,
+         const std::vector<te::Tensor>& placeholders, const te::Tensor& output,
+         const Function& function, const std::vector<te::Tensor>& function_inputs) {
+        return GraphValue{graph::make_scheduled(name, to_values(inputs), placeholders, output,
+                                                function, function_inputs)};
+      },
+      py::call_guard<UserLine>());
+  module.def(
       "graph_vjp",
       [](const std::vector<GraphValue>& outputs, const std::vector<GraphValue>& inputs,
          const std::vector<std::optional<GraphValue>>& cotangents) {

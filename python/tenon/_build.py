@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from tenon import _core, te
 from tenon._config import config
 from tenon.errors import ExpressionError
 
-__all__ = ["build", "function", "interpret", "parse"]
+__all__ = ["build", "function", "functions_made", "interpret", "parse"]
 
 
 def function(
@@ -35,7 +37,29 @@ def function(
     """
     ins = [inputs] if isinstance(inputs, te.Tensor) else list(inputs)
     outs = [outputs] if isinstance(outputs, te.Tensor) else list(outputs)
-    return _core.function(ins, outs, name or (outs[0].name if outs else "function"))
+    made = _core.function(ins, outs, name or (outs[0].name if outs else "function"))
+    for record in _made.records:
+        record.append((ins, outs))
+    return made
+
+
+class _Made(threading.local):
+    def __init__(self) -> None:
+        self.records: list[list[tuple[list[te.Tensor], list[te.Tensor]]]] = []
+
+
+_made = _Made()
+
+
+@contextmanager
+def functions_made() -> Iterator[list[tuple[list[te.Tensor], list[te.Tensor]]]]:
+    """Collect inputs and outputs of the functions that are made meanwhile, on this thread."""
+    record: list[tuple[list[te.Tensor], list[te.Tensor]]] = []
+    _made.records.append(record)
+    try:
+        yield record
+    finally:
+        _made.records.pop()
 
 
 def parse(text: str) -> _core.Function:

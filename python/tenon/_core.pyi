@@ -307,6 +307,14 @@ def graph_expression(
     placeholders: list[TensorExpr],
     outputs: list[TensorExpr],
 ) -> list[GraphValue]: ...
+def graph_scheduled(
+    name: str,
+    inputs: list[GraphValue],
+    placeholders: list[TensorExpr],
+    output: TensorExpr,
+    function: Function,
+    function_inputs: list[TensorExpr],
+) -> GraphValue: ...
 def graph_operators() -> list[str]: ...
 def graph_vjp(
     outputs: list[GraphValue], inputs: list[GraphValue], cotangents: Sequence[GraphValue | None]

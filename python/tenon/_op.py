@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tenon import _core, te
+from tenon._build import functions_made
 from tenon._custom_vjp import attach_rule
 from tenon._jit import Jitted, is_array, leaf_names
-from tenon._tree import Structure, flatten, unflatten
+from tenon._tree import LEAF, Structure, flatten, unflatten
 from tenon.errors import ExpressionError
 from tenon.nn._value import Value, as_value
 
@@ -70,7 +71,39 @@ class Operator:
             placeholders.append(te.placeholder(value.shape, value.dtype, name))
             arguments.append(placeholders[-1])
         given, named = unflatten(structure, arguments)
-        outputs, form = flatten(self._function(*given, **named))
+        with functions_made() as functions:
+            outputs, form = flatten(self._function(*given, **named))
+        cores = [v._core for v in values]
+        if form == LEAF and isinstance(outputs[0], _core.Schedule):
+            results = [self._scheduled(outputs[0], functions, cores, placeholders)]
+        else:
+            results = self._expressed(outputs, cores, placeholders)
+        made = [Value(result) for result in results]
+        if self._rule is None:
+            return unflatten(form, made)
+        return self._with_rule(self._rule, made, form, args, kwargs)
+
+    def _scheduled(
+        self,
+        schedule: _core.Schedule,
+        functions: Sequence[tuple[list[te.Tensor], list[te.Tensor]]],
+        values: list[_core.GraphValue],
+        placeholders: list[te.Tensor],
+    ) -> _core.GraphValue:
+        if len(functions) != 1 or len(functions[0][1]) != 1:
+            raise ExpressionError(
+                "E0184",
+                f"operator '{self._name}' returned a schedule, but made {len(functions)} functions"
+                " with tn.function, expected one with one output",
+            )
+        inputs, outputs = functions[0]
+        return _core.graph_scheduled(
+            self._name, values, placeholders, outputs[0], schedule.function, inputs
+        )
+
+    def _expressed(
+        self, outputs: list[Any], values: list[_core.GraphValue], placeholders: list[te.Tensor]
+    ) -> list[_core.GraphValue]:
         for output in outputs:
             if not isinstance(output, te.Tensor):
                 raise ExpressionError(
@@ -78,13 +111,7 @@ class Operator:
                     f"operator '{self._name}' returned a {type(output).__name__}, expected tensors"
                     "\n  hint: te.compute(shape, function) makes one",
                 )
-        results = _core.graph_expression(
-            self._name, [v._core for v in values], placeholders, outputs
-        )
-        made = [Value(result) for result in results]
-        if self._rule is None:
-            return unflatten(form, made)
-        return self._with_rule(self._rule, made, form, args, kwargs)
+        return _core.graph_expression(self._name, values, placeholders, outputs)
 
     def _with_rule(
         self,
@@ -116,8 +143,9 @@ def op(function: Callable[..., Any]) -> Operator:
     ----------
     function
         Takes `te.Tensor` objects, in trees if wanted, and constants (numbers, texts); returns a
-        tensor of them, or a tree of several. It is called whenever the operator is applied, with
-        placeholders of the operands' shapes and dtypes, which may hold symbols.
+        tensor of them, a tree of several, or a `Schedule` of a function of one tensor. It is called
+        whenever the operator is applied, with placeholders of the operands' shapes and dtypes,
+        which may hold symbols.
 
     Returns
     -------
@@ -125,13 +153,13 @@ def op(function: Callable[..., Any]) -> Operator:
         Called with values inside modules and functions that `compile`, `jit` or a gradient traces;
         with arrays it is compiled for their shapes and run at once; with tensors it is the function
         itself. Its schedule, its place in fused kernels and its derivatives follow from the
-        expression.
+        expression; with a schedule of its own it is a kernel of its own, as that says.
 
     Raises
     ------
     ExpressionError
-        `function` returns something that is no tensor [E0184], or its tensors read placeholders
-        that are no arguments [E0181].
+        `function` returns something that is no tensor or schedule [E0184], or its tensors read
+        placeholders that are no arguments [E0181].
 
     Examples
     --------

@@ -1,5 +1,6 @@
 #include "graph/build_group.h"
 
+#include "graph/expression_operator.h"
 #include "tenon/ir/builder.h"
 
 namespace tenon::graph {
@@ -68,8 +69,27 @@ void add_inlined(const Value& v, const KernelBuilder::Stored& stored,
 
 }  // namespace
 
+namespace {
+
+GroupKernel scheduled_kernel(const Value& v) {
+  const ScheduledKernel& scheduled = *v->expression->scheduled;
+  GroupKernel kernel;
+  kernel.function = scheduled.function;
+  for (const std::size_t operand : scheduled.operands)
+    kernel.params.push_back({v->expression->placeholders[operand], v->inputs[operand]});
+  kernel.result = v;
+  kernel.operators = {v->op};
+  kernel.lead_product = imm(1);
+  kernel.is_scheduled = true;
+  return kernel;
+}
+
+}  // namespace
+
 GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored& stored,
                         const std::vector<Value>& anchors) {
+  if (group.root && group.root->expression && group.root->expression->scheduled)
+    return scheduled_kernel(group.root);
   std::vector<Expr> lead;
   bool is_flat = false;
   if (group.root) operator_of(*group.root)->space(*group.root, &lead, &is_flat);

@@ -13,6 +13,7 @@ struct GroupKernel {
   std::vector<std::string> operators;
   Expr rows;  ///< the symbol that the function has for the product of `lead`, or null
   Expr lead_product;
+  bool is_scheduled = false;  ///< by the user
 };
 
 /// `anchors`: inputs of the network, which define symbols that no parameter has.

@@ -151,7 +151,8 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   const auto schedule_start = Clock::now();
   std::vector<Function> scheduled(groups.distinct.size());
   in_parallel(scheduled.size(), target.num_cores, [&](std::size_t i) {
-    scheduled[i] = default_schedule(groups.distinct[i], target).function();
+    scheduled[i] = groups.is_scheduled[i] ? groups.distinct[i]
+                                          : default_schedule(groups.distinct[i], target).function();
   });
   network.schedule_seconds = seconds_since(schedule_start);
 

@@ -154,4 +154,28 @@ std::vector<Value> make_expression(const std::string& name, const std::vector<Va
       .make(outputs);
 }
 
+Value make_scheduled(const std::string& name, const std::vector<Value>& inputs,
+                     const std::vector<te::Tensor>& placeholders, const te::Tensor& output,
+                     const Function& function, const std::vector<te::Tensor>& function_inputs) {
+  const Value plain = make_expression(name, inputs, placeholders, {output})[0];
+  if (!plain->expression) return plain;  // it is an operand
+  Expression e = *plain->expression;
+  auto v = std::make_shared<ValueNode>(*plain);
+  ScheduledKernel kernel{function, {}};
+  for (const te::Tensor& p : function_inputs) {
+    const auto place = std::find_if(placeholders.begin(), placeholders.end(),
+                                    [&](const te::Tensor& x) { return x.same_as(p); });
+    TENON_USER_CHECK(place != placeholders.end(), ExpressionError, "E0181", "operator '", name,
+                     "' reads '", p->name, "', which is no operand of it");
+    const Value& value = inputs[static_cast<std::size_t>(place - placeholders.begin())];
+    const auto known = std::find(v->inputs.begin(), v->inputs.end(), value);
+    kernel.operands.push_back(static_cast<std::size_t>(known - v->inputs.begin()));
+    if (known != v->inputs.end()) continue;
+    v->inputs.push_back(value);  // nothing reads it, but the kernel has a parameter for it
+    e.placeholders.push_back(te::placeholder(value->shape, value->dtype, p->name));
+  }
+  v->expression = scheduled_expression(e, std::move(kernel));
+  return v;
+}
+
 }  // namespace tenon::graph

@@ -247,7 +247,17 @@ std::shared_ptr<const Expression> analyse_expression(std::vector<te::Tensor> pla
   return e;
 }
 
+std::shared_ptr<const Expression> scheduled_expression(const Expression& e,
+                                                       ScheduledKernel kernel) {
+  auto copy = std::make_shared<Expression>(e);
+  copy->scheduled = std::make_shared<const ScheduledKernel>(std::move(kernel));
+  copy->rereads.assign(copy->placeholders.size(), true);
+  copy->op = operator_of_kind(OperatorKind::kContraction);
+  return copy;
+}
+
 bool same_expression(const Expression& a, const Expression& b) {
+  if (a.scheduled != b.scheduled) return false;
   if (a.hash != b.hash || a.symbols.size() != b.symbols.size()) return false;
   // The comparison is up to the names of symbols; these have to be the same.
   for (std::size_t i = 0; i < a.symbols.size(); ++i) {

@@ -9,6 +9,12 @@
 
 namespace tenon::graph {
 
+/// The user's own schedule of an operator: what runs, as it is, in a kernel of its own.
+struct ScheduledKernel {
+  Function function;
+  std::vector<std::size_t> operands;  ///< for each input of the function
+};
+
 /// One computed tensor over placeholders, with what follows from its structure.
 struct Expression {
   std::vector<te::Tensor> placeholders;  ///< one for each operand, of its shape; all are read
@@ -18,6 +24,7 @@ struct Expression {
   const Operator* op = nullptr;          ///< how it is built, by its structural class
   Function function;                     ///< of a fixed name, for comparisons
   std::uint64_t hash = 0;
+  std::shared_ptr<const ScheduledKernel> scheduled;  ///< null: the default rules schedule it
 
   const te::Tensor& output() const { return tensors.back(); }
 };
@@ -25,6 +32,10 @@ struct Expression {
 /// Classifies the computation of `tensors` (the last is the result) over `placeholders`.
 std::shared_ptr<const Expression> analyse_expression(std::vector<te::Tensor> placeholders,
                                                      std::vector<te::Tensor> tensors);
+
+/// The same expression, computed by a kernel that is scheduled already: its operands are in memory,
+/// and nothing is fused with it.
+std::shared_ptr<const Expression> scheduled_expression(const Expression& e, ScheduledKernel kernel);
 
 /// Whether two expressions compute the same of equal operands.
 bool same_expression(const Expression& a, const Expression& b);

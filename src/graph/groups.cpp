@@ -33,11 +33,13 @@ class GroupMaker {
       std::vector<std::size_t>& candidates = by_hash[structural_hash(k.function)];
       std::size_t found = distinct.size();
       for (const std::size_t c : candidates) {
-        if (structural_equal(distinct[c], k.function)) found = c;
+        if (groups_.is_scheduled[c] == k.is_scheduled && structural_equal(distinct[c], k.function))
+          found = c;
       }
       if (found == distinct.size()) {
         candidates.push_back(found);
         distinct.push_back(k.function);
+        groups_.is_scheduled.push_back(k.is_scheduled);
       }
       groups_.code_of.push_back(found);
     }

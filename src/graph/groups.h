@@ -20,6 +20,7 @@ struct InPlace {
 struct Groups {
   std::vector<GroupKernel> calls;
   std::vector<Function> distinct;
+  std::vector<bool> is_scheduled;           ///< for each of distinct: by the user
   std::vector<std::size_t> code_of;         ///< index into distinct, for each call
   std::map<std::size_t, InPlace> in_place;  ///< by output
 };

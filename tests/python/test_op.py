@@ -172,3 +172,107 @@ def test_scatters_are_operators():
     batched = tn.vmap(add_rows, in_axes=(None, 0, None))(table, many, rows)
     for one, got in zip(many, np.asarray(batched), strict=True):
         np.testing.assert_array_equal(got, add_rows(table, one, rows))
+
+
+@tn.op
+def scheduled_product(a, b):
+    """A product with the user's own schedule, which has no vectors."""
+    k = te.reduce_axis(a.shape[1], "k")
+    c = te.compute(
+        (a.shape[0], b.shape[1]), lambda i, j: te.sum(a[i, k] * b[k, j], axis=k), name="product"
+    )
+    s = tn.Schedule(tn.function([a, b], [c]))
+    i, j, k = s.loops("product")
+    s.reorder(k, j, i)
+    return s
+
+
+def test_operators_with_a_schedule_run_as_it_says():
+    a, b = random(6, 5), random(5, 7)
+    network = tn.compile(lambda a, b: f.tanh(scheduled_product(a * 2.0, b)), [a, b])
+    kernels = [name for name, *_ in network.kernels()]
+    assert len(kernels) == 3
+    assert "product" in kernels
+    np.testing.assert_allclose(network(a, b), np.tanh(2 * a @ b), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scheduled_product(a, b), a @ b, rtol=1e-4, atol=1e-5)
+    da = tn.grad(lambda a: (scheduled_product(a, b) ** 2.0).sum())(a)
+    np.testing.assert_allclose(da, 2 * (a @ b) @ b.T, rtol=1e-4, atol=1e-4)
+    stacked = np.stack([a, 2 * a])
+    np.testing.assert_allclose(
+        tn.vmap(scheduled_product, (0, None))(stacked, b), stacked @ b, rtol=1e-4, atol=1e-5
+    )
+
+    @tn.op
+    def two(a):
+        tn.function([a], [te.compute(a.shape, lambda i: a[i] * 2)])
+        return tn.Schedule(tn.function([a], [te.compute(a.shape, lambda i: a[i] * 2)]))
+
+    with pytest.raises(tn.ExpressionError, match=r"'two' returned a schedule, but made 2.*E0184"):
+        two(random(3))
+
+
+def generator(seed):
+    rng = np.random.default_rng(seed)
+    return lambda *shape: rng.standard_normal(shape).astype(np.float32)
+
+
+def descend(loss, params, steps=60, rate=0.1):
+    """Train by gradient descent, in place; return the first and the last loss."""
+
+    def step(params):
+        value, gradient = tn.value_and_grad(loss)(params)
+        return {k: p - rate * gradient[k] for k, p in params.items()}, value
+
+    params = {name: np.array(array) for name, array in params.items()}
+    network = tn.compile(step, [params], donate=0)
+    values = [float(np.asarray(network(params)[1])) for _ in range(steps)]
+    return values[0], values[-1]
+
+
+def test_a_network_with_a_learned_activation_is_trained():
+    random = generator(1)
+    x = random(64, 4)
+    y = np.maximum(x @ random(4, 3), 0)
+    params = {
+        "w": random(6, 4) * 0.5,
+        "gate": np.zeros(6, np.float32),
+        "p": np.array([0.1, 1.0, 0.3], np.float32),
+        "q": np.array([0.2, 0.2], np.float32),
+        "out": random(3, 6) * 0.5,
+    }
+
+    def loss(d):
+        hidden = rational(f.linear(x, d["w"]), d["gate"], d["p"], d["q"])
+        return ((f.linear(hidden, d["out"]) - y) ** 2.0).mean()
+
+    first, last = descend(loss, params, steps=200)
+    assert last < 0.2 * first
+
+
+def test_a_network_with_banded_attention_is_trained():
+    random = generator(1)
+    x = random(4, 12, 6)
+    y = np.roll(x, 1, axis=1)[:, :, :3]  # what the position before has
+    params = {name: random(6, 6) * 0.4 for name in ("q", "k", "v")} | {"out": random(3, 6) * 0.4}
+    places = np.eye(12, 6, dtype=np.float32) * 2
+
+    def loss(d):
+        q, k = (f.linear(x + places, d[name]) for name in ("q", "k"))
+        return (
+            (f.linear(banded_attention(q, k, f.linear(x, d["v"]), 2), d["out"]) - y) ** 2.0
+        ).mean()
+
+    first, last = descend(loss, params, steps=150, rate=0.3)
+    assert last < 0.6 * first
+
+
+def test_centres_of_a_soft_histogram_are_learned():
+    random = generator(1)
+    samples = np.concatenate([random(1, 40) * 0.1 - 1, random(1, 80) * 0.1 + 1], 1)
+    target = np.array([[40.0, 80.0]], np.float32)
+
+    def loss(d):
+        return ((soft_histogram(samples, d["centres"], 0.8) - target) ** 2.0).mean()
+
+    first, last = descend(loss, {"centres": np.array([0.1, 0.2], np.float32)}, rate=1e-4)
+    assert last < 0.05 * first

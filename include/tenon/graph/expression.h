@@ -25,4 +25,11 @@ std::vector<Value> make_expression(const std::string& name, const std::vector<Va
                                    const std::vector<te::Tensor>& placeholders,
                                    const std::vector<te::Tensor>& outputs);
 
+/// Likewise one output, which `function` computes as it is scheduled: a schedule of the te function
+/// from `function_inputs`, some of the placeholders, to the output. Gradients and batches follow
+/// from the expression, with default schedules.
+Value make_scheduled(const std::string& name, const std::vector<Value>& inputs,
+                     const std::vector<te::Tensor>& placeholders, const te::Tensor& output,
+                     const Function& function, const std::vector<te::Tensor>& function_inputs);
+
 }  // namespace tenon::graph

@@ -100,8 +100,7 @@ Value split_heads(const Value& x, const Value& attention) {
 }
 
 Value join_heads(const Value& x, const std::vector<Expr>& shape) {
-  const Value rows =
-      make_op("transpose", {x}, {{"axes", std::vector<std::int64_t>{0, 2, 1, 3}}});
+  const Value rows = make_op("transpose", {x}, {{"axes", std::vector<std::int64_t>{0, 2, 1, 3}}});
   return make_op("reshape", {rows}, {{"shape", shape}});
 }
 
@@ -126,9 +125,8 @@ std::vector<Value> vjp(const Value& v, const Value& g) {
               x = split_heads(v->inputs[2], v);
   const Value weights = weights_of(v, q, k);
   const Value by_weights = op("matmul", {g, transposed(x)});
-  const Value by_scores =
-      op("mul", {find_operator("softmax")->vjp(weights, by_weights)[0],
-                 number(v->dtype, attr<double>(*v, "scale"))});
+  const Value by_scores = op("mul", {find_operator("softmax")->vjp(weights, by_weights)[0],
+                                     number(v->dtype, attr<double>(*v, "scale"))});
   std::vector<Value> result{
       join_heads(op("matmul", {by_scores, k}), v->inputs[0]->shape),
       join_heads(op("matmul", {transposed(by_scores), q}), v->inputs[1]->shape),

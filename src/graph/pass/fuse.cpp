@@ -1,3 +1,4 @@
+#include "graph/expression_operator.h"
 #include "graph/pass/pass.h"
 #include "tenon/ir/builder.h"
 
@@ -77,6 +78,7 @@ class Fuser {
   /// there is none.
   Value next_of(const Fusion::Group& group) const {
     if (is_output_.count(group.result.get()) != 0) return nullptr;
+    if (group.root->expression && group.root->expression->scheduled) return nullptr;
     std::vector<Value> found;
     readers(group.result, &found);
     if (found.size() != 1 || kind_of(found[0])->kind != OperatorKind::kElementwise) return nullptr;
