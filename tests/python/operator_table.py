@@ -100,6 +100,20 @@ ROWS = [
         lambda q, k, v: f.attention(q, k, v, 3, mask=as_value(MASK)),
         [((2, 5, 6), (2, 3, 6), (2, 3, 6))],
     ),
+    Row("conv", lambda x, w: f.conv2d(x, w, padding=1), [((2, 5, 6, 4), (3, 3, 4, 3))]),
+    Row("conv", lambda x, w: f.conv2d(x, w, stride=2, padding=1), [((2, 7, 6, 3), (3, 3, 3, 2))]),
+    Row("conv", lambda x, w: f.conv2d(x, w, groups=2), [((1, 5, 4, 4), (3, 2, 2, 6))]),
+    Row("conv", lambda x, w: f.conv1d(x, w, dilation=2, stride=3), [((2, 13, 2), (3, 2, 4))]),
+    Row(
+        "conv_transpose",
+        lambda x, w: f.conv_transpose2d(x, w, stride=2, padding=1),
+        [((2, 4, 3, 3), (3, 3, 3, 2))],
+    ),
+    Row("max_pool", lambda x: f.max_pool2d(x, 2), [((2, 6, 5, 3),)]),
+    Row("max_pool", lambda x: f.max_pool2d(x, 3, stride=2, padding=1), [((2, 6, 5, 3),)]),
+    Row("avg_pool", lambda x: f.avg_pool2d(x, 2), [((2, 6, 5, 3),)]),
+    Row("avg_pool", lambda x: f.avg_pool2d(x, 3, stride=2, padding=1), [((2, 6, 5, 3),)]),
+    Row("batch_norm", f.batch_norm, [((3, 2, 5), (5,), (5,), (5,), (5,))], 0.5),
 ]
 """Operators in the order of the families."""
 
