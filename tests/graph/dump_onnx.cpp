@@ -1,5 +1,6 @@
-// Prints what the ONNX reader sees, one line of JSON for each file named on standard input, for
-// tests/python/test_onnx_reader.py, which compares it with what the package onnx sees.
+// Prints what the ONNX reader sees, one line of JSON for each model (.onnx) and tensor (.pb) named
+// on standard input, for tests/python/test_onnx_reader.py, which compares it with what the package
+// onnx sees.
 
 #include <fstream>
 #include <iostream>
@@ -7,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "graph/onnx/model.h"
+#include "graph/onnx/tensor_data.h"
 #include "tenon/support/error.h"
 
 namespace tenon::onnx {
@@ -113,10 +115,18 @@ json dump(const Model& m) {
           {"graph", dump(m.graph)},     {"functions", dump(m.functions)}, {"metadata", m.metadata}};
 }
 
+json dump(const Array& a) {
+  const auto* bytes = static_cast<const unsigned char*>(a.raw());
+  return {{"dtype", to_string(a.dtype())},
+          {"shape", std::vector<std::int64_t>(a.shape().begin(), a.shape().end())},
+          {"bytes", std::vector<unsigned char>(bytes, bytes + a.nbytes())}};
+}
+
 json dump_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   try {
+    if (path.ends_with(".pb")) return dump(to_array(read_tensor(bytes, path), {path, nullptr, {}}));
     return dump(read_model(bytes, path));
   } catch (const Error& e) {
     return {{"error", e.what()}};

@@ -2,8 +2,14 @@
 // tests/python/test_onnx_reader.py.
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "graph/onnx/model.h"
+#include "graph/onnx/tensor_data.h"
 #include "tenon/support/error.h"
 
 namespace tenon::onnx {
@@ -104,6 +110,100 @@ TEST(OnnxReader, bounds_depth_and_memory) {
   std::string nodes;
   for (int i = 0; i < 1 << 20; ++i) nodes += bytes(1, "");
   EXPECT_NE(refusal(bytes(7, nodes)).find("which no sound model does [E0872]"), std::string::npos);
+}
+
+/// A folder that goes with the test.
+class Folder {
+ public:
+  Folder() : path_(std::filesystem::temp_directory_path() / ("onnx_" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(path_ / "data");
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path_); }
+  const std::filesystem::path& path() const { return path_; }
+  void write(const std::string& name, const std::string& content) const {
+    std::ofstream(path_ / name, std::ios::binary) << content;
+  }
+  /// The array of float32[2] at `location`, or the error.
+  std::string read(const std::string& location, std::int64_t offset = 0,
+                   std::optional<std::int64_t> length = std::nullopt) const {
+    Tensor tensor;
+    tensor.name = "w";
+    tensor.dims = {2};
+    tensor.type = DataType::kFloat;
+    tensor.external = ExternalData{location, offset, length};
+    const auto open = [&](const std::string& l) { return open_beneath(path_.string(), l); };
+    try {
+      const Array array = to_array(tensor, {"m.onnx", nullptr, open});
+      return std::to_string(array.data<float>()[0]) + " " + std::to_string(array.data<float>()[1]);
+    } catch (const ModelError& e) {
+      const std::string text = e.what();
+      const std::size_t at = text.find(path_.string());
+      return at == std::string::npos
+                 ? text
+                 : text.substr(0, at) + "F" + text.substr(at + path_.string().size());
+    }
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+TEST(OnnxExternalData, is_read_beneath_the_folder_only) {
+  const Folder folder;
+  const float values[] = {0, 1.5F, -2};
+  folder.write("data/w", std::string(reinterpret_cast<const char*>(values), sizeof values));
+  EXPECT_EQ(folder.read("data/w", 4), "1.500000 -2.000000");
+  EXPECT_EQ(folder.read("./data//w", 4, 8), "1.500000 -2.000000");
+  EXPECT_EQ(
+      folder.read("/etc/passwd"),
+      "external data at '/etc/passwd': the path should be relative to the model's folder [E0875]");
+  EXPECT_EQ(folder.read("data/../../w"),
+            "external data at 'data/../../w': the path leads out of the model's folder [E0875]");
+  EXPECT_EQ(folder.read("./"), "external data at './': the path names no file [E0875]");
+  EXPECT_EQ(folder.read(std::string("w\0", 2)),
+            "external data at 'w': the path holds a null byte [E0875]");
+  EXPECT_EQ(folder.read("data/v"),
+            "external data at 'F/data/v' cannot be opened: No such file or directory [E0876]");
+  EXPECT_EQ(folder.read("data"), "'F/data' should be a regular file [E0876]");
+}
+
+TEST(OnnxExternalData, is_no_link_and_no_pipe) {
+  const Folder folder;
+  folder.write("w", "12345678");
+  std::filesystem::create_symlink("w", folder.path() / "link");
+  std::filesystem::create_directory_symlink("data", folder.path() / "linked");
+  folder.write("data/w", "12345678");
+  std::filesystem::create_hard_link(folder.path() / "w", folder.path() / "hard");
+  ASSERT_EQ(mkfifo((folder.path() / "pipe").c_str(), 0600), 0);
+  const std::string no_link =
+      " cannot be opened: a part of the path is a link or no folder [E0876]";
+  EXPECT_EQ(folder.read("link"), "external data at 'F/link'" + no_link);
+  EXPECT_EQ(folder.read("linked/w"), "external data at 'F/linked/w'" + no_link);
+  EXPECT_EQ(folder.read("hard"),
+            "external data at 'F/hard' should be a file with one name, got one with 2 hard links "
+            "[E0876]");
+  EXPECT_EQ(folder.read("pipe"), "'F/pipe' should be a regular file [E0876]");
+}
+
+TEST(OnnxExternalData, has_the_length_of_its_tensor) {
+  const Folder folder;
+  folder.write("w", "12345678");
+  EXPECT_EQ(folder.read("w", 4),
+            "m.onnx: tensor 'w': its data are bytes 4 to 12 of 'w', which has 8 [E0877]");
+  EXPECT_EQ(folder.read("w", 0, 4),
+            "m.onnx: tensor 'w': 4 bytes of data, expected 8 for 2 elements of float32 [E0877]");
+  folder.write("empty", "");
+  EXPECT_EQ(folder.read("empty"),
+            "m.onnx: tensor 'w': its data are bytes 0 to 8 of 'empty', which has 0 [E0877]");
+  Tensor huge;
+  huge.dims = {std::int64_t{1} << 40, std::int64_t{1} << 40};
+  huge.type = DataType::kDouble;
+  EXPECT_THROW(to_array(huge, {}), ModelError);
+  huge.dims = {3};
+  huge.doubles = {1, 2};
+  EXPECT_THROW(to_array(huge, {}), ModelError);
 }
 
 TEST(OnnxReader, survives_every_changed_byte_and_every_truncation) {
