@@ -184,29 +184,135 @@ Divided divide(Schedule& s, const LoopRef& loop, std::int64_t extent, std::int64
   return {parts[0], parts[1]};
 }
 
-/// The spatial loops outside the tile, in the order in which they run.
+/// The operand that is read along the columns and not along the rows, and the one the other way
+/// round; null where there is none.
+struct Operands {
+  const LoadNode *columns = nullptr, *rows = nullptr;
+};
+
+Operands operands_of(const BlockInfo& info, const TileChoice& choice) {
+  Operands out;
+  if (choice.row < 0) return out;
+  for (const LoadNode* l : info.loads) {
+    const bool column = uses_iter(*l, iter_var(info, choice.column));
+    const bool row = uses_iter(*l, iter_var(info, choice.row));
+    if (column && !row) out.columns = l;
+    if (row && !column) out.rows = l;
+  }
+  return out;
+}
+
+/// Bytes of what the operand is read at while `iter` and the reduction iters from `first` on run;
+/// kUnknown when an extent is symbolic.
+std::int64_t bytes_read(const BlockInfo& info, const LoadNode& l, std::int64_t extent, int first) {
+  std::int64_t bytes = l.buffer->dtype.bytes() * extent;
+  for (int r = first; r < info.num_spatial + info.num_reduction; ++r) {
+    if (!uses_iter(l, iter_var(info, r))) continue;
+    if (extent_of(info, r) < 0) return kUnknown;
+    bytes *= extent_of(info, r);
+  }
+  return bytes;
+}
+
+/// An iter that threads can share evenly: the first that they divide or that has many iterations,
+/// else the longest; -1 when there is none.
+int shared_iter(const BlockInfo& info, const TileChoice& choice, int num_cores) {
+  int longest = -1;
+  std::int64_t best = 1;
+  for (int d = 0; d < info.num_spatial; ++d) {
+    const std::int64_t extent = extent_of(info, d);
+    if (d == choice.column || d == choice.row || extent <= 1) continue;
+    if (extent % num_cores == 0 || extent >= 4 * num_cores) return d;
+    if (extent <= best) continue;
+    best = extent;
+    longest = d;
+  }
+  return longest;
+}
+
+/// The spatial loops outside the tile, in the order in which they run. Where all columns of the
+/// operand stay in half of L2, they are inside, so that pixels are read once; else a panel of them
+/// stays while the pixels pass.
 std::vector<LoopRef> order_outer(const BlockInfo& info, const std::vector<LoopRef>& loops,
                                  const TileChoice& choice, const LoopRef& column,
-                                 const std::optional<LoopRef>& row, int num_cores) {
+                                 const std::optional<LoopRef>& row, const Target& target) {
+  const int num_cores = target.num_cores;
   const std::int64_t extent = extent_of(info, choice.column);
   const std::int64_t panels =
       extent < 0 ? kUnknown : (extent + choice.columns - 1) / choice.columns;
-  int first = -1;  // an iter that threads share when panels cannot be shared evenly
-  std::int64_t best = 1;
+  const Operands operands = operands_of(info, choice);
+  const int shared = shared_iter(info, choice, num_cores);
+  const bool panels_inside =
+      extent >= 0 && operands.columns != nullptr && row && (shared >= 0 || num_cores == 1) &&
+      bytes_read(info, *operands.columns, extent, info.num_spatial) <= target.l2_bytes / 2;
   const bool shares_panels = panels % num_cores == 0 || panels >= 4 * num_cores;
-  for (int d = 0; d < info.num_spatial && !shares_panels; ++d) {
-    if (d == choice.column || d == choice.row || extent_of(info, d) <= best) continue;
-    best = extent_of(info, d);
-    first = d;
-  }
+  const int first = panels_inside || !shares_panels ? shared : -1;
   std::vector<LoopRef> out;
   const auto add = [&](int d) { out.push_back(loops[static_cast<std::size_t>(d)]); };
   if (first >= 0) add(first);
-  out.push_back(column);
+  if (!panels_inside) out.push_back(column);
   for (int d = 0; d < info.num_spatial; ++d) {
     if (d != choice.column && d != choice.row && d != first) add(d);
   }
   if (row) out.push_back(*row);
+  if (panels_inside) out.push_back(column);
+  return out;
+}
+
+/// The reduction loops outside all tiles and those inside. Outside ones are passes: what the others
+/// read stays near while the tiles pass, and sums continue through memory.
+struct ReductionLoops {
+  std::vector<LoopRef> outside, inside;
+};
+
+/// Whether operands are read at the reduction iters themselves, so that these can be one loop.
+bool is_flat(const BlockInfo& info) {
+  for (const LoadNode* l : info.loads) {
+    for (const Expr& e : l->indices) {
+      for (int r = info.num_spatial; r < info.num_spatial + info.num_reduction; ++r) {
+        if (e.get() != iter_var(info, r) && uses_iter(e, iter_var(info, r))) return false;
+      }
+    }
+  }
+  return true;
+}
+
+/// The largest divisor of `n` that leaves enough terms between load and store of a tile, and few
+/// enough to stay in L2; 0 when there is none.
+std::int64_t pass_length(std::int64_t n) {
+  constexpr std::int64_t kMinTerms = 24, kMaxTerms = 128;
+  for (std::int64_t d = kMaxTerms; d >= kMinTerms; --d) {
+    if (n > 0 && n % d == 0) return d;
+  }
+  return 0;
+}
+
+/// Passes for a gradient by weights whose pixels do not stay in L2: parts of all pixels, or image
+/// rows where a window slides along them.
+ReductionLoops divide_reduction(Schedule& s, const BlockInfo& info, const TileChoice& choice,
+                                const std::vector<LoopRef>& loops, const Target& target) {
+  constexpr std::int64_t kMinTerms = 24;
+  ReductionLoops out;
+  out.inside.assign(loops.begin() + info.num_spatial, loops.end());
+  const Operands operands = operands_of(info, choice);
+  const bool is_gradient = info.num_reduction > 1 && choice.row >= 0 &&
+                           operands.columns != nullptr && operands.rows != nullptr &&
+                           window_of(info, choice.row) < 0 && extent_of(info, choice.row) >= 0;
+  if (!is_gradient) return out;
+  const std::int64_t bytes =
+      bytes_read(info, *operands.rows, extent_of(info, choice.row), info.num_spatial) +
+      bytes_read(info, *operands.columns, choice.columns, info.num_spatial);
+  if (bytes <= target.l2_bytes) return out;
+  const int last = info.num_spatial + info.num_reduction;
+  const std::int64_t length = pass_length(num_iterations(info, info.num_spatial, last));
+  if (is_flat(info) && length > 0) {
+    const auto parts = s.split(s.fuse(out.inside), {std::nullopt, length});
+    return {{parts[0]}, {parts[1]}};
+  }
+  const std::int64_t row = extent_of(info, last - 1);
+  if (row >= 0 && row < kMinTerms) return out;
+  out.outside.assign(out.inside.begin(), out.inside.end() - 1);
+  out.inside.erase(out.inside.begin(), out.inside.end() - 1);
   return out;
 }
 
@@ -236,7 +342,7 @@ std::int64_t num_uses(const BlockInfo& info, const LoadNode& l) {
 /// The operand that the tile is to read from panels of its columns: one whose neighbours along the
 /// columns are apart, or whose rows are longer than a panel (their lines would fall into few sets
 /// of the cache), if that is worth a copy.
-const LoadNode* operand_to_pack(const BlockInfo& info, const TileChoice& choice) {
+const LoadNode* operand_to_pack(const BlockInfo& info, const TileChoice& choice, bool in_passes) {
   constexpr std::int64_t kMinUses = 64;
   const ExprNode* column = iter_var(info, choice.column);
   if (choice.row < 0) return nullptr;
@@ -248,7 +354,8 @@ const LoadNode* operand_to_pack(const BlockInfo& info, const TileChoice& choice)
     const bool slides_along = std::any_of(l->indices.begin(), l->indices.end(),
                                           [&](const Expr& e) { return e->kind != NodeKind::kVar; });
     const bool is_long = extent < 0 || extent > choice.columns;
-    if (is_apart || (is_long && !slides_along && (uses < 0 || uses >= kMinUses))) return l;
+    const bool repays = !in_passes && is_long && !slides_along && (uses < 0 || uses >= kMinUses);
+    if (is_apart || repays) return l;
   }
   return nullptr;
 }
@@ -291,10 +398,68 @@ void schedule_packing(RuleContext& context, const std::string& copy, std::int64_
     s.parallel(loops.size() > 1 ? loops.front() : rows.outer);
 }
 
+/// Whether the block is a product of two operands whose sums run over several axes (the gradient of
+/// pixels by a weight), or one of whose operands is the same along several axes (pixels).
+bool is_pointwise(const BlockInfo& info) {
+  if (info.loads.size() != 2 || info.num_spatial < 2) return false;
+  if (info.num_reduction > 1) return true;
+  return std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
+    int same = 0;
+    for (int d = 0; d < info.num_spatial; ++d) {
+      const bool is_axis = extent_of(info, d) < 0 || extent_of(info, d) > 1;
+      if (is_axis && !uses_iter(*l, iter_var(info, d))) ++same;
+    }
+    return same > 1;
+  });
+}
+
+struct TileLoops {
+  Divided column, row;
+};
+
+/// Outer reduction loops around all tiles of a thread's panels. The sums stay in the result; within
+/// a tile code generation keeps them in registers.
+void schedule_passes(RuleContext& context, const BlockInfo& info, const TileChoice& choice,
+                     const TileLoops& tile, const std::vector<LoopRef>& loops,
+                     const ReductionLoops& reduction, bool threads) {
+  Schedule& s = context.s;
+  const std::int64_t extent = extent_of(info, choice.column), cores = context.target.num_cores;
+  const std::int64_t panels =
+      extent < 0 ? kUnknown : (extent + choice.columns - 1) / choice.columns;
+  std::vector<LoopRef> order;
+  std::optional<LoopRef> shared, inner = tile.column.outer;
+  if (threads && cores > 1) {
+    shared = tile.column.outer;
+    inner.reset();
+    if (extent >= 0 && panels % cores == 0 && panels > cores) {
+      const auto parts = s.split(tile.column.outer, {cores, std::nullopt});
+      shared = parts[0];
+      inner = parts[1];
+    }
+    order.push_back(*shared);
+  }
+  const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  order.insert(order.end(), reduction.outside.begin(), reduction.outside.end());
+  if (inner) order.push_back(*inner);
+  for (int d = 0; d < info.num_spatial; ++d) {
+    if (d != choice.column && d != choice.row) order.push_back(at(d));
+  }
+  order.push_back(tile.row.outer);
+  order.insert(order.end(), reduction.inside.begin(), reduction.inside.end());
+  order.push_back(tile.row.inner);
+  order.push_back(tile.column.inner);
+  s.reorder(order);
+  s.vectorize(tile.column.inner);
+  s.unroll(tile.row.inner);
+  if (info.block->init) s.decompose_reduction({info.name()}, reduction.outside.front());
+  if (shared) s.parallel(*shared);
+}
+
 }  // namespace
 
 bool is_window(const BlockInfo& info) {
   if (!info.is_reduction() || info.store == nullptr || is_row_reduction(info)) return false;
+  if (is_pointwise(info)) return true;
   for (int d = 0; d < info.num_spatial; ++d) {
     if (window_of(info, d) >= 0) return true;
   }
@@ -309,8 +474,12 @@ void schedule_convolution(RuleContext& context, const BlockInfo& info,
   const std::string& name = info.name();
   const std::vector<LoopRef> loops = s.loops(name);
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  const ReductionLoops reduction = divide_reduction(s, info, choice, loops, context.target);
+  const bool in_passes = !reduction.outside.empty();
+  if (in_passes && consumer)
+    detail::raise<ScheduleError>("E0299", "the sums continue through memory");
   std::string packing;
-  if (const LoadNode* operand = operand_to_pack(info, choice))
+  if (const LoadNode* operand = operand_to_pack(info, choice, in_passes))
     packing = pack(s, info, *operand, choice);
   const Divided column =
       divide(s, at(choice.column), extent_of(info, choice.column), choice.columns, "mask");
@@ -318,9 +487,16 @@ void schedule_convolution(RuleContext& context, const BlockInfo& info,
   if (choice.row >= 0)
     row = divide(s, at(choice.row), extent_of(info, choice.row), choice.rows, "partition");
 
+  const bool threads =
+      worth_threads(num_iterations(info, 0, info.num_spatial + info.num_reduction));
+  if (in_passes) {
+    schedule_passes(context, info, choice, {column, *row}, loops, reduction, threads);
+    if (!packing.empty()) schedule_packing(context, packing, choice.columns);
+    return;
+  }
   const std::vector<LoopRef> outer =
       order_outer(info, loops, choice, column.outer, row ? std::optional(row->outer) : std::nullopt,
-                  context.target.num_cores);
+                  context.target);
   const LoopRef innermost_outer = outer.back();
   std::vector<LoopRef> order = outer;
   for (int r = info.num_spatial; r < info.num_spatial + info.num_reduction; ++r)
@@ -345,9 +521,7 @@ void schedule_convolution(RuleContext& context, const BlockInfo& info,
     s.unroll(at(window));
   finish_copy(s, copy, innermost_outer);
   if (info.block->init) s.decompose_reduction({name}, at(info.num_spatial));
-  if (worth_threads(num_iterations(info, 0, info.num_spatial + info.num_reduction)) &&
-      outer.size() > 1)
-    s.parallel(outer.front());
+  if (threads && outer.size() > 1) s.parallel(outer.front());
   if (!packing.empty()) schedule_packing(context, packing, choice.columns);
 }
 

@@ -81,18 +81,14 @@ void schedule_alone(RuleContext& context, const std::string& name,
   } else if (is_row_reduction(*info)) {
     fits = tries("row_reduction", [&] { schedule_row_reduction(context, *info); });
   } else {
-    const bool window = is_window(*info);
-    if (const auto consumer = sole_consumer(blocks, *info, f)) {
-      fits = (window && tries("convolution with its reader",
-                              [&] { schedule_convolution(context, *info, consumer); })) ||
-             tries("contraction with its reader",
-                   [&] { schedule_contraction(context, *info, consumer); });
-      if (fits) done->insert(*consumer);
-    }
-    if (!fits && window)
-      fits = tries("convolution", [&] { schedule_convolution(context, *info, std::nullopt); });
-    if (!fits)
-      fits = tries("contraction", [&] { schedule_contraction(context, *info, std::nullopt); });
+    const auto consumer = sole_consumer(blocks, *info, f);
+    const auto tile = [&](const char* rule, const char* with_reader, auto schedule) {
+      fits = consumer && tries(with_reader, [&] { schedule(context, *info, consumer); });
+      if (fits) return void(done->insert(*consumer));
+      fits = tries(rule, [&] { schedule(context, *info, std::nullopt); });
+    };
+    if (is_window(*info)) tile("convolution", "convolution with its reader", schedule_convolution);
+    if (!fits) tile("contraction", "contraction with its reader", schedule_contraction);
   }
   if (!fits) schedule_fallback(context, name);
 }

@@ -45,7 +45,8 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
                           const std::optional<std::string>& consumer);
 
 /// Whether the block is a reduction that reads an operand at combinations of a spatial and a
-/// reduction iter: convolutions and their gradients, pooling.
+/// reduction iter (convolutions and their gradients, pooling), or a product over pixels: of several
+/// reduction axes, or with an operand that several axes share.
 bool is_window(const BlockInfo& info);
 
 /// Register tiles of pixels (or other iters along which weights are reused) by channels, padding
