@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/transform/conditions.h"
+#include "ir/transform/independent_copy.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
@@ -20,24 +21,24 @@ bool has_load(const Expr& e) {
 /// What stands below a loop.
 class Contents : public Walker {
  public:
-  bool has_serial_loop = false, has_vector_loop = false, has_allocation = false;
+  bool has_vector_loop = false;
   std::vector<const ForNode*> loops;
+  std::vector<Expr> lets;        ///< variables that have no value outside
   std::vector<Expr> conditions;  ///< conjuncts of every `if` and `select`, each once
 
  protected:
   using Walker::visit;
   void visit(const ForNode& n) override {
     has_vector_loop |= n.attrs.kind == ForKind::kVectorized;
-    has_serial_loop |= n.attrs.kind != ForKind::kVectorized && n.attrs.kind != ForKind::kUnrolled;
     loops.push_back(&n);
     walk(n);
   }
-  void visit(const WhileNode& n) override {
-    has_serial_loop = true;
+  void visit(const LetStmtNode& n) override {
+    lets.push_back(n.var);
     walk(n);
   }
-  void visit(const AllocateNode& n) override {
-    has_allocation = true;
+  void visit(const LetNode& n) override {
+    lets.push_back(n.var);
     walk(n);
   }
   void visit(const IfNode& n) override {
@@ -134,13 +135,12 @@ class PartitionLoops : public Mutator {
   Stmt rewrite(const ForNode& n) override {
     Analyzer::Scope scope(&analyzer_);
     analyzer_.bind(n.var, {n.min, n.extent});
-    if (n.attrs.kind == ForKind::kSerial) {
-      Contents contents;
-      contents(n.body);
-      const bool innermost = !contents.has_serial_loop && !contents.has_allocation;
-      if (contents.has_vector_loop && innermost) return partition(n, contents);
-    }
-    return rebuild(n);
+    if (n.attrs.kind != ForKind::kSerial && n.attrs.kind != ForKind::kParallel) return rebuild(n);
+    const Stmt rebuilt = rebuild(n);
+    const auto& loop = *rebuilt.as<ForNode>();
+    Contents contents;
+    contents(loop.body);
+    return contents.has_vector_loop ? partition(loop, contents) : rebuilt;
   }
 
  private:
@@ -151,28 +151,38 @@ class PartitionLoops : public Mutator {
 
   Stmt partition(const ForNode& n, const Contents& contents) {
     Analyzer::Scope scope(&analyzer_);
-    std::vector<Expr> inner;
+    std::vector<Expr> lanes, inside = contents.lets;
     for (const ForNode* f : contents.loops) {
       analyzer_.bind(f->var, {f->min, f->extent});
-      inner.push_back(f->var);
+      const bool repeats =
+          f->attrs.kind == ForKind::kVectorized || f->attrs.kind == ForKind::kUnrolled;
+      (repeats ? lanes : inside).push_back(f->var);
     }
     std::vector<Expr> known;
     const Expr end = n.min + n.extent;
     Expr full = end, last = end;
     for (const Expr& c : contents.conditions) {
-      const Limits limits = limits_of(c, n.var, inner);
+      const bool changes_inside =
+          std::any_of(inside.begin(), inside.end(), [&](const Expr& v) { return uses(c, v); });
+      const Limits limits = changes_inside ? Limits{} : limits_of(c, n.var, lanes);
       if (!limits.all) continue;
       known.push_back(c);
       full = tenon::min(full, limits.all);
       if (limits.any && does_nothing_without(n.body, c)) last = tenon::min(last, limits.any);
     }
     if (known.empty()) return Stmt(&n);
-    full = tenon::max(full, n.min);
     Assume assume(known);
+    if (n.attrs.kind == ForKind::kParallel)
+      return with_body(n, make_if(lt(n.var, full), assume(n.body), independent_copy(n.body)));
+    full = tenon::max(full, n.min);
     const Expr rest = var(n.var.as<VarNode>()->name);
-    const Stmt tail = fresh_definitions(substitute(n.body, {{n.var.get(), rest}}));
+    const Stmt tail = independent_copy(substitute(n.body, {{n.var.get(), rest}}));
     return make_seq({make_for(n.var, n.min, full - n.min, assume(n.body), n.attrs),
                      make_for(rest, full, last - full, tail, n.attrs)});
+  }
+
+  static bool uses(const Expr& e, const Expr& v) {
+    return uses_var(e, [&](const VarNode& x) { return &x == v.get(); });
   }
 
   /// Of `a < b` (`a <= b`) with a positive multiple of `variable` in a - b, over all values of
@@ -186,9 +196,6 @@ class PartitionLoops : public Mutator {
     const bool strict = c->op == BinaryOp::kLt || c->op == BinaryOp::kGt;
     // The condition as form < 0.
     const Expr difference = (forward ? c->a - c->b : c->b - c->a) - (strict ? 0 : 1);
-    const auto uses = [&](const Expr& e, const Expr& v) {
-      return uses_var(e, [&](const VarNode& x) { return &x == v.get(); });
-    };
     if (std::none_of(inner.begin(), inner.end(),
                      [&](const Expr& v) { return uses(difference, v); }))
       return {};
