@@ -6,6 +6,7 @@
 #include "operand.h"
 #include "tenon/te/arg_reduction.h"
 #include "tenon/te/expr.h"
+#include "tenon/te/scan.h"
 #include "tenon/te/scatter.h"
 #include "tenon/te/tensor.h"
 #include "user_line.h"
@@ -55,6 +56,30 @@ te::Tensor scatter(const te::Tensor& init, const py::object& indices, const te::
     tensors.push_back(py::cast<te::Tensor>(t));
   }
   return te::scatter(init, tensors, updates, how, std::move(name));
+}
+
+/// Tensors out of one, or a list or tuple of them.
+std::vector<te::Tensor> to_tensors(const py::object& value, const std::string& what) {
+  std::vector<te::Tensor> tensors;
+  const bool is_list = py::isinstance<py::list>(value) || py::isinstance<py::tuple>(value);
+  for (const py::handle t : is_list ? value : py::object(py::make_tuple(value))) {
+    TENON_USER_CHECK(py::isinstance<te::Tensor>(t), ExpressionError, "E0118", what,
+                     " should be tensors, got ", py::cast<std::string>(py::repr(t)));
+    tensors.push_back(py::cast<te::Tensor>(t));
+  }
+  return tensors;
+}
+
+std::vector<te::Tensor> scan(const py::object& steps, const py::object& init,
+                             const py::function& step, const std::string& name) {
+  const auto next = [&](const Expr& t, const std::vector<te::Tensor>& states) {
+    py::tuple arguments(states.size() + 1);
+    arguments[0] = py::cast(t);
+    for (std::size_t s = 0; s < states.size(); ++s) arguments[s + 1] = py::cast(states[s]);
+    return to_tensors(step(*arguments), "the states after a step of scan '" + name + "'");
+  };
+  return te::scan(to_sizes(steps).at(0), to_tensors(init, "the init of scan '" + name + "'"), next,
+                  name);
 }
 
 std::vector<IterVar> to_axes(const py::object& axis) {
@@ -143,9 +168,13 @@ void bind_tensor(py::module_& module) {
       case te::TensorKind::kCompute:
         return "compute";
       case te::TensorKind::kScatter:
+        return "scatter";
+      case te::TensorKind::kScan:
+        return "scan";
+      case te::TensorKind::kState:
         break;
     }
-    return "scatter";
+    return "state";
   });
   cls.def("__hash__", [](const te::Tensor& t) { return std::hash<const void*>()(t.get()); });
   cls.def("__eq__", [](const te::Tensor& a, const py::object& b) {
@@ -194,6 +223,9 @@ void bind_te(py::module_& module) {
       Guard());
   module.def("compute", &compute, Guard());
   module.def("scatter", &scatter, Guard());
+  module.def("scan", &scan, Guard());
+  module.def("last_state", &te::last_state, Guard());
+  module.def("cumsum", &te::cumsum, Guard());
   module.def("reduce_axis", &reduce_axis, Guard());
   module.def("reduce", &reduce, Guard());
   module.def("arg_reduce", &arg_reduce, Guard());

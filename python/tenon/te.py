@@ -45,6 +45,7 @@ __all__ = [
     "compute",
     "const",
     "cos",
+    "cumsum",
     "custom_vjp",
     "erf",
     "exp",
@@ -64,6 +65,7 @@ __all__ = [
     "reduce_axis",
     "round",
     "rsqrt",
+    "scan",
     "scatter",
     "select",
     "sigmoid",
@@ -167,6 +169,90 @@ def _axis_names(fn: Callable[..., Any], rank: int, name: str) -> list[str]:
             f"dimensions\n  hint: write lambda {', '.join('ijklmn'[:rank])}: ...",
         )
     return names[:rank]
+
+
+def scan(
+    steps: Size,
+    init: Tensor | Sequence[Tensor],
+    fn: Callable[..., Any],
+    name: str = "scan",
+    last: builtins.bool = False,
+) -> Tensor | tuple[Tensor, ...]:
+    """Define a recurrence: the states at a step as a function of those at the step before.
+
+    The steps run one after the other; what a step computes is vectorised and runs in parallel.
+    Tensors made before the scan are computed once: a projection of all inputs belongs there.
+
+    Parameters
+    ----------
+    steps
+        How many, an integer or a symbol; 0 is allowed.
+    init
+        The state before the first step, or several.
+    fn
+        Called once with the step, an int64 index, and the states before it as tensors; returns the
+        states after it, tensors of the shapes and dtypes of `init`. It may read any tensors.
+    name
+        Names the buffers of the states.
+    last
+        Return the states after the last step only, of the shapes of `init`; `init` for no step.
+
+    Returns
+    -------
+    Tensor or tuple of Tensor
+        For each state a tensor of shape ``(steps, *init.shape)``, its value after each step. A
+        tuple when `init` is a sequence.
+
+    Raises
+    ------
+    ExpressionError
+        `fn` returns another number of tensors than there are states, or there is none [E0116], or
+        something else than tensors [E0118]; a tensor of a step is used outside of it [E0117, raised
+        by `tn.function`].
+    ShapeError
+        `steps` is no size [E0401, E0403, E0404], or a state changes its shape [E0408].
+    DTypeError
+        A state changes its dtype [E0509].
+
+    Examples
+    --------
+    >>> from tenon import te
+    >>> x = te.placeholder((100, 8), "float32", name="x")
+    >>> start = te.placeholder((8,), "float32", name="start")
+    >>> def decay(t, y):
+    ...     return te.compute((8,), lambda i: y[i] * 0.5 + x[t, i], name="next")
+    >>> te.scan(100, start, decay, name="y").shape
+    (100, 8)
+    """
+    results = _core.scan(steps, init, fn, name)
+    if last:
+        results = [_core.last_state(r) for r in results]
+    return results[0] if isinstance(init, Tensor) else tuple(results)
+
+
+def cumsum(x: Tensor, axis: int = 0, name: str = "cumsum") -> Tensor:
+    """Add up a tensor along an axis: element i of the result is the sum of elements 0 to i.
+
+    The order is that of the axis. bfloat16 and float16 accumulate in float32, 8- and 16-bit
+    integers in int32; each result is rounded once to the dtype of `x`.
+
+    Parameters
+    ----------
+    x
+        Of any dtype but bool.
+    axis
+        Counted from 0, or from -1 at the end.
+    name
+        Names the buffer of the result.
+
+    Raises
+    ------
+    ShapeError
+        There is no such axis [E0409].
+    DTypeError
+        `x` holds bools [E0504].
+    """
+    return _core.cumsum(x, axis, name)
 
 
 def scatter(
@@ -328,7 +414,7 @@ def any_of(condition: Operand, axis: Axes, where: Operand | None = None) -> Expr
     Raises
     ------
     DTypeError
-        The condition is no bool [E0509].
+        The condition is no bool [E0504].
     """
     return _core.reduce("any_of", condition, axis, where, None)
 
@@ -339,7 +425,7 @@ def all_of(condition: Operand, axis: Axes, where: Operand | None = None) -> Expr
     Raises
     ------
     DTypeError
-        The condition is no bool [E0509].
+        The condition is no bool [E0504].
     """
     return _core.reduce("all_of", condition, axis, where, None)
 

@@ -37,6 +37,9 @@ Dependence::Dependence(const std::vector<te::Tensor>& outputs,
     bool active = variables_.count(t.get()) != 0;
     for (const te::Tensor& operand : differentiable_operands_of(t)) active |= is_active(operand);
     if (!active || !t->dtype.is_float()) continue;
+    TENON_USER_CHECK(t->kind != te::TensorKind::kScan || t->vjp_rule != nullptr, GradientError,
+                     "E0166", "there is no derivative through scan '", t->name,
+                     "' yet\n  hint: give it one with te.custom_vjp, or te.stop_gradient");
     active_.insert(t.get());
     order_.push_back(t);
   }

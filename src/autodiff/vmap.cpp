@@ -56,6 +56,9 @@ class BatchTensors {
   }
 
   te::Tensor batched(const te::Tensor& t) const {
+    TENON_USER_CHECK(t->kind != te::TensorKind::kScan, ExpressionError, "E0144",
+                     "te.vmap cannot batch scan '", t->name,
+                     "' yet\n  hint: give its states a dimension for the batch");
     SpanScope span(t->span);
     te::Tensor out = t->kind == te::TensorKind::kScatter ? batched_scatter(t) : batched_compute(t);
     if (t->vjp_rule != nullptr)

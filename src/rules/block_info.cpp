@@ -16,14 +16,25 @@ class Collect : public Walker {
 
  protected:
   using Walker::visit;
+  void visit(const ForNode& n) override {
+    const int outer = num_shared_;
+    ++num_loops_;
+    if (n.body.as<SeqNode>() != nullptr) num_shared_ = num_loops_;
+    walk(n);
+    --num_loops_;
+    num_shared_ = outer;
+  }
   void visit(const BlockNode& n) override {
     BlockInfo info;
     info.block = &n;
     info.store = n.body.as<StoreNode>();
-    for (const IterVar& iter : n.iters) {
-      info.num_spatial += iter.kind == IterKind::kSpatial;
-      info.num_reduction += iter.kind == IterKind::kReduction;
-      info.num_ordered += iter.kind == IterKind::kOrdered;
+    info.num_context = std::min(num_shared_, static_cast<int>(n.iters.size()));
+    for (int i = 0; i < static_cast<int>(n.iters.size()); ++i) {
+      const IterKind kind = n.iters[static_cast<std::size_t>(i)].kind;
+      info.num_spatial +=
+          kind == IterKind::kSpatial || (kind == IterKind::kOrdered && i < info.num_context);
+      info.num_reduction += kind == IterKind::kReduction;
+      info.num_ordered += kind == IterKind::kOrdered && i >= info.num_context;
     }
     if (info.store != nullptr) collect_reads(&info);
     found.push_back(std::move(info));
@@ -39,6 +50,9 @@ class Collect : public Walker {
       if (!l.buffer.same_as(info->store->buffer)) info->loads.push_back(&l);
     });
   }
+
+  int num_loops_ = 0;   // around
+  int num_shared_ = 0;  // of them, down to the last one that holds several statements
 };
 
 }  // namespace

@@ -13,9 +13,10 @@ struct BlockInfo {
   const BlockNode* block = nullptr;
   const StoreNode* store = nullptr;    ///< the body, when it is a single store
   std::vector<const LoadNode*> loads;  ///< of the body, the accumulator's left out
-  int num_spatial = 0;
+  int num_context = 0;  ///< leading iters whose loops hold other blocks too: steps of a scan
+  int num_spatial = 0;  ///< those of the context included
   int num_reduction = 0;
-  int num_ordered = 0;     ///< ascending iters, of scatters
+  int num_ordered = 0;     ///< ascending iters, of scatters and of scans that are one block
   bool has_calls = false;  ///< float functions, which cost more than a load
 
   const std::string& name() const { return block->name; }

@@ -22,7 +22,7 @@ bool uses_iter(const LoadNode& l, const ExprNode* iter) {
 
 TileAxes choose_axes(const BlockInfo& info, int lanes) {
   TileAxes axes;
-  for (int d = info.num_spatial; d-- > 0 && axes.column < 0;) {
+  for (int d = info.num_spatial; d-- > info.num_context && axes.column < 0;) {
     bool fits = lane_stride(info, info.store->buffer, info.store->indices, d, lanes) == 1;
     for (const LoadNode* l : info.loads)
       fits = fits && lane_stride(info, l->buffer, l->indices, d, lanes) >= 0;
@@ -32,9 +32,10 @@ TileAxes choose_axes(const BlockInfo& info, int lanes) {
     axes.column = info.num_spatial - 1;
     axes.fits = false;
   }
+  if (axes.column < info.num_context) return {};
   const ExprNode* column = info.block->iters[static_cast<std::size_t>(axes.column)].var.get();
   std::int64_t best = 1;
-  for (int d = 0; d < info.num_spatial; ++d) {
+  for (int d = info.num_context; d < info.num_spatial; ++d) {
     if (d == axes.column) continue;
     const ExprNode* iter = info.block->iters[static_cast<std::size_t>(d)].var.get();
     const bool reuses = std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
@@ -255,14 +256,15 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
   const std::vector<LoopRef> loops = s.loops(name);
   TENON_CHECK(static_cast<int>(loops.size()) == info.num_spatial + info.num_reduction, "block '",
               name, "' is scheduled already");
-  if (axes.column < 0) return schedule_fallback(context, name);
+  if (axes.column < 0) return schedule_fallback(context, name, info.num_context);
   const auto [tile_height, tile_width] = accumulator_tile(context, info, axes);
   const std::string copy = copy_unpacked_operand(context, info, axes);
 
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
   const std::int64_t columns = extent_of(info, axes.column);
   const std::int64_t rows = axes.row < 0 ? 1 : extent_of(info, axes.row);
-  const std::int64_t work = num_iterations(info, 0, info.num_spatial + info.num_reduction);
+  const std::int64_t work =
+      num_iterations(info, info.num_context, info.num_spatial + info.num_reduction);
   const Tile column = tile_columns(s, at(axes.column), columns, tile_width);
   std::optional<Tile> row;
   if (axes.row >= 0) row = tile_rows(s, at(axes.row), rows, tile_height);
@@ -273,7 +275,7 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
   // leave threads without work.
   std::vector<LoopRef> order;
   for (const bool is_known : {true, false}) {
-    for (int d = 0; d < info.num_spatial; ++d) {
+    for (int d = info.num_context; d < info.num_spatial; ++d) {
       const bool is_batch = d != axes.column && d != axes.row;
       if (is_batch && (extent_of(info, d) > 1) == is_known) order.push_back(at(d));
     }
@@ -306,7 +308,9 @@ void schedule_contraction(RuleContext& context, const BlockInfo& info,
   finish_tile_loops(s, tail_block, innermost_outer);
   if (info.block->init) s.decompose_reduction({name}, first_reduction);
   // A panel is packed where it is used; panels that every tile of rows uses, before these.
-  const bool pack_before = num_reads(info, unpacked_operand(info)) > 1 || (rows_outside && !batch);
+  // What the steps of a scan use is packed before them.
+  const bool pack_before = num_reads(info, unpacked_operand(info)) > 1 ||
+                           (rows_outside && !batch) || info.num_context > 0;
   if (!copy.empty() && !pack_before) s.compute_at({copy}, rows_outside ? *batch : column.outer);
   if (worth_threads(work)) s.parallel(outermost);
   if (!copy.empty()) schedule_packing(context, copy, pack_before);

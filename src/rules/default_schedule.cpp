@@ -10,11 +10,12 @@
 namespace tenon {
 namespace rules {
 
-void schedule_fallback(RuleContext& context, const std::string& block) {
+void schedule_fallback(RuleContext& context, const std::string& block, int num_context) {
   const std::vector<LoopRef> loops = context.s.loops(block);
-  if (loops.empty()) return;
+  const auto outermost = static_cast<std::size_t>(num_context);
+  if (loops.size() <= outermost) return;
   try {
-    context.s.parallel(loops[0]);
+    context.s.parallel(loops[outermost]);
   } catch (const ScheduleError&) {
     // Iterations depend on each other: the loop stays serial.
   }
@@ -39,7 +40,9 @@ std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks,
       return std::nullopt;
     consumer = &b;
   }
-  if (consumer == nullptr || consumer->num_spatial != producer.num_spatial) return std::nullopt;
+  const bool fits = consumer != nullptr && consumer->num_spatial == producer.num_spatial &&
+                    consumer->num_context == producer.num_context;
+  if (!fits) return std::nullopt;
   return consumer->name();
 }
 
@@ -65,7 +68,9 @@ void schedule_alone(RuleContext& context, const std::string& name,
   const std::vector<BlockInfo> blocks = blocks_of(f);
   const BlockInfo* info = find_block(blocks, name);
   done->insert(name);
-  if (info == nullptr || info->store == nullptr) return schedule_fallback(context, name);
+  const int num_context = info == nullptr ? 0 : info->num_context;
+  if (info == nullptr || info->store == nullptr)
+    return schedule_fallback(context, name, num_context);
   const auto tries = [&](const char* rule, auto&& schedule) {
     const auto run = [&] {
       schedule();
@@ -87,10 +92,11 @@ void schedule_alone(RuleContext& context, const std::string& name,
       if (fits) return void(done->insert(*consumer));
       fits = tries(rule, [&] { schedule(context, *info, std::nullopt); });
     };
-    if (is_window(*info)) tile("convolution", "convolution with its reader", schedule_convolution);
+    if (is_window(*info) && num_context == 0)
+      tile("convolution", "convolution with its reader", schedule_convolution);
     if (!fits) tile("contraction", "contraction with its reader", schedule_contraction);
   }
-  if (!fits) schedule_fallback(context, name);
+  if (!fits) schedule_fallback(context, name, num_context);
 }
 
 }  // namespace

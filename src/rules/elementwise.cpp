@@ -8,13 +8,13 @@ namespace {
 
 constexpr int kLanes = 32;
 
-/// Whether every access runs through memory in the order of the loops, so that all loops can be
-/// one.
+/// Whether every access runs through memory in the order of the loops, so that all loops (but those
+/// of the context) can be one.
 bool is_linear(const BlockInfo& info) {
   const auto same_order = [&](const std::vector<Expr>& indices, const Buffer& buffer) {
     if (indices.empty()) return true;
     if (!buffer->strides.empty() || indices.size() != info.block->iters.size()) return false;
-    for (std::size_t d = 0; d < indices.size(); ++d) {
+    for (auto d = static_cast<std::size_t>(info.num_context); d < indices.size(); ++d) {
       const IterVar& iter = info.block->iters[d];
       const bool whole =
           buffer->shape[d].same_as(iter.domain.extent) ||
@@ -36,11 +36,12 @@ void schedule_elementwise(RuleContext& context, const BlockInfo& info) {
   Schedule& s = context.s;
   const std::string& name = info.name();
   std::vector<LoopRef> loops = s.loops(name);
+  loops.erase(loops.begin(), loops.begin() + info.num_context);
   if (loops.empty()) return;
   const int square = transpose_lanes(context.target, info.output()->dtype);
-  if (const auto axes = transpose_axes(info, square))
+  if (const auto axes = transpose_axes(info, square); axes && info.num_context == 0)
     return schedule_transpose(context, info, *axes);
-  const bool parallel = worth_threads(num_iterations(info, 0, info.num_spatial));
+  const bool parallel = worth_threads(num_iterations(info, info.num_context, info.num_spatial));
   const std::int64_t last = extent_of(info, info.num_spatial - 1);
   bool fused = false;
   if (loops.size() > 1 && is_linear(info)) {

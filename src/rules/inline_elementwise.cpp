@@ -44,7 +44,14 @@ bool should_inline(const std::vector<BlockInfo>& blocks, const BlockInfo& info, 
   if (std::any_of(f->outputs.begin(), f->outputs.end(), is_output)) return false;
   const Readers readers = readers_of(blocks, info.output());
   if (readers.blocks.empty()) return false;
-  if (is_copy(info)) return !wants_packing(readers.blocks, info);
+  // What is laid out anew before a scan would be read across its lanes at every step.
+  const auto is_in_step = [&](const BlockInfo* reader) {
+    return reader->is_reduction() && reader->num_context > info.num_context;
+  };
+  if (is_copy(info)) {
+    return !wants_packing(readers.blocks, info) &&
+           std::none_of(readers.blocks.begin(), readers.blocks.end(), is_in_step);
+  }
   // A reader with more iterations than the producer would compute the value again and again.
   const auto repeats = [&](const BlockInfo* reader) {
     return reader->block->iters.size() > info.block->iters.size();

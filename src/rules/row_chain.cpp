@@ -14,8 +14,9 @@ bool is_chain(const std::vector<BlockInfo>& blocks, const Function& f) {
   if (!blocks.back().output().same_as(f->outputs[0]) || blocks.back().num_spatial < 2) return false;
   const auto reduces_row = [](const BlockInfo& b) { return is_row_reduction(b); };
   return std::any_of(blocks.begin(), blocks.end() - 1, reduces_row) &&
-         std::all_of(blocks.begin(), blocks.end(),
-                     [](const BlockInfo& b) { return b.store != nullptr && !b.is_ordered(); });
+         std::all_of(blocks.begin(), blocks.end(), [](const BlockInfo& b) {
+           return b.store != nullptr && !b.is_ordered() && b.num_context == 0;
+         });
 }
 
 /// Lanes for one element-wise block inside the row; a value per row stays a scalar.

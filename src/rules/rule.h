@@ -88,15 +88,16 @@ void finish_row(RuleContext& context, const RowParts& row);
 void schedule_row_reduction(RuleContext& context, const BlockInfo& info);
 
 /// The updates of a scatter in their order: ranges of columns in parallel, lanes along them
-/// (scatter.cpp).
+/// (scatter.cpp). Likewise the steps of a scan that is one block, such as running sums.
 void schedule_scatter(RuleContext& context, const BlockInfo& info);
 
 /// Several blocks over the same leading axes, run together for each (row_chain.cpp). False when the
 /// blocks do not fit.
 bool schedule_row_chain(RuleContext& context);
 
-/// The block's outermost loop in parallel when it may be (default_schedule.cpp).
-void schedule_fallback(RuleContext& context, const std::string& block);
+/// The block's outermost loop, after those of its context, in parallel when it may be
+/// (default_schedule.cpp).
+void schedule_fallback(RuleContext& context, const std::string& block, int num_context);
 
 /// Whether work over so many elements (-1: unknown) is worth several threads.
 bool worth_threads(std::int64_t elements);

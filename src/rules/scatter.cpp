@@ -10,7 +10,7 @@ constexpr int kLanes = 32;
 /// The last spatial iter along which neighbours are next to each other in the result; -1 when there
 /// is none.
 int lane_axis(const BlockInfo& info) {
-  for (int d = static_cast<int>(info.block->iters.size()); d-- > 0;) {
+  for (int d = static_cast<int>(info.block->iters.size()); d-- > info.num_context;) {
     if (info.block->iters[static_cast<std::size_t>(d)].kind != IterKind::kSpatial) continue;
     if (lane_stride(info, info.output(), info.store->indices, d, kLanes) == 1) return d;
   }
@@ -26,7 +26,7 @@ void schedule_scatter(RuleContext& context, const BlockInfo& info) {
   const int lane = lane_axis(info);
   std::vector<LoopRef> order, ordered;
   std::optional<LoopRef> lanes;
-  for (std::size_t d = 0; d < loops.size(); ++d) {
+  for (auto d = static_cast<std::size_t>(info.num_context); d < loops.size(); ++d) {
     if (info.block->iters[d].kind == IterKind::kOrdered) {
       ordered.push_back(loops[d]);
     } else if (static_cast<int>(d) != lane) {
@@ -45,7 +45,8 @@ void schedule_scatter(RuleContext& context, const BlockInfo& info) {
     }
   }
   const bool is_parallel =
-      !order.empty() && worth_threads(num_iterations(info, 0, static_cast<int>(loops.size())));
+      !order.empty() &&
+      worth_threads(num_iterations(info, info.num_context, static_cast<int>(loops.size())));
   order.insert(order.end(), ordered.begin(), ordered.end());
   if (lanes) order.push_back(*lanes);
   s.reorder(order);

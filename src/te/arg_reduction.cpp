@@ -25,7 +25,7 @@ Expr arg_reduction(Extreme extreme, const Expr& source, const IterVar& axis, con
 
 /// A bool as a number that min and max take.
 Expr as_number(const char* name, const Expr& condition) {
-  TENON_USER_CHECK(condition->dtype.is_bool(), DTypeError, "E0509", "te.", name,
+  TENON_USER_CHECK(condition->dtype.is_bool(), DTypeError, "E0504", "te.", name,
                    " needs a bool, got ", to_string(condition->dtype), "\n  hint: compare first");
   return cast(DType::uint(8), condition);
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <unordered_set>
 
+#include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
 
@@ -11,11 +12,15 @@ namespace {
 
 bool is_index(const VarNode& v) { return v.symbol == nullptr; }
 
+/// The step variables of the scans whose steps are being built, or walked.
+thread_local std::vector<Expr> steps_in_scope;
+
 /// Every reduction axis is used inside its own reduction only.
 class AxisScopes : public Walker {
  public:
   explicit AxisScopes(const std::vector<IterVar>& axes) {
     for (const IterVar& axis : axes) known_.insert(axis.var.get());
+    for (const Expr& step : steps_in_scope) known_.insert(step.get());
   }
 
  protected:
@@ -75,6 +80,18 @@ void check_shape(const std::vector<Expr>& shape, const std::string& name) {
                      "' depends on data or on an index\n  hint: sizes are made of integers and "
                      "te.symbol");
   }
+}
+
+StepScope::StepScope(const Expr& step) { steps_in_scope.push_back(step); }
+StepScope::~StepScope() { steps_in_scope.pop_back(); }
+
+bool same_extents(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+  if (a.size() != b.size()) return false;
+  Analyzer analyzer;
+  for (std::size_t d = 0; d < a.size(); ++d) {
+    if (!a[d].same_as(b[d]) && !analyzer.can_prove_equal(a[d], b[d])) return false;
+  }
+  return true;
 }
 
 void check_axes(const std::vector<IterVar>& axes, const Expr& e) { AxisScopes{axes}(e); }

@@ -22,6 +22,18 @@ void check_shape(const std::vector<Expr>& shape, const std::string& name);
 /// their own reductions only.
 void check_axes(const std::vector<IterVar>& axes, const Expr& e);
 
+/// While it lives, tensors may use the step variable of a scan.
+class StepScope {
+ public:
+  explicit StepScope(const Expr& step);
+  ~StepScope();
+  StepScope(const StepScope&) = delete;
+  StepScope& operator=(const StepScope&) = delete;
+};
+
+/// Whether two shapes are proved equal.
+bool same_extents(const std::vector<Expr>& a, const std::vector<Expr>& b);
+
 /// The name of a loop that the user did not name: i, j, k, l, or ax0 and so on.
 std::string default_axis_name(std::size_t d, std::size_t rank);
 

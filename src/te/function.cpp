@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -32,10 +33,8 @@ class FunctionBuilder {
     for (const Tensor& t : inputs) add_input(t);
     for (const Tensor& t : outputs) check_output(t);
     for (const Tensor& t : outputs) order(t);
-    std::unordered_set<const BufferNode*> out;
-    for (const Tensor& t : outputs) out.insert(t.get());
-    for (const Tensor& t : order_) add_tensor(t, out.count(t.get()) != 0);
-    for (const Tensor& t : outputs) outputs_.push_back(buffers_.at(t.get()));
+    for (const Tensor& t : order_) add_tensor(t);
+    for (const Tensor& t : outputs) outputs_.push_back(place_of(t).buffer);
   }
 
   Function build(std::string name) {
@@ -54,7 +53,7 @@ class FunctionBuilder {
     TENON_USER_CHECK(buffers_.count(t.get()) == 0, ExpressionError, "E0105", "input '", t->name,
                      "' of tn.function is listed twice");
     inputs_.push_back(fresh_buffer(t->name, *t));
-    buffers_[t.get()] = inputs_.back();
+    buffers_[t.get()] = {inputs_.back(), 0};
   }
 
   void check_output(const Tensor& t) {
@@ -64,8 +63,46 @@ class FunctionBuilder {
                      t->name, "' of tn.function is listed twice");
   }
 
+  /// A buffer and the number of its leading dimensions that are steps of the scans around it.
+  struct Place {
+    Buffer buffer;
+    std::size_t num_steps;
+  };
+  /// A scan whose step is being built.
+  struct Step {
+    IterVar axis;
+    Expr loop;
+  };
+
+  const Place& place_of(const Tensor& t) const {
+    return t->kind == TensorKind::kScan ? scans_.at(t->scan.get())[t->state] : buffers_.at(t.get());
+  }
+
+  /// The index of an element in a buffer with `num_steps` leading steps.
+  std::vector<Expr> at_step(std::size_t num_steps, const std::vector<Expr>& element) const {
+    std::vector<Expr> index;
+    for (std::size_t d = 0; d < num_steps; ++d) index.push_back(steps_[d].axis.var);
+    index.insert(index.end(), element.begin(), element.end());
+    return index;
+  }
+  std::vector<Expr> at_step(const std::vector<Expr>& element) const {
+    return at_step(steps_.size(), element);
+  }
+  Expr read_tensor(const Tensor& t, const std::vector<Expr>& element) const {
+    const Place& place = place_of(t);
+    return load(place.buffer, at_step(place.num_steps, element));
+  }
+
+  /// `shape` with a leading dimension for each scan around.
+  std::vector<Expr> over_steps(const std::vector<Expr>& shape) const {
+    std::vector<Expr> out;
+    for (const Step& step : steps_) out.push_back(step.axis.domain.extent);
+    out.insert(out.end(), shape.begin(), shape.end());
+    return out;
+  }
+
   Buffer fresh_buffer(const std::string& name, const TensorNode& t) {
-    Buffer b = make_buffer(names_.fresh(name), t.dtype, t.shape);
+    Buffer b = make_buffer(names_.fresh(name), t.dtype, over_steps(t.shape));
     auto* node = const_cast<BufferNode*>(b.get());  // nobody else has seen it yet
     node->strides = t.strides;
     node->span = t.span;
@@ -85,7 +122,11 @@ class FunctionBuilder {
                          "the list of inputs");
         continue;
       }
+      TENON_USER_CHECK(t->kind != TensorKind::kState, ExpressionError, "E0117", "'", t->name,
+                       "', a state within a scan, is used outside of the scan's step"
+                       "\n  hint: use the results of te.scan");
       if (finished) {
+        check_step(t);
         if (done_.insert(t.get()).second) order_.push_back(t);
         continue;
       }
@@ -95,38 +136,125 @@ class FunctionBuilder {
     }
   }
 
-  void add_tensor(const Tensor& t, bool is_output) {
+  /// Outside of scans no tensor uses a step.
+  static void check_step(const Tensor& t) {
+    if (t->body) check_axes(t->axes, t->body);
+    for (const Expr& index : t->indices) check_axes(t->axes, index);
+  }
+
+  void add_tensor(const Tensor& t) {
     SpanScope span(t->span);
+    if (t->kind == TensorKind::kScan) {
+      if (scans_.count(t->scan.get()) == 0) add_scan(*t->scan);
+      return;
+    }
     Buffer buffer = fresh_buffer(t->name, *t);
+    buffers_[t.get()] = {buffer, steps_.size()};
     if (t->kind == TensorKind::kScatter) {
       add_scatter(*t, buffer);
     } else {
-      add_compute(*t, buffer);
+      add_compute(*t, buffer, IterKind::kSpatial);
     }
-    buffers_[t.get()] = buffer;
-    if (!is_output) allocated_.push_back(buffer);
+    if (outputs_seen_.count(t.get()) == 0) allocated_.push_back(buffer);
   }
 
-  void add_compute(const TensorNode& t, const Buffer& buffer) {
+  /// `step_kind`: ordered for the state of a scan, which may read what earlier steps wrote.
+  void add_compute(const TensorNode& t, const Buffer& buffer, IterKind step_kind) {
     Expr body = in_buffers(t.body);
-    if (const auto* reduce = body.as<ReduceNode>(); reduce != nullptr) {
+    // The step of a scan keeps its reductions apart: an element-wise block writes them back.
+    const auto* reduce = steps_.empty() ? body.as<ReduceNode>() : nullptr;
+    if (reduce != nullptr) {
       add_reduction(buffer, t.axes, *reduce);
-    } else {
-      body = hoist_reductions(body, t.axes, buffer->name);
-      const Expr value = rounded(t.dtype, widen_narrow_floats(body));
-      add_nest(buffer->name, t.axes, nullptr, store(buffer, vars_of(t.axes), value), {});
+      return;
     }
+    body = hoist_reductions(body, t.axes, buffer->name);
+    const Expr value = rounded(t.dtype, widen_narrow_floats(body));
+    add_nest(buffer->name, t.axes, nullptr, store(buffer, at_step(vars_of(t.axes)), value), {},
+             step_kind);
+  }
+
+  /// One loop over the steps; in it the blocks of the step. A step reads the states before it from
+  /// copies `<state>_before`, and writes the next ones to the results.
+  void add_scan(const Scan& scan) {
+    std::vector<Place>& results = scans_[&scan];
+    for (const Tensor& state : scan.states) {
+      std::vector<Expr> shape{scan.step.domain.extent};
+      shape.insert(shape.end(), state->shape.begin(), state->shape.end());
+      const std::string name =
+          scan.states.size() == 1 ? scan.name : scan.name + "_" + std::to_string(results.size());
+      results.push_back(
+          {make_buffer(names_.fresh(name), state->dtype, over_steps(shape)), steps_.size()});
+      if (!is_output(scan, results.size() - 1)) allocated_.push_back(results.back().buffer);
+    }
+    std::vector<Stmt> before = std::move(nests_);
+    nests_.clear();
+    steps_.push_back({scan.step, var("t")});
+    std::unordered_map<const BufferNode*, std::size_t> state_of;  // a tensor that is a next state
+    for (std::size_t s = 0; s < scan.states.size(); ++s) {
+      add_state_before(scan, s, results[s].buffer);
+      state_of.emplace(scan.next[s].get(), s);
+    }
+    std::vector<bool> is_written(scan.states.size());
+    for (const Tensor& t : scan.body) {
+      const auto state = state_of.find(t.get());
+      if (state == state_of.end() || t->kind != TensorKind::kCompute) {
+        add_tensor(t);
+        continue;
+      }
+      SpanScope span(t->span);
+      const Buffer& result = results[state->second].buffer;
+      buffers_[t.get()] = {result, steps_.size()};
+      add_compute(*t, result, IterKind::kOrdered);
+      is_written[state->second] = true;
+    }
+    for (std::size_t s = 0; s < scan.states.size(); ++s) {
+      if (is_written[s]) continue;
+      const std::vector<IterVar> axes = axes_over(scan.states[s]->shape);
+      const Expr value = read_tensor(scan.next[s], vars_of(axes));
+      add_nest(results[s].buffer->name, axes, nullptr,
+               store(results[s].buffer, at_step(vars_of(axes)), value), {}, IterKind::kOrdered);
+    }
+    const Expr loop = steps_.back().loop;
+    steps_.pop_back();
+    before.push_back(make_for(loop, imm(0), scan.step.domain.extent, make_seq(std::move(nests_))));
+    nests_ = std::move(before);
+  }
+
+  bool is_output(const Scan& scan, std::size_t state) const {
+    return std::any_of(outputs_seen_.begin(), outputs_seen_.end(), [&](const BufferNode* b) {
+      const auto* t = static_cast<const TensorNode*>(b);
+      return t->scan.get() == &scan && t->state == state;
+    });
+  }
+
+  void add_state_before(const Scan& scan, std::size_t s, const Buffer& result) {
+    const Tensor& state = scan.states[s];
+    const Buffer buffer = fresh_buffer(state->name, *state);
+    buffers_[state.get()] = {buffer, steps_.size()};
+    allocated_.push_back(buffer);
+    const std::vector<IterVar> axes = axes_over(state->shape);
+    std::vector<Expr> previous = at_step(vars_of(axes));
+    Expr& step = previous[steps_.size() - 1];
+    const Expr is_later = gt(step, imm(0));
+    step = step - 1;
+    const Expr value =
+        select(is_later, load(result, previous), read_tensor(scan.init[s], vars_of(axes)));
+    add_nest(buffer->name, axes, nullptr, store(buffer, at_step(vars_of(axes)), value), {});
+  }
+
+  static std::vector<IterVar> axes_over(const std::vector<Expr>& shape) {
+    std::vector<IterVar> axes;
+    for (std::size_t d = 0; d < shape.size(); ++d)
+      axes.push_back({var(default_axis_name(d, shape.size())), {imm(0), shape[d]}});
+    return axes;
   }
 
   /// A block that copies what the updates meet, and one that applies them in ascending order.
   void add_scatter(const TensorNode& t, const Buffer& buffer) {
-    std::vector<IterVar> elements;
-    for (std::size_t d = 0; d < t.shape.size(); ++d) {
-      elements.push_back({var(default_axis_name(d, t.shape.size())), {imm(0), t.shape[d]}});
-    }
+    const std::vector<IterVar> elements = axes_over(t.shape);
     const std::vector<Expr> element = vars_of(elements);
     add_nest(names_.fresh(buffer->name + "_init"), elements, nullptr,
-             store(buffer, element, load(buffers_.at(t.init.get()), element)), {});
+             store(buffer, at_step(element), read_tensor(t.init, element)), {});
     std::vector<Expr> place;
     Expr is_inside;
     for (const Expr& index : t.indices) {
@@ -134,7 +262,8 @@ class FunctionBuilder {
       if (place.back().as<CallNode>() != nullptr)
         is_inside = and_predicate(is_inside, ge(place.back(), imm(0)));
     }
-    const Expr update = load(buffers_.at(t.updates.get()), vars_of(t.axes));
+    place = at_step(place);
+    const Expr update = read_tensor(t.updates, vars_of(t.axes));
     const Expr value = scattered(t.mode, load(buffer, place, is_inside), update);
     add_nest(buffer->name, t.axes, nullptr, store(buffer, place, value, is_inside), {});
   }
@@ -169,8 +298,10 @@ class FunctionBuilder {
     return rewrite_exprs(e, [&](const Expr& x) -> Expr {
       const auto* l = x.as<LoadNode>();
       if (l == nullptr) return nullptr;
-      const auto found = buffers_.find(l->buffer.get());
-      return found == buffers_.end() ? nullptr : load(found->second, l->indices, l->predicate);
+      const Tensor t = as_tensor(l->buffer);
+      if (!t) return nullptr;  // a buffer of this function already
+      const Place& place = place_of(t);
+      return load(place.buffer, at_step(place.num_steps, l->indices), l->predicate);
     });
   }
 
@@ -182,11 +313,11 @@ class FunctionBuilder {
       const std::vector<IterVar> needed = axes_of(reduce, axes);
       std::vector<Expr> shape;
       for (const IterVar& axis : needed) shape.push_back(axis.domain.extent);
-      Buffer partial =
-          make_buffer(names_.fresh(name + "_" + to_string(reduce.op)), reduce.dtype, shape);
+      Buffer partial = make_buffer(names_.fresh(name + "_" + to_string(reduce.op)), reduce.dtype,
+                                   over_steps(shape));
       add_reduction(partial, needed, reduce);
       allocated_.push_back(partial);
-      return load(partial, vars_of(needed));
+      return load(partial, at_step(vars_of(needed)));
     });
   }
 
@@ -199,7 +330,7 @@ class FunctionBuilder {
     const ReductionOrder order = reduction_order(inner, axes);
     if (!order.name.empty()) annotations["reduction_order"] = order.name;
     if (order.row_axes > 1) annotations["row_axes"] = std::int64_t{order.row_axes};
-    const std::vector<Expr> element = vars_of(axes);
+    const std::vector<Expr> element = at_step(vars_of(axes));
     add_nest(buffer->name, joined(as_spatial(axes), inner.axes),
              store(buffer, element, identity_element(inner.op, inner.dtype)),
              store(buffer, element, reduction_step(inner, load(buffer, element))),
@@ -223,13 +354,22 @@ class FunctionBuilder {
     return a;
   }
 
-  /// Loops over the axes around one block of `body`, which is `init` before a reduction begins.
+  /// Loops over the axes around one block of `body`, which is `init` before a reduction begins. The
+  /// block runs within the steps of the scans around it.
   void add_nest(const std::string& name, const std::vector<IterVar>& axes, const Stmt& init,
-                const Stmt& body, Attrs annotations) {
+                const Stmt& body, Attrs annotations, IterKind step_kind = IterKind::kSpatial) {
     VarMap fresh, looped;  // an axis as this function's own block iter, and as its loop
     std::vector<IterVar> iters;
-    std::vector<Expr> loops;
+    std::vector<Expr> loops, bindings;
     std::vector<Range> ranges;
+    for (std::size_t d = 0; d < steps_.size(); ++d) {
+      const bool is_innermost = d + 1 == steps_.size();
+      iters.push_back(
+          {var("vt"), steps_[d].axis.domain, is_innermost ? step_kind : IterKind::kSpatial});
+      bindings.push_back(steps_[d].loop);
+      fresh[steps_[d].axis.var.get()] = iters.back().var;
+      looped[steps_[d].axis.var.get()] = steps_[d].loop;
+    }
     for (const IterVar& axis : axes) {
       const std::string& axis_name = axis.var.as<VarNode>()->name;
       Expr iter = var("v" + axis_name);
@@ -243,7 +383,8 @@ class FunctionBuilder {
       fresh[axis.var.get()] = iter;
       looped[axis.var.get()] = loops.back();
     }
-    Stmt nest = make_block(name, iters, loops, nullptr, init ? substitute(init, fresh) : nullptr,
+    bindings.insert(bindings.end(), loops.begin(), loops.end());
+    Stmt nest = make_block(name, iters, bindings, nullptr, init ? substitute(init, fresh) : nullptr,
                            substitute(body, fresh), std::move(annotations));
     for (std::size_t d = loops.size(); d-- > 0;) {
       nest = make_for(loops[d], ranges[d].min, ranges[d].extent, nest);
@@ -284,7 +425,9 @@ class FunctionBuilder {
   std::vector<Buffer> inputs_, outputs_, allocated_;
   std::vector<Stmt> nests_;
   std::vector<Tensor> order_;
-  std::unordered_map<const BufferNode*, Buffer> buffers_;
+  std::unordered_map<const BufferNode*, Place> buffers_;
+  std::unordered_map<const Scan*, std::vector<Place>> scans_;
+  std::vector<Step> steps_;  // of the scans around what is being built
   std::unordered_set<const BufferNode*> done_, outputs_seen_;
 };
 

@@ -1,21 +1,11 @@
 #include "tenon/te/scatter.h"
 
 #include "te/checks.h"
-#include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon::te {
 namespace {
-
-bool same_extents(const std::vector<Expr>& a, const std::vector<Expr>& b) {
-  if (a.size() != b.size()) return false;
-  Analyzer analyzer;
-  for (std::size_t d = 0; d < a.size(); ++d) {
-    if (!a[d].same_as(b[d]) && !analyzer.can_prove_equal(a[d], b[d])) return false;
-  }
-  return true;
-}
 
 void check_operands(const Tensor& init, const Tensor& updates, ScatterMode mode,
                     const std::string& name) {

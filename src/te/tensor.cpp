@@ -29,6 +29,10 @@ std::vector<Tensor> operands_of(const Tensor& tensor) {
     });
   };
   if (tensor->body) add_loads(tensor->body);
+  if (tensor->scan) {
+    for (const Tensor& t : tensor->scan->init) add(t);
+    for (const Tensor& t : tensor->scan->operands) add(t);
+  }
   add(tensor->init);
   for (const Expr& index : tensor->indices) add_loads(index);
   add(tensor->updates);

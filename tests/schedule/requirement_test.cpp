@@ -273,6 +273,13 @@ TEST(ReverseComputeAt, refuses) {
   requires (5): all else that the block reads is complete before the statement with the loop)");
 }
 
+TEST(ReverseComputeAt, refuses_to_write_before_another_block_does) {
+  Schedule s(testing::updated_copy(8));
+  EXPECT_EQ(refusal(s, [&] { s.reverse_compute_at({"R"}, s.loops("T")[0]); }),
+            R"(reverse_compute_at: block 'R_init' writes buffer 'R' too [E0226]
+  requires (6): nothing from there to the block touches what the block writes)");
+}
+
 TEST(ReverseComputeAt, refuses_a_part_that_is_not_a_box) {
   Schedule s(testing::matmul(8, 6, 4));
   const BlockRef copy = s.cache_write(kC, "local");

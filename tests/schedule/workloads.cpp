@@ -139,4 +139,16 @@ Function column_scan(std::int64_t m, std::int64_t n) {
            store(s, {i.var, j.var}, select(eq(i.var, imm(0)), term, before + term))));
 }
 
+Function updated_copy(std::int64_t n) {
+  const Buffer a = make_buffer("A", kFloat32, {imm(n)}), t = make_buffer("T", kFloat32, {imm(n)});
+  const Buffer r = make_buffer("R", kFloat32, {imm(n)});
+  const IterVar i = iter("i", imm(n)), j = iter("j", imm(n));
+  const IterVar k = iter("k", imm(n), IterKind::kOrdered);
+  const Stmt body = make_seq(
+      {nest("T", {i}, nullptr, store(t, {i.var}, load(a, {i.var}) + float_imm(kFloat32, 1))),
+       nest("R_init", {j}, nullptr, store(r, {j.var}, load(a, {j.var}))),
+       nest("R", {k}, nullptr, store(r, {k.var}, load(t, {k.var})))});
+  return make_function("updated_copy", {a}, {r}, {}, make_allocate(t, body));
+}
+
 }  // namespace tenon::testing

@@ -25,5 +25,7 @@ Function column_sum(std::int64_t m, std::int64_t n);
 Function column_scan(std::int64_t m, std::int64_t n);
 /// P[i] = A[i - 1] where that exists, else 0; C[i] = P[i] + P[i + 1].
 Function padded_select(std::int64_t n);
+/// T[i] = A[i] + 1; R[i] = A[i]; then R[i] = T[i] with an ordered i.
+Function updated_copy(std::int64_t n);
 
 }  // namespace tenon::testing

@@ -124,8 +124,8 @@ class Schedule {
   /// Requires: (1) the loop is not around the block; (2) a block under it writes what the block
   /// reads; (3) that is complete after one iteration; (4) what is made there is a box, each index
   /// of those reads is one iter plus a constant, the same in all reads, and a reduction gets all
-  /// its terms; (5) all else that the block reads is complete before the outermost statement that
-  /// holds the loop.
+  /// its terms; (5) all else that the block reads is complete before the statement that holds the
+  /// loop, next to that of the block; (6) nothing from there to the block touches what it writes.
   void reverse_compute_at(const BlockRef& block, const LoopRef& loop, Span span = {});
 
   /// Moves a block under a loop, before the blocks there that read what it makes, with fresh serial

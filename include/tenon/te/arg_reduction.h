@@ -16,7 +16,7 @@ Expr argmax(const Expr& source, const IterVar& axis, const Expr& where = nullptr
 Expr argmin(const Expr& source, const IterVar& axis, const Expr& where = nullptr);
 
 /// Whether `condition` holds somewhere (everywhere) over the axes; false (true) for no terms.
-/// DTypeError [E0509] when it is no bool.
+/// DTypeError [E0504] when it is no bool.
 Expr any_of(const Expr& condition, std::vector<IterVar> axes, const Expr& where = nullptr);
 Expr all_of(const Expr& condition, std::vector<IterVar> axes, const Expr& where = nullptr);
 

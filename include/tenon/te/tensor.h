@@ -16,12 +16,19 @@
 
 namespace tenon::te {
 
-enum class TensorKind : std::uint8_t { kPlaceholder, kCompute, kScatter };
+enum class TensorKind : std::uint8_t {
+  kPlaceholder,
+  kCompute,
+  kScatter,
+  kScan,   ///< the states of a recurrence after each step (scan.h)
+  kState,  ///< within a step: a state before it
+};
 
 /// What an update does to the element that it meets: takes its place, or joins it.
 enum class ScatterMode : std::uint8_t { kSet, kAdd, kMin, kMax };
 const char* to_string(ScatterMode mode);
 
+struct Scan;
 struct VjpRule;
 
 struct TensorNode : BufferNode {
@@ -36,6 +43,8 @@ struct TensorNode : BufferNode {
   ScatterMode mode = ScatterMode::kSet;
   /// Takes the place of the derivative of what the tensor is computed by; null: none does.
   std::shared_ptr<const VjpRule> vjp_rule;
+  std::shared_ptr<const Scan> scan;  ///< null for other kinds
+  std::size_t state = 0;             ///< which state of the scan this is
 };
 using Tensor = Ref<TensorNode>;
 
@@ -45,6 +54,17 @@ struct VjpRule {
   /// From the tensor and its cotangent to the cotangents of `inputs`, null for zero; linear in the
   /// cotangent. Empty: there is no derivative, and it is meant so (stop_gradient).
   std::function<std::vector<Tensor>(const Tensor& output, const Tensor& cotangent)> pull_back;
+};
+
+/// A recurrence. Its results, one tensor of kind kScan for each state, share it.
+struct Scan {
+  IterVar step;  ///< over [0, number of steps), ordered
+  std::string name;
+  std::vector<Tensor> init;      ///< the states before the first step
+  std::vector<Tensor> states;    ///< kState: what a step reads; shapes of init
+  std::vector<Tensor> next;      ///< the states after a step
+  std::vector<Tensor> body;      ///< all that depends on step or states, producers first
+  std::vector<Tensor> operands;  ///< what the body uses from outside, init not included
 };
 
 /// The tensor that a buffer is, or null.

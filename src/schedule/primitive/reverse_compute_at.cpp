@@ -33,25 +33,40 @@ void check_complete(Step& step, const std::vector<Access>& producers,
   }
 }
 
-/// What the block reads and the loop does not make must be complete before the loop begins.
-void check_order(Step& step, const BlockNode& block, const Path& loop_path) {
+/// The statements that the block would pass on its way, those with the loop and with the block
+/// included: within the innermost statement that holds both.
+std::vector<Stmt> passed(const Path& path, const Path& loop_path) {
+  std::size_t depth = 0;
+  while (path[depth].same_as(loop_path[depth])) ++depth;
+  const auto* seq = depth == 0 ? nullptr : path[depth - 1].as<SeqNode>();
+  if (seq == nullptr) return {loop_path[depth]};
+  std::vector<Stmt> stmts;
+  for (const Stmt& s : seq->stmts) {
+    if (s.same_as(loop_path[depth]) || !stmts.empty()) stmts.push_back(s);
+    if (s.same_as(path[depth]) && !stmts.empty()) break;
+  }
+  return stmts;
+}
+
+/// What the block reads and the loop does not make must be complete before the loop begins, and
+/// what the block writes must be left alone until it would have run.
+void check_order(Step& step, const BlockNode& block, const Path& path, const Path& loop_path) {
   const auto* loop = loop_path.back().as<ForNode>();
-  bool before = true;  // walking the root's statements: before the one that holds the loop
-  const std::size_t top = top_level_position(loop_path);
-  const auto* seq = loop_path[top == 0 ? 0 : top - 1].as<SeqNode>();
-  const std::vector<Stmt> stmts = seq != nullptr ? seq->stmts : std::vector<Stmt>{loop_path[top]};
-  for (const Stmt& s : stmts) {
-    if (s.same_as(loop_path[top])) before = false;
+  const auto is_of = [](const std::vector<BufferRegion>& regions, const Buffer& buffer) {
+    return std::any_of(regions.begin(), regions.end(),
+                       [&](const BufferRegion& r) { return r.buffer.same_as(buffer); });
+  };
+  for (const Stmt& s : passed(path, loop_path)) {
     for (const Access& a : accesses_under(s)) {
-      const bool read =
-          a.is_write && a.block != &block &&
-          std::any_of(block.reads.begin(), block.reads.end(),
-                      [&](const BufferRegion& r) { return r.buffer.same_as(a.buffer); });
+      if (a.block == &block) continue;
       const bool made_under_loop = std::find(a.loops.begin(), a.loops.end(), loop) != a.loops.end();
-      TENON_REQUIRE(step, !read || made_under_loop || before, 5, ScheduleError, "E0274", "block '",
-                    block.name, "' reads buffer '", a.buffer->name, "', which block '",
-                    a.block->name, "' completes after loop '", LoopRef{loop->var}.name(),
-                    "' begins");
+      TENON_REQUIRE(step, !a.is_write || !is_of(block.reads, a.buffer) || made_under_loop, 5,
+                    ScheduleError, "E0274", "block '", block.name, "' reads buffer '",
+                    a.buffer->name, "', which block '", a.block->name, "' completes after loop '",
+                    LoopRef{loop->var}.name(), "' begins");
+      TENON_REQUIRE(step, !is_of(block.writes, a.buffer), 6, ScheduleError, "E0226", "block '",
+                    a.block->name, "' ", a.is_write ? "writes" : "reads", " buffer '",
+                    a.buffer->name, "' too");
     }
   }
 }
@@ -132,6 +147,10 @@ void complete_ranges(Step& step, const BlockNode& block, std::vector<Range>* ran
     const IterVar& iter = block.iters[i];
     if (!r.min) r = iter.domain;
     if (iter.kind == IterKind::kSpatial) continue;
+    // The step of a scan that the block runs in, and stays in.
+    const bool is_step =
+        iter.kind == IterKind::kOrdered && is_int(r.extent, 1) && r.min.same_as(block.bindings[i]);
+    if (is_step) continue;
     const bool whole = prove_equal(r.min, iter.domain.min, facts) &&
                        prove_equal(r.extent, iter.domain.extent, facts);
     TENON_REQUIRE(step, whole, 4, ScheduleError, "E0231",
@@ -157,7 +176,7 @@ ScheduleValue apply(Step& step) {
   const std::vector<const ForNode*> around = loops_on(loop_path);
   check_complete(step, producers, around, loop_ref);
   step.blame(block_ref.name);
-  check_order(step, *block, loop_path);
+  check_order(step, *block, path, loop_path);
   std::vector<Range> ranges = iter_ranges(step, *block, producers, around);
   const Facts facts = step.facts(around);
   complete_ranges(step, *block, &ranges, facts);
@@ -186,7 +205,8 @@ const Primitive kReverseComputeAt = {
      "what is made there is a box, each index of those reads is one iter plus a constant, the same "
      "in all reads, and a "
      "reduction gets all its terms",
-     "all else that the block reads is complete before the statement with the loop"},
+     "all else that the block reads is complete before the statement with the loop",
+     "nothing from there to the block touches what the block writes"},
     ResultKind::kNothing,
     apply};
 
