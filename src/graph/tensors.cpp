@@ -60,9 +60,10 @@ std::vector<te::Tensor> computed_tensors(const std::vector<te::Tensor>& outputs)
       continue;
     }
     if (t->kind == te::TensorKind::kPlaceholder || done.count(t.get()) != 0) continue;
-    TENON_USER_CHECK(t->kind == te::TensorKind::kCompute, ExpressionError, "E0145", "'", t->name,
-                     "' is a scatter or a scan, which operators of tensor expressions cannot hold "
-                     "yet\n  hint: build it as a function of its own with tn.build");
+    TENON_USER_CHECK(t->kind == te::TensorKind::kCompute || t->kind == te::TensorKind::kScatter,
+                     ExpressionError, "E0145", "'", t->name,
+                     "' is a scan, which operators of tensor expressions cannot hold yet"
+                     "\n  hint: build it as a function of its own with tn.build");
     stack.emplace_back(t, true);
     for (const te::Tensor& x : te::operands_of(t)) stack.emplace_back(x, false);
   }
