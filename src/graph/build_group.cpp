@@ -58,11 +58,11 @@ std::string name_of(const Fusion::Group& group) {
 }
 
 /// Operators computed where they are read.
-void add_inlined(const Value& v, const KernelBuilder::Stored& stored,
+void add_inlined(const Value& v, const KernelBuilder::Stored& stored, KernelBuilder::Stored* seen,
                  std::vector<std::string>* names) {
   for (const Value& x : v->inputs) {
-    if (stored.count(x.get()) != 0) continue;
-    add_inlined(x, stored, names);
+    if (stored.count(x.get()) != 0 || !seen->insert(x.get()).second) continue;
+    add_inlined(x, stored, seen, names);
     if (operator_of(*x)->kind != OperatorKind::kMovement) names->push_back(x->op);
   }
 }
@@ -110,7 +110,8 @@ GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored&
     kernel.rows = b.rows_symbol();
     kernel.lead_product = imm(1);
     for (const Expr& e : lead) kernel.lead_product = kernel.lead_product * e;
-    add_inlined(group.result, before, &kernel.operators);
+    KernelBuilder::Stored seen;
+    add_inlined(group.result, before, &seen, &kernel.operators);
     kernel.operators.push_back(group.result->op);
     return kernel;
   }

@@ -111,6 +111,7 @@ class Analysis {
  public:
   explicit Analysis(Expression* e) : e_(e), reads_(e->placeholders.size()) {
     e_->rereads.resize(reads_.size());
+    e_->num_reads.resize(reads_.size());
     for (const te::Tensor& p : e_->placeholders) add_symbols(p->shape);
     for (const te::Tensor& t : e_->tensors) {
       add_symbols(t->shape);
@@ -134,6 +135,7 @@ class Analysis {
     for (const LoadNode* l : loads_of(t)) {
       const te::Tensor x = te::as_tensor(l->buffer);
       if (x->kind != te::TensorKind::kPlaceholder) continue;
+      ++e_->num_reads[operand_of(*e_, x)];
       std::vector<const LoadNode*>& reads = reads_[operand_of(*e_, x)];
       const bool is_known = std::any_of(reads.begin(), reads.end(), [&](const LoadNode* other) {
         return structural_equal(Expr(other), Expr(l));
@@ -252,6 +254,7 @@ std::shared_ptr<const Expression> scheduled_expression(const Expression& e,
   auto copy = std::make_shared<Expression>(e);
   copy->scheduled = std::make_shared<const ScheduledKernel>(std::move(kernel));
   copy->rereads.assign(copy->placeholders.size(), true);
+  copy->num_reads.resize(copy->placeholders.size(), 1);
   copy->op = operator_of_kind(OperatorKind::kContraction);
   return copy;
 }

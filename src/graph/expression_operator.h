@@ -20,6 +20,7 @@ struct Expression {
   std::vector<te::Tensor> placeholders;  ///< one for each operand, of its shape; all are read
   std::vector<te::Tensor> tensors;       ///< computed, producers first; the last is the result
   std::vector<bool> rereads;             ///< for each operand: elements are read more than once
+  std::vector<int> num_reads;            ///< for each operand, in the code of the expression
   std::vector<Expr> symbols;             ///< that it uses
   const Operator* op = nullptr;          ///< how it is built, by its structural class
   Function function;                     ///< of a fixed name, for comparisons

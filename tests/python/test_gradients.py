@@ -370,3 +370,25 @@ def test_own_rules_that_do_not_fit():
         with_rule(lambda _, g: ([g, g],))(x)
     with pytest.raises(tn.ShapeError, match=r"cotangent of a float64\[3\].*E0488"):
         with_rule(lambda _, g: (g.sum(),))(x)
+
+
+def test_long_and_shared_computations_stay_small():
+    def squarings(x):
+        for _ in range(60):
+            x = x * x
+        return x.sum()
+
+    ones = np.ones(3)
+    np.testing.assert_array_equal(tn.grad(squarings)(ones), np.full(3, 2.0**60))
+    second = tn.grad(lambda x: tn.grad(squarings)(x).sum())(ones)
+    np.testing.assert_allclose(second, np.full(3, 2.0**60 * (2.0**60 - 1)), rtol=1e-12)
+
+    def chain(x):
+        for _ in range(2000):
+            x = x * 0.999 + 0.5
+        return x.sum()
+
+    x = 0.0
+    for _ in range(2000):
+        x = x * 0.999 + 0.5
+    np.testing.assert_allclose(tn.jit(chain)(np.zeros(2)), 2 * x, rtol=1e-12)

@@ -5,6 +5,11 @@
 namespace tenon::graph {
 namespace {
 
+/// Operators that are computed on the spot, at one place, at most.
+constexpr std::int64_t kMaxInlined = 128;
+/// Operators at most that follow another one in its kernel.
+constexpr std::size_t kMaxEpilogue = 64;
+
 class Fuser {
  public:
   explicit Fuser(const std::vector<Value>& outputs) : order_(in_order(outputs)) {
@@ -16,7 +21,7 @@ class Fuser {
 
   Fusion run() {
     for (const Value& v : order_) {
-      if (kind_of(v) == nullptr || (is_light(v) && must_be_stored(v)))
+      if (kind_of(v) == nullptr || (is_light(v) && (must_be_stored(v) || is_large(v))))
         fusion_.stored.insert(v.get());
     }
     for (const Value& v : order_) {
@@ -60,6 +65,19 @@ class Fuser {
     std::vector<Value> found;
     readers(v, &found);
     return found.size() != 1 || is_reread(v, *found[0]);
+  }
+
+  /// Whether computing it on the spot would make a large expression. What is read twice counts
+  /// twice: of x * x * ... each operator has two operands, and passes may look at each.
+  bool is_large(const Value& v) {
+    std::int64_t size = 1;
+    for (std::size_t i = 0; i < v->inputs.size(); ++i) {
+      const ValueNode* x = v->inputs[i].get();
+      const auto it = fusion_.stored.count(x) == 0 ? size_.find(x) : size_.end();
+      if (it != size_.end()) size += it->second * (v->expression ? v->expression->num_reads[i] : 1);
+    }
+    size_[v.get()] = size;
+    return size > kMaxInlined;
   }
 
   /// Whether the only reader of `v`, perhaps through movement, reads elements more than once.
@@ -116,7 +134,9 @@ class Fuser {
 
   void add_group(const Value& root) {
     Fusion::Group group{root, {}, root};
-    while (const Value next = next_of(group)) {
+    while (group.epilogue.size() < kMaxEpilogue) {
+      const Value next = next_of(group);
+      if (!next) break;
       if (!claimed_.insert(next.get()).second) break;
       group.epilogue.push_back(next);
       group.result = next;
@@ -129,6 +149,8 @@ class Fuser {
   std::vector<Value> order_;
   std::unordered_map<const ValueNode*, std::vector<Value>> uses_;
   std::unordered_set<const ValueNode*> is_output_, claimed_;
+  /// Of light operators: how many are computed with them on the spot, where they are.
+  std::unordered_map<const ValueNode*, std::int64_t> size_;
   Fusion fusion_;
 };
 
