@@ -166,6 +166,8 @@ REFUSED = [
     (lambda x: f.conv2d(x, W, stride=(1, 2, 3)), r"stride \(1, 2, 3\) should be.*2 axes.*E0441"),
     (lambda x: f.conv2d(x, W, stride=2, padding="same"), r"'same' goes with stride 1.*E0441"),
     (lambda x: f.conv2d(x, W, padding="full"), r"padding 'full' should be.*E0441"),
+    (lambda x: f.conv2d(x, W, padding=2**40), r"padding 1099511627776 should be.*32 bits.*E0441"),
+    (lambda x: f.conv2d(x, W, stride=1.5), r"stride 1\.5 should be an integer.*E0441"),
 ]
 
 
@@ -173,6 +175,15 @@ REFUSED = [
 def test_refused(function, message):
     with pytest.raises(tn.ShapeError, match=message):
         tn.compile(function, [X])
+
+
+def test_refused_symbolic_sizes():
+    """Channels and windows are constant; other sizes may be symbols."""
+    x, w = tn.TensorSpec([1, 8, 9, "c"], name="x"), tn.TensorSpec([3, "k", 6, 8], name="w")
+    with pytest.raises(tn.ShapeError, match=r"number of x's channels .* constant.*E0436"):
+        tn.compile(lambda x: f.conv2d(x, W), [x])
+    with pytest.raises(tn.ShapeError, match=r"axis 1 of the weight has no constant size.*E0435"):
+        tn.compile(lambda x, w: f.conv2d(x, w), [X, w])
 
 
 def test_refused_dtypes():

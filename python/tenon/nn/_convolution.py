@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tenon.errors import ShapeError
@@ -25,10 +26,15 @@ Padding = int | str | Sequence[int] | Sequence[tuple[int, int]]
 
 def per_axis(what: str, value: Any, rank: int) -> list[int]:
     """Return one integer for each of ``rank`` spatial axes."""
-    numbers = [value] * rank if isinstance(value, int) else list(value)
-    if len(numbers) != rank or not all(isinstance(n, int) for n in numbers):
+    try:
+        items = list(value) if isinstance(value, Iterable) else [value] * rank
+        numbers = [operator.index(item) for item in items]
+    except TypeError:
+        numbers = []
+    if len(numbers) != rank or not all(-(2**31) < n < 2**31 for n in numbers):
         raise ShapeError(
-            "E0441", f"{what} {value!r} should be an integer or one for each of {rank} axes"
+            "E0441",
+            f"{what} {value!r} should be an integer of 32 bits or one for each of {rank} axes",
         )
     return numbers
 
@@ -49,7 +55,7 @@ def pad_pairs(padding: Any, spans: Sequence[int], strides: Sequence[int]) -> lis
     if isinstance(padding, (list, tuple)) and all(isinstance(p, (list, tuple)) for p in padding):
         pairs = [list(p) for p in padding]
         if len(pairs) == rank and all(len(p) == 2 for p in pairs):
-            return [int(p) for pair in pairs for p in pair]
+            return per_axis("padding", [p for pair in pairs for p in pair], 2 * rank)
     elif not isinstance(padding, str):
         return [p for p in per_axis("padding", padding, rank) for _ in range(2)]
     raise ShapeError(
@@ -80,7 +86,9 @@ def _conv(
             " [n, spatial..., channels] and [window..., channels / groups, output channels]",
         )
     strides, dilations = per_axis("stride", stride, rank), per_axis("dilation", dilation, rank)
-    spans = [(int(k) - 1) * d + 1 for k, d in zip(w.shape[:rank], dilations, strict=True)]
+    # A symbolic window is refused by the operator.
+    window = [k if isinstance(k, int) else 1 for k in w.shape[:rank]]
+    spans = [(k - 1) * d + 1 for k, d in zip(window, dilations, strict=True)]
     attributes: dict[str, Any] = {
         "strides": strides,
         "dilations": dilations,

@@ -19,9 +19,12 @@ std::string list(const Numbers& numbers) {
   return "[" + text + "]";
 }
 
+constexpr std::int64_t kMost = (std::int64_t{1} << 31) - 1;  // products fit into 64 bits
+
 Numbers positive(const ValueNode& v, const char* what, Numbers numbers, std::size_t rank) {
-  const bool fits = numbers.size() == rank && std::all_of(numbers.begin(), numbers.end(),
-                                                          [](std::int64_t n) { return n >= 1; });
+  const bool fits =
+      numbers.size() == rank &&
+      std::all_of(numbers.begin(), numbers.end(), [](auto n) { return n >= 1 && n <= kMost; });
   TENON_USER_CHECK(fits, ShapeError, "E0438", describe(v), ": ", what, " ", list(numbers),
                    " should be ", rank, " positive integer", rank == 1 ? "" : "s");
   return numbers;
@@ -36,8 +39,9 @@ Window window_of(const ValueNode& v, Numbers extents) {
   w.strides = positive(v, "strides", attr_or(v, "strides", Numbers(rank, 1)), rank);
   w.dilations = positive(v, "dilations", attr_or(v, "dilations", Numbers(rank, 1)), rank);
   const Numbers padding = attr_or(v, "padding", Numbers(2 * rank, 0));
-  const bool fits = padding.size() == 2 * rank &&
-                    std::all_of(padding.begin(), padding.end(), [](auto p) { return p >= 0; });
+  const bool fits =
+      padding.size() == 2 * rank &&
+      std::all_of(padding.begin(), padding.end(), [](auto p) { return p >= 0 && p <= kMost; });
   TENON_USER_CHECK(fits, ShapeError, "E0439", describe(v), ": padding ", list(padding),
                    " should be ", 2 * rank, " integers of at least 0: before and after each axis");
   for (std::size_t d = 0; d < rank; ++d) {
