@@ -143,11 +143,14 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
                    "a network needs at least one output");
   check_inputs(inputs, outputs);
   std::vector<Value> graph = share_equal_values(lay_out_products(erase_gradient_marks(outputs)));
-  if (options.fold_constants) graph = fold_constants(fold_batch_norms(graph), target, options);
+  int num_folded_batch_norms = 0;
+  if (options.fold_constants)
+    graph = fold_constants(fold_batch_norms(graph, &num_folded_batch_norms), target, options);
   const std::vector<Value> made = distinct_outputs(share_equal_values(merge_linears(graph)));
   const Groups groups = make_groups(inputs, made, options.in_place);
 
   CompiledNetwork network;
+  network.num_folded_batch_norms = num_folded_batch_norms;
   const auto schedule_start = Clock::now();
   std::vector<Function> scheduled(groups.distinct.size());
   in_parallel(scheduled.size(), target.num_cores, [&](std::size_t i) {

@@ -102,6 +102,10 @@ std::string CompiledNetwork::report() const {
                   calls[i].name.c_str(), calls[i].result.c_str());
     text += line + ("[" + operators + "]\n");
   }
+  if (num_folded_batch_norms > 0) {
+    text += "  folded into weights and biases, which changes roundings: " +
+            std::to_string(num_folded_batch_norms) + " batch_norm\n";
+  }
   return text;
 }
 

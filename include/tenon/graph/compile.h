@@ -38,7 +38,9 @@ struct CompiledNetwork {
   std::vector<KernelCall> calls;
   int num_compiled = 0;    ///< distinct kernels
   int num_from_cache = 0;  ///< of them, found in the object cache
-  double seconds = 0;      ///< for all of it
+  /// batch_norms that became part of weights and biases, which changes their rounding.
+  int num_folded_batch_norms = 0;
+  double seconds = 0;  ///< for all of it
   double schedule_seconds = 0;
   double kernel_seconds = 0;  ///< lowering and code generation
   double constant_seconds = 0;

@@ -43,7 +43,7 @@ Value scaled(const Value& product, const Value& scale) {
 
 }  // namespace
 
-std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs) {
+std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_folded) {
   Uses uses;
   for (const Value& v : in_order(outputs)) {
     for (const Value& x : v->inputs) ++uses[x.get()];
@@ -55,6 +55,7 @@ std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs) {
                       std::all_of(v->inputs.begin() + 1, v->inputs.end(),
                                   [](const Value& p) { return p->is_constant(); });
     if (!fits) return nullptr;
+    ++*num_folded;
     const Value &mean = inputs[1], &variance = inputs[2], &weight = inputs[3], &bias = inputs[4];
     const double eps_value = attr<double>(*v, "eps");
     const Array eps_array = Array::from_values<double>({}, kFloat64, {&eps_value, 1});

@@ -32,8 +32,8 @@ std::vector<Value> lay_out_products(const std::vector<Value>& outputs);
 
 /// A batch_norm with constant statistics after a convolution or linear with constant weights (and a
 /// constant bias) becomes part of these weights and of a bias. Changes the rounding (design 3a
-/// (d)).
-std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs);
+/// (d)); `num_folded` counts them.
+std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_folded);
 
 /// Linears of one input with constant weights become one, with its biases, followed by slices (Q, K
 /// and V of attention).
