@@ -88,7 +88,7 @@ const T& attr(const ValueNode& v, const std::string& name) {
   return std::get<T>(it->second);
 }
 template <typename T>
-T attr_or(const ValueNode& v, const std::string& name, T otherwise) {
+T attr_or(const ValueNode& v, const std::string& name, const T& otherwise) {
   return v.attrs.count(name) == 0 ? otherwise : attr<T>(v, name);
 }
 /// An axis counted from the front. ShapeError [E0411] when it is out of range.

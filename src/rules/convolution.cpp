@@ -497,7 +497,7 @@ void schedule_convolution(RuleContext& context, const BlockInfo& info,
   const std::vector<LoopRef> outer =
       order_outer(info, loops, choice, column.outer, row ? std::optional(row->outer) : std::nullopt,
                   context.target);
-  const LoopRef innermost_outer = outer.back();
+  const LoopRef& innermost_outer = outer.back();
   std::vector<LoopRef> order = outer;
   for (int r = info.num_spatial; r < info.num_spatial + info.num_reduction; ++r)
     order.push_back(at(r));

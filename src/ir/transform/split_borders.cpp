@@ -90,7 +90,7 @@ class SplitBorders : public Mutator {
     Analyzer::Scope scope(&analyzer_);
     analyzer_.bind(n.var, {n.min, n.extent});
     const Stmt body = (*this)(n.body);
-    const Stmt loop = body.same_as(n.body) ? Stmt(&n) : with_body(n, body);
+    Stmt loop = body.same_as(n.body) ? Stmt(&n) : with_body(n, body);
     if (n.attrs.kind != ForKind::kSerial) return loop;
     FindDecisions find(n.var);
     find(body);
