@@ -157,7 +157,7 @@ std::vector<Value> make_expression(const std::string& name, const std::vector<Va
 Value make_scheduled(const std::string& name, const std::vector<Value>& inputs,
                      const std::vector<te::Tensor>& placeholders, const te::Tensor& output,
                      const Function& function, const std::vector<te::Tensor>& function_inputs) {
-  const Value plain = make_expression(name, inputs, placeholders, {output})[0];
+  Value plain = make_expression(name, inputs, placeholders, {output})[0];
   if (!plain->expression) return plain;  // it is an operand
   Expression e = *plain->expression;
   auto v = std::make_shared<ValueNode>(*plain);

@@ -109,7 +109,10 @@ const Operator* operator_of_kind(OperatorKind kind) {
 /// What is found by looking at each read of an expression.
 class Analysis {
  public:
-  explicit Analysis(Expression* e) : e_(e), reads_(e->placeholders.size()) {
+  explicit Analysis(Expression* e) : e_(e), reads_(e->placeholders.size()) {}
+
+  /// Fills in all but the function.
+  void run() {
     e_->rereads.resize(reads_.size());
     e_->num_reads.resize(reads_.size());
     for (const te::Tensor& p : e_->placeholders) add_symbols(p->shape);
@@ -243,7 +246,7 @@ std::shared_ptr<const Expression> analyse_expression(std::vector<te::Tensor> pla
   auto e = std::make_shared<Expression>();
   e->placeholders = std::move(placeholders);
   e->tensors = std::move(tensors);
-  Analysis{e.get()};
+  Analysis(e.get()).run();
   e->function = comparable(*e);
   e->hash = structural_hash(e->function);
   return e;

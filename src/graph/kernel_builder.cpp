@@ -217,7 +217,7 @@ std::vector<Expr> KernelBuilder::used_symbols() const {
       for (const Expr& known : found) {
         if (known.get() == &v) return;
       }
-      found.push_back(Expr(&v));
+      found.emplace_back(&v);
     });
   };
   for (const KernelParam& p : params_) {

@@ -61,7 +61,7 @@ void build(KernelBuilder& b, const Value& v) {
   const Expr scale = float_imm(v->dtype, attr<double>(*v, "scale"));
   const te::Tensor masked =
       b.compute_whole("T", {batch, heads, rows, columns}, [&](const Indices& i) {
-        const Expr score = te::read(scores, i) * scale;
+        Expr score = te::read(scores, i) * scale;
         if (v->inputs.size() < 4) return score;
         Expr mask = b.read(v->inputs[3], {i[0], i[3]});
         if (!mask->dtype.is_bool()) mask = ne(mask, zero(mask->dtype));

@@ -32,7 +32,7 @@ Definition definition_of(const ValueNode& v) {
     d.output = *b.local(fresh.get());
   }
   for (const Value& x : inputs) {
-    d.placeholders.push_back(nullptr);
+    d.placeholders.emplace_back();
     for (const KernelParam& p : b.params()) {
       if (p.value == x) d.placeholders.back() = p.tensor;
     }
