@@ -142,6 +142,21 @@ def test_several_inputs_frozen_and_unused_parameters():
     np.testing.assert_array_equal(pair.unused.weight.data, first)
 
 
+def test_nested_lists_are_one_array():
+    rows, targets = [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]]
+    net = nn.Linear(2, 1, dtype="float64")
+    history = tn.fit(
+        net,
+        rows,
+        targets,
+        loss=nn.MSELoss(),
+        optimizer=optim.SGD(0.01),
+        epochs=2,
+        progress=False,
+    )
+    assert history["loss"][1] < history["loss"][0]
+
+
 def test_learning_rate_and_metrics_of_a_step():
     step = tn.train_step(network(), nn.CrossEntropyLoss(), optim.SGD(0.0))
     first = step(X, Y)

@@ -37,7 +37,7 @@ class Dataset:
     """
 
     def __init__(self, x: Any, y: Any, what: str) -> None:
-        self.inputs = [as_array(part) for part in (x if isinstance(x, (tuple, list)) else [x])]
+        self.inputs = [as_array(part) for part in (x if isinstance(x, tuple) else [x])]
         self.targets = as_array(y)
         for array in [*self.inputs, self.targets]:
             if array.ndim == 0 or len(array) == 0:

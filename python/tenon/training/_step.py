@@ -109,7 +109,7 @@ class TrainStep:
         return self._run(x, y, is_training=False)
 
     def _run(self, x: Any, y: Any, *, is_training: bool) -> float:
-        inputs = [as_array(part) for part in (x if isinstance(x, (tuple, list)) else [x])]
+        inputs = [as_array(part) for part in (x if isinstance(x, tuple) else [x])]
         targets = as_array(y)
         program = self._program(inputs, targets, is_training)
         if program.classes is not None:
