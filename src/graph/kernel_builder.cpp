@@ -1,5 +1,6 @@
 #include "graph/kernel_builder.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "tenon/ir/builder.h"
@@ -24,6 +25,22 @@ T first_element(const ValueNode& v) {
 
 bool is_scalar(const Value& v) {
   return v->is_constant() && v->shape.empty() && (v->dtype.bits >= 32 || v->dtype.is_bool());
+}
+
+/// Whether the place of an element of a row-major array of shape `from` in one of shape `to`, with
+/// the same elements, takes divisions: between the dimensions that both have in front and at the
+/// end, `to` has several.
+bool takes_division(const std::vector<Expr>& from, const std::vector<Expr>& to) {
+  const std::size_t common = std::min(from.size(), to.size());
+  std::size_t front = 0, back = 0;
+  while (front < common && same_extent(from[front], to[front])) ++front;
+  while (front + back < common &&
+         same_extent(from[from.size() - 1 - back], to[to.size() - 1 - back])) {
+    ++back;
+  }
+  return std::count_if(to.begin() + static_cast<std::ptrdiff_t>(front),
+                       to.end() - static_cast<std::ptrdiff_t>(back),
+                       [](const Expr& e) { return !is_int(e, 1); }) > 1;
 }
 
 }  // namespace
@@ -91,9 +108,16 @@ te::Tensor KernelBuilder::add(const std::function<te::Tensor()>& make) {
   return made;
 }
 
+Value KernelBuilder::memory_of(const Value& v) const {
+  Value base = v;
+  while (stored_.count(base.get()) == 0 && base->is_op("reshape")) base = base->inputs[0];
+  const bool is_there = stored_.count(base.get()) != 0 && !is_scalar(base);
+  return is_there && (base == v || takes_division(v->shape, base->shape)) ? base : nullptr;
+}
+
 te::Tensor KernelBuilder::whole(const Value& v) {
   if (local(v.get()) != nullptr && !is_flat_) return *local(v.get());
-  if (stored_.count(v.get()) != 0 && !is_scalar(v)) return param(v, false);
+  if (const Value memory = memory_of(v)) return param(memory, v->shape);
   return compute_whole("x", v->shape, [&](const Indices& indices) { return read(v, indices); });
 }
 
@@ -140,14 +164,17 @@ Expr KernelBuilder::read(const Value& v, const Indices& indices) {
                 indices.end());
     return te::read(*tensor, flat);
   }
-  if (stored_.count(v.get()) == 0) return computed_at(v, indices);
+  const Value memory = memory_of(v);
+  if (!memory) return computed_at(v, indices);
   if (is_flat_ && is_lead(indices) && starts_with_lead(v->shape)) {
+    const auto num_lead = static_cast<std::ptrdiff_t>(lead_.size());
+    std::vector<Expr> shape{rows_};
+    shape.insert(shape.end(), v->shape.begin() + num_lead, v->shape.end());
     Indices flat{row_};
-    flat.insert(flat.end(), indices.begin() + static_cast<std::ptrdiff_t>(lead_.size()),
-                indices.end());
-    return te::read(param(v, true), flat);
+    flat.insert(flat.end(), indices.begin() + num_lead, indices.end());
+    return te::read(param(memory, shape), flat);
   }
-  return te::read(param(v, false), indices);
+  return te::read(param(memory, v->shape), indices);
 }
 
 Expr KernelBuilder::computed_at(const Value& v, const Indices& indices) {
@@ -179,14 +206,9 @@ void KernelBuilder::hold(const Value& v, const std::string& name) {
   define(v, tensor);
 }
 
-const te::Tensor& KernelBuilder::param(const Value& v, bool is_flat) {
-  std::vector<Expr> shape = v->shape;
-  if (is_flat) {
-    shape.erase(shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(lead_.size()));
-    shape.insert(shape.begin(), rows_);
-  }
+const te::Tensor& KernelBuilder::param(const Value& v, const std::vector<Expr>& shape) {
   for (const KernelParam& p : params_) {
-    if (p.value == v && !p.is_packed && p.tensor->shape.size() == shape.size()) return p.tensor;
+    if (p.value == v && !p.is_packed && same_shape(p.tensor->shape, shape)) return p.tensor;
   }
   const std::string name = v->name.empty() ? "x" : "p" + std::to_string(params_.size());
   params_.push_back({te::placeholder(shape, v->dtype, name), v});

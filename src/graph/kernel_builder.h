@@ -62,7 +62,7 @@ class KernelBuilder {
   /// Symbols that the tensors use.
   std::vector<Expr> used_symbols() const;
   /// Adds a parameter that is not read, for the symbols that its shape defines.
-  void anchor(const Value& input) { param(input, false); }
+  void anchor(const Value& input) { param(input, input->shape); }
   const std::vector<KernelParam>& params() const { return params_; }
   /// The symbol that stands for the product of the leading dimensions, or null.
   const Expr& rows_symbol() const { return rows_symbol_; }
@@ -70,7 +70,11 @@ class KernelBuilder {
  private:
   /// What `read` returns of a value that is computed on the spot.
   Expr computed_at(const Value& v, const Indices& indices);
-  const te::Tensor& param(const Value& v, bool is_flat);
+  /// The value in memory that has the elements of `v` in their order: itself, or what it reshapes
+  /// where the place of an element would take divisions; null when there is none.
+  Value memory_of(const Value& v) const;
+  /// The parameter for `v`, which is in memory, as an array of that shape.
+  const te::Tensor& param(const Value& v, const std::vector<Expr>& shape);
   bool starts_with_lead(const std::vector<Expr>& shape) const;
   bool is_lead(const Indices& indices) const;
   Expr row_of(const Indices& indices) const;

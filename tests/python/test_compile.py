@@ -241,3 +241,19 @@ def test_networks_against_numpy(function, specs, arrays, expected, num_kernels):
     np.testing.assert_allclose(
         np.asarray(network(*arrays)), expected(*arrays), rtol=1e-4, atol=1e-5
     )
+
+
+def test_merged_dimensions_are_read_as_they_lie():
+    x, y = random(3, 4, 5, 6), random(3, 7, seed=1)
+
+    def function(x, y):
+        rows = x.reshape(x.shape[0], -1)
+        both = rows.sum(1) + x.reshape(x.shape[0], 20, 6).max((1, 2)) + x.sum((1, 2, 3))
+        return rows.transpose() @ y, both, (rows * 2.0).reshape(-1)
+
+    specs = [tn.TensorSpec(["n", 4, 5, 6]), tn.TensorSpec(["n", 7])]
+    product, both, flat = map(np.asarray, tn.compile(function, specs)(x, y))
+    rows = x.reshape(3, 120).astype(np.float64)
+    np.testing.assert_allclose(product, rows.T @ y, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(both, 2 * rows.sum(1) + rows.max(1), rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(flat, x.ravel() * 2)
