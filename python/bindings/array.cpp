@@ -76,6 +76,14 @@ py::ssize_t length(const Array& array) {
   return array.shape()[0];
 }
 
+py::object item(const Array& array) {
+  if (array.size() != 1) {
+    throw py::type_error(detail::concat("a tensor of ", array.size(),
+                                        " elements is no number; only one element has a value"));
+  }
+  return numpy_of(array).attr("item")();
+}
+
 std::string repr(const Array& array) {
   const py::object text = py::module_::import("numpy").attr("array2string")(
       numpy_of(array), py::arg("separator") = ", ", py::arg("prefix") = "tenon.Tensor(");
@@ -96,9 +104,19 @@ void bind_array(py::module_& module) {
       .def("__array__", &array_protocol, py::arg("dtype") = py::none(),
            py::arg("copy") = py::none())
       .def("numpy", &numpy_of, "A NumPy array of the same memory.")
+      .def("item", &item, "The element of a one-element array.")
+      .def("__float__", [](const Array& a) { return py::float_(item(a)); })
+      .def("__int__", [](const Array& a) { return py::int_(item(a)); })
+      .def("__bool__", [](const Array& a) { return py::cast<bool>(py::bool_(item(a))); })
       .def(
-          "item", [](const Array& a) { return numpy_of(a).attr("item")(); },
-          "The element of a one-element array.")
+          "tolist", [](const Array& a) { return numpy_of(a).attr("tolist")(); },
+          "The elements as nested lists; a number without dimensions.")
+      .def("__getitem__",
+           [](const Array& a, const py::object& index) {
+             const py::object part = numpy_of(a).attr("__getitem__")(index);
+             // One element is a NumPy scalar, which is no array.
+             return to_array(py::module_::import("numpy").attr("asarray")(part));
+           })
       .def("__len__", &length)
       .def("__repr__", &repr)
       .def_property_readonly("shape", &shape_of)

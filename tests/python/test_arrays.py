@@ -103,3 +103,27 @@ def test_what_is_no_array_is_named():
         tn.asarray(np.zeros(2, dtype="complex128"))
     with pytest.raises(TypeError, match="len"):
         len(tn.asarray(1.0))
+
+
+def test_a_tensor_is_a_number_where_it_has_one_element():
+    assert float(tn.asarray(np.float32(0.5))) == 0.5
+    assert int(tn.asarray(np.array([3], np.int64))) == 3
+    assert bool(tn.asarray(np.array(True))) is True
+    assert tn.asarray(np.array([[1, 2]])).tolist() == [[1, 2]]
+    with pytest.raises(TypeError, match="a tensor of 2 elements is no number"):
+        float(tn.asarray(np.zeros(2)))
+    with pytest.raises(TypeError, match="a tensor of 0 elements is no number"):
+        bool(tn.asarray(np.zeros(0)))
+
+
+def test_parts_of_a_tensor_share_its_memory():
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    tensor = tn.asarray(values)
+    row, corner = tensor[1], tensor[2, ::2]
+    assert isinstance(row, tn.Tensor)
+    values[1, 0] = -5
+    np.testing.assert_array_equal(row, [-5, 5, 6, 7])
+    np.testing.assert_array_equal(corner, [8, 10])
+    assert float(tensor[0, 3]) == 3
+    with pytest.raises(IndexError, match="out of bounds"):
+        tensor[3]
