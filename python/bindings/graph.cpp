@@ -11,6 +11,7 @@
 #include "dtype.h"
 #include "operand.h"
 #include "tenon/graph/compile.h"
+#include "tenon/graph/control.h"
 #include "tenon/graph/expression.h"
 #include "tenon/graph/transform.h"
 #include "tenon/graph/value.h"
@@ -126,6 +127,44 @@ py::object call(const graph::CompiledNetwork& network, const py::args& arguments
   return call_executable(network.executable, {}, {items, arguments.size()}, out.ptr());
 }
 
+/// Trips: the most iterations, and a scalar value that may say less.
+std::vector<GraphValue> make_loop(const std::string& op, const py::object& count,
+                                  const std::optional<GraphValue>& limit, bool is_reverse,
+                                  const std::vector<std::string>& names,
+                                  const std::vector<std::vector<GraphValue>>& operands,
+                                  const GraphValue& iteration,
+                                  const std::vector<std::vector<GraphValue>>& inputs,
+                                  const std::optional<GraphValue>& condition,
+                                  const std::vector<std::vector<GraphValue>>& outputs) {
+  graph::LoopParts parts;
+  parts.op = op;
+  parts.count = to_expr(count);
+  if (limit) parts.limit = limit->value;
+  parts.is_reverse = is_reverse;
+  parts.names = names;
+  parts.init = to_values(operands.at(0));
+  parts.stacked = to_values(operands.at(1));
+  parts.iteration = iteration.value;
+  parts.states = to_values(inputs.at(0));
+  parts.slices = to_values(inputs.at(1));
+  if (condition) parts.condition = condition->value;
+  parts.next = to_values(outputs.at(0));
+  parts.results = to_values(outputs.at(1));
+  return from_values(graph::make_loop(parts));
+}
+
+std::vector<GraphValue> make_if(const GraphValue& predicate,
+                                const std::vector<GraphValue>& operands,
+                                const std::vector<std::vector<GraphValue>>& inputs,
+                                const std::vector<std::vector<GraphValue>>& outputs,
+                                std::uint64_t serial) {
+  const auto branch = [&](std::size_t i) {
+    return graph::SubGraph{to_values(inputs.at(i)), to_values(outputs.at(i))};
+  };
+  return from_values(
+      graph::make_if(predicate.value, to_values(operands), branch(0), branch(1), serial));
+}
+
 py::list calls_of(const graph::CompiledNetwork& network) {
   py::list result;
   for (const graph::KernelCall& c : network.calls)
@@ -202,6 +241,9 @@ void bind_graph(py::module_& module) {
              });
   module.def("graph_operators", &graph::operator_names);
   module.def("graph_custom_vjp", &custom_vjp);
+  module.def("graph_loop", &make_loop, py::call_guard<UserLine>());
+  module.def("graph_if", &make_if, py::call_guard<UserLine>());
+  module.def("graph_serial", &graph::ValueNode::next_serial);
   module.def("same_extent", [](const py::object& a, const py::object& b) {
     return graph::same_extent(to_expr(a), to_expr(b));
   });

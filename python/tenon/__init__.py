@@ -6,6 +6,7 @@ from tenon._batches import vmap
 from tenon._build import build, function, interpret, parse
 from tenon._compile import Network, TensorSpec, compile
 from tenon._config import config
+from tenon._control import cond, fori_loop, scan, while_loop
 from tenon._core import Block, Function, Kernel, Loop, Schedule, Target, Tensor, Trace, __version__
 from tenon._custom_vjp import custom_vjp
 from tenon._gradients import grad, jvp, stop_gradient, value_and_grad, vjp
@@ -62,9 +63,11 @@ __all__ = [
     "asarray",
     "build",
     "compile",
+    "cond",
     "config",
     "custom_vjp",
     "fit",
+    "fori_loop",
     "from_dlpack",
     "function",
     "grad",
@@ -77,6 +80,7 @@ __all__ = [
     "optim",
     "parse",
     "random",
+    "scan",
     "stop_gradient",
     "te",
     "train_step",
@@ -84,4 +88,5 @@ __all__ = [
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]

@@ -311,6 +311,26 @@ class CompiledNetwork:
 def graph_input(shape: Any, dtype: Any, name: str) -> GraphValue: ...
 def graph_constant(array: Any, name: str) -> GraphValue: ...
 def graph_op(op: str, inputs: list[GraphValue], attributes: dict[str, Any]) -> GraphValue: ...
+def graph_loop(
+    op: str,
+    count: Any,
+    limit: GraphValue | None,
+    is_reverse: bool,
+    names: list[str],
+    operands: list[list[GraphValue]],
+    iteration: GraphValue,
+    inputs: list[list[GraphValue]],
+    condition: GraphValue | None,
+    outputs: list[list[GraphValue]],
+) -> list[GraphValue]: ...
+def graph_if(
+    predicate: GraphValue,
+    operands: list[GraphValue],
+    inputs: list[list[GraphValue]],
+    outputs: list[list[GraphValue]],
+    serial: int,
+) -> list[GraphValue]: ...
+def graph_serial() -> int: ...
 def graph_expression(
     name: str,
     inputs: list[GraphValue],

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "graph/expression_operator.h"
 #include "graph/groups.h"
 #include "graph/in_parallel.h"
 #include "graph/plan_writer.h"
 #include "tenon/driver/build.h"
+#include "tenon/graph/control.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/print.h"
 #include "tenon/ir/visit.h"
 #include "tenon/rules/default_schedule.h"
 
@@ -40,6 +43,38 @@ bool is_dimension(const VarNode& symbol, const std::vector<Value>& inputs) {
   return false;
 }
 
+/// Symbols that a value uses, besides those of its operands.
+void check_symbols(const ValueNode& v, const std::vector<Value>& inputs) {
+  std::vector<Expr> sizes = v.shape;
+  if (v.expression) {
+    sizes.insert(sizes.end(), v.expression->symbols.begin(), v.expression->symbols.end());
+  }
+  if (v.control && v.control->count) sizes.push_back(v.control->count);
+  for (const Expr& e : sizes) {
+    uses_var(e, [&](const VarNode& x) {
+      TENON_USER_CHECK(x.symbol == nullptr || is_dimension(x, inputs), ExpressionError, "E0152",
+                       "symbol '", x.name,
+                       "' is not a whole dimension of any input of the network\n  hint: its "
+                       "value is taken from an argument's shape");
+      return false;
+    });
+  }
+}
+
+/// `inputs`: of the network; `known`: of the graph.
+void check_graph(const std::vector<Value>& inputs, const std::vector<Value>& known,
+                 const std::vector<Value>& outputs) {
+  std::unordered_set<const ValueNode*> is_known;
+  for (const Value& v : known) is_known.insert(v.get());
+  for (const Value& v : in_order(outputs)) {
+    TENON_USER_CHECK(!v->is_input() || is_known.count(v.get()) != 0, ExpressionError, "E0151",
+                     "input '", v->name, "' is used but is not among the inputs of the network");
+    check_symbols(*v, inputs);
+    if (!v->control) continue;
+    for (const SubGraph& body : v->control->bodies) check_graph(inputs, body.inputs, body.outputs);
+  }
+}
+
 void check_inputs(const std::vector<Value>& inputs, const std::vector<Value>& outputs) {
   std::unordered_set<const ValueNode*> known;
   for (const Value& v : inputs) {
@@ -47,27 +82,12 @@ void check_inputs(const std::vector<Value>& inputs, const std::vector<Value>& ou
                      v->name,
                      "' is listed as an input of the network, but is computed or listed twice");
   }
-  for (const Value& v : in_order(outputs)) {
-    TENON_USER_CHECK(!v->is_input() || known.count(v.get()) != 0, ExpressionError, "E0151",
-                     "input '", v->name, "' is used but is not among the inputs of the network");
-    std::vector<Expr> sizes = v->shape;
-    if (v->expression) {
-      sizes.insert(sizes.end(), v->expression->symbols.begin(), v->expression->symbols.end());
-    }
-    for (const Expr& e : sizes) {
-      uses_var(e, [&](const VarNode& x) {
-        TENON_USER_CHECK(x.symbol == nullptr || is_dimension(x, inputs), ExpressionError, "E0152",
-                         "symbol '", x.name,
-                         "' is not a whole dimension of any input of the network\n  hint: its "
-                         "value is taken from an argument's shape");
-        return false;
-      });
-    }
-  }
+  check_graph(inputs, inputs, outputs);
 }
 
 /// Whether the operator can be computed now, given that its operands are constants.
 bool is_fixed(const ValueNode& v) {
+  if (v.control) return false;
   const auto is_number = [](const Expr& e) { return as_int(e).has_value(); };
   for (const auto& [name, attr] : v.attrs) {
     const auto* sizes = std::get_if<std::vector<Expr>>(&attr);
@@ -123,14 +143,52 @@ std::vector<Value> fold_constants(const std::vector<Value>& outputs, const Targe
   });
 }
 
-std::vector<KernelCall> describe_calls(const Groups& groups) {
-  std::vector<KernelCall> calls;
-  for (std::size_t i = 0; i < groups.calls.size(); ++i) {
-    const GroupKernel& k = groups.calls[i];
-    calls.push_back(
-        {k.function->name, k.operators, type_str(*k.result), static_cast<int>(groups.code_of[i])});
+std::string describe_region(const ValueNode& v) {
+  const Control& c = *v.control;
+  if (c.kind == ControlKind::kIf) return "if (" + v.op + "):";
+  std::string text = "for at most " + print(c.count) + " iterations";
+  if (as_int(c.count) == std::numeric_limits<std::int64_t>::max()) text = "repeat";
+  if (c.has_limit) text += ", fewer by an operand";
+  if (c.has_condition) text += ", while a condition holds";
+  if (c.is_reverse) text += ", from the last slice to the first";
+  text += " (" + v.op + "; " + std::to_string(c.num_states) + " states, " +
+          std::to_string(c.num_slices) + " scanned, " +
+          std::to_string(c.num_results() - c.num_states) + " stacked):";
+  return text;
+}
+
+void describe(const Program& program, const Groups& groups, int depth, CompiledNetwork* network) {
+  for (const ProgramStep& step : program) {
+    if (!step.control) {
+      const GroupKernel& k = groups.calls[step.call];
+      network->calls.push_back({k.function->name, k.operators, type_str(*k.result),
+                                static_cast<int>(groups.code_of[step.call]), depth});
+      continue;
+    }
+    const bool is_branch = step.control->control->kind == ControlKind::kIf;
+    network->regions.push_back({network->calls.size(), depth, describe_region(*step.control)});
+    for (std::size_t i = 0; i < step.parts.size(); ++i) {
+      if (is_branch && i > 0) network->regions.push_back({network->calls.size(), depth, "else:"});
+      describe(step.parts[i], groups, depth + 1, network);
+    }
   }
-  return calls;
+}
+
+/// The graph without what repeats or does nothing, and with its constants computed.
+std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& target,
+                            const CompileOptions& options, int* num_folded_batch_norms) {
+  std::vector<Value> graph = everywhere(outputs, erase_gradient_marks);
+  graph = everywhere(graph, simplify_control);
+  graph = hoist_invariants(everywhere(graph, lay_out_products));
+  graph = everywhere(everywhere(graph, simplify_control), share_equal_values);
+  if (options.fold_constants) {
+    graph = everywhere(graph, [&](const std::vector<Value>& part) {
+      return fold_constants(fold_batch_norms(part, num_folded_batch_norms), target, options);
+    });
+  }
+  graph = everywhere(graph, simplify_control);  // constants move into bodies
+  graph = everywhere(graph, merge_linears);
+  return everywhere(graph, share_equal_values);
 }
 
 }  // namespace
@@ -142,11 +200,9 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0151",
                    "a network needs at least one output");
   check_inputs(inputs, outputs);
-  std::vector<Value> graph = share_equal_values(lay_out_products(erase_gradient_marks(outputs)));
   int num_folded_batch_norms = 0;
-  if (options.fold_constants)
-    graph = fold_constants(fold_batch_norms(graph, &num_folded_batch_norms), target, options);
-  const std::vector<Value> made = distinct_outputs(share_equal_values(merge_linears(graph)));
+  const std::vector<Value> made =
+      distinct_outputs(clean_up(outputs, target, options, &num_folded_batch_norms));
   const Groups groups = make_groups(inputs, made, options.in_place);
 
   CompiledNetwork network;
@@ -171,7 +227,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   const auto constant_start = Clock::now();
   network.executable = Executable(write_plan(inputs, made, groups, kernels, name));
   network.constant_seconds = seconds_since(constant_start);
-  network.calls = describe_calls(groups);
+  describe(groups.program, groups, 0, &network);
   network.num_compiled = static_cast<int>(kernels.size());
   for (const CompiledKernel& k : kernels) network.num_from_cache += k.is_from_cache ? 1 : 0;
   network.seconds = seconds_since(start);

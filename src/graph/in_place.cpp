@@ -8,21 +8,57 @@
 namespace tenon::graph {
 namespace {
 
-/// Which calls have to come before which, kept without cycles.
-class CallOrder {
+/// A step of the network itself: a call, or a branch or loop with the calls within.
+struct StepInfo {
+  std::vector<std::size_t> calls;
+  std::vector<Value> operands;  ///< of all that is in it
+  std::vector<Value> results;
+};
+
+void add_calls(const ProgramStep& step, const Groups& groups, StepInfo* info) {
+  if (!step.control) {
+    info->calls.push_back(step.call);
+    for (const KernelParam& p : groups.calls[step.call].params) info->operands.push_back(p.value);
+    return;
+  }
+  const std::vector<Value>& operands = step.control->inputs;
+  info->operands.insert(info->operands.end(), operands.begin(), operands.end());
+  for (const Program& part : step.parts) {
+    for (const ProgramStep& inner : part) add_calls(inner, groups, info);
+  }
+}
+
+std::vector<StepInfo> step_infos(const Groups& groups) {
+  std::vector<StepInfo> infos;
+  for (const ProgramStep& step : groups.program) {
+    StepInfo& info = infos.emplace_back();
+    add_calls(step, groups, &info);
+    if (!step.control) {
+      info.results = {groups.calls[step.call].result};
+    } else if (const auto it = groups.items.find(step.control.get()); it != groups.items.end()) {
+      info.results = it->second;
+    }
+  }
+  return infos;
+}
+
+/// Which steps have to come before which, kept without cycles.
+class StepOrder {
  public:
-  explicit CallOrder(const std::vector<GroupKernel>& calls) : before_(calls.size()) {
+  explicit StepOrder(const std::vector<StepInfo>& steps) : before_(steps.size()) {
     std::unordered_map<const ValueNode*, std::size_t> maker;
-    for (std::size_t c = 0; c < calls.size(); ++c) maker[calls[c].result.get()] = c;
-    for (std::size_t c = 0; c < calls.size(); ++c) {
-      for (const KernelParam& p : calls[c].params) {
-        const auto it = maker.find(p.value.get());
-        if (it != maker.end()) before_[c].push_back(it->second);
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      for (const Value& v : steps[s].results) maker[v.get()] = s;
+    }
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      for (const Value& v : steps[s].operands) {
+        const auto it = maker.find(v.get());
+        if (it != maker.end()) before_[s].push_back(it->second);
       }
     }
   }
 
-  /// Whether call `first` is needed for call `then`.
+  /// Whether step `first` is needed for step `then`.
   bool precedes(std::size_t first, std::size_t then) const {
     std::vector<std::size_t> stack{then};
     std::vector<bool> seen(before_.size(), false);
@@ -46,7 +82,7 @@ class CallOrder {
     return true;
   }
 
-  /// All calls, as far as possible in the order that they had.
+  /// All steps, as far as possible in the order that they had.
   std::vector<std::size_t> sorted() const {
     std::vector<std::size_t> order;
     std::vector<int> state(before_.size(), 0);
@@ -71,15 +107,16 @@ class CallOrder {
   std::vector<std::vector<std::size_t>> before_;
 };
 
-bool reads(const GroupKernel& call, const Value& v) {
-  return std::any_of(call.params.begin(), call.params.end(),
-                     [&](const KernelParam& p) { return p.value == v; });
+bool reads(const StepInfo& step, const Value& v) {
+  return std::find(step.operands.begin(), step.operands.end(), v) != step.operands.end();
 }
 
-bool can_fail(const GroupKernel& call) {
-  const Attrs& attrs = call.function->attrs;
-  return std::any_of(attrs.begin(), attrs.end(),
-                     [](const auto& a) { return a.first.starts_with("index_site_"); });
+bool can_fail(const StepInfo& step, const std::vector<GroupKernel>& calls) {
+  return std::any_of(step.calls.begin(), step.calls.end(), [&](std::size_t c) {
+    const Attrs& attrs = calls[c].function->attrs;
+    return std::any_of(attrs.begin(), attrs.end(),
+                       [](const auto& a) { return a.first.starts_with("index_site_"); });
+  });
 }
 
 /// Whether each read of `from` is in a statement that writes `to` at the same place.
@@ -140,31 +177,35 @@ void settle_in_place(const std::vector<Value>& inputs, const std::vector<Value>&
                      Groups* groups) {
   if (pairs.empty()) return;
   std::vector<GroupKernel>& calls = groups->calls;
-  CallOrder order(calls);
+  const std::vector<StepInfo> steps = step_infos(*groups);
+  StepOrder order(steps);
   for (const auto& [output, input] : pairs) {
     const Value& x = inputs[input];
+    const Value& y = outputs[output];
     const auto writer = static_cast<std::size_t>(
-        std::find_if(calls.begin(), calls.end(),
-                     [&, o = output](const GroupKernel& c) { return c.result == outputs[o]; }) -
-        calls.begin());
-    TENON_CHECK(writer < calls.size(), "result ", output, " has no kernel");
+        std::find_if(steps.begin(), steps.end(),
+                     [&](const StepInfo& s) {
+                       return std::find(s.results.begin(), s.results.end(), y) != s.results.end();
+                     }) -
+        steps.begin());
+    TENON_CHECK(writer < steps.size(), "result ", output, " has no kernel");
+    InPlace& pair = groups->in_place[output];
+    pair = {input, true, false};
+    if (groups->program[writer].control || can_fail(steps[writer], calls)) continue;
     std::vector<std::size_t> first;
-    for (std::size_t c = 0; c < calls.size(); ++c) {
-      if (c != writer && (reads(calls[c], x) || can_fail(calls[c]))) first.push_back(c);
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      if (s != writer && (reads(steps[s], x) || can_fail(steps[s], calls))) first.push_back(s);
     }
-    const bool is_reading = reads(calls[writer], x);
-    const Function f = is_reading ? in_place_function(calls[writer], x) : calls[writer].function;
-    InPlace pair{input, false, is_reading};
-    if (f && !can_fail(calls[writer]) && order.put_before(first, writer)) {
-      calls[writer].function = f;
-    } else {
-      pair = {input, true, false};
-    }
-    groups->in_place[output] = pair;
+    GroupKernel& call = calls[groups->program[writer].call];
+    const bool is_reading = reads(steps[writer], x);
+    const Function f = is_reading ? in_place_function(call, x) : call.function;
+    if (!f || !order.put_before(first, writer)) continue;
+    call.function = f;
+    pair = {input, false, is_reading};
   }
-  std::vector<GroupKernel> sorted;
-  for (const std::size_t c : order.sorted()) sorted.push_back(std::move(calls[c]));
-  calls = std::move(sorted);
+  Program sorted;
+  for (const std::size_t s : order.sorted()) sorted.push_back(std::move(groups->program[s]));
+  groups->program = std::move(sorted);
 }
 
 }  // namespace tenon::graph

@@ -5,7 +5,9 @@
 #include <tuple>
 
 #include "graph/in_parallel.h"
+#include "graph/places.h"
 #include "tenon/driver/plan_sizes.h"
+#include "tenon/graph/control.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/simplify.h"
 #include "tenon/ir/visit.h"
@@ -22,19 +24,18 @@ class PlanWriter {
   ExecutableParts write(const std::string& name) {
     plan_.name = name;
     add_arguments();
-    add_temporaries();
     for (const CompiledKernel& k : kernels_) {
       plan_.kernels.push_back({k.source->name, k.sites});
       parts_.kernels.push_back(k.entry);
     }
     for (const auto& [output, pair] : groups_.in_place) {
-      if (pair.is_reading)
-        add_copy(result_buffer(output), buffer_of_.at(inputs_[pair.input].get()));
+      if (pair.is_reading) add_copy(result_place(output), place(inputs_[pair.input]));
     }
-    for (std::size_t i = 0; i < groups_.calls.size(); ++i) add_step(i);
+    add_program(groups_.program);
     for (const auto& [output, pair] : groups_.in_place) {
-      if (pair.is_copied) add_copy(result_buffer(output), buffer_of_.at(outputs_[output].get()));
+      if (pair.is_copied) add_copy(result_place(output), place(outputs_[output]));
     }
+    places_.finish();
     in_parallel(packing_.size(), Target::host().num_cores, [&](std::size_t i) { packing_[i](); });
     parts_.plan = std::move(plan_);
     parts_.code = std::make_shared<const std::vector<CompiledKernel>>(kernels_);
@@ -52,26 +53,19 @@ class PlanWriter {
       plan_.results.push_back(
           argument(*outputs_[i], outputs_.size() == 1 ? "result" : "result" + std::to_string(i)));
     }
-    for (const Value& v : inputs_) buffer_of_[v.get()] = add_argument_buffer();
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+      place_of_[inputs_[i].get()] = {PlanBufferKind::kArgument, static_cast<std::uint32_t>(i)};
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      result_buffers_.push_back(add_argument_buffer());
       const auto pair = groups_.in_place.find(i);
       if (pair != groups_.in_place.end())
         plan_.results[i].in_place_of = static_cast<std::uint32_t>(pair->second.input);
       if (pair == groups_.in_place.end() || !pair->second.is_copied)
-        buffer_of_[outputs_[i].get()] = result_buffers_.back();
+        place_of_[outputs_[i].get()] = result_place(i);
     }
   }
 
-  PlanBufferId add_argument_buffer() { return plan_.add_argument_buffer(num_arguments_++); }
-  PlanBufferId result_buffer(std::size_t output) const { return result_buffers_[output]; }
-
-  /// Nothing when both are the same memory.
-  void add_copy(PlanBufferId to, PlanBufferId from) {
-    PlanStep step;
-    step.op = PlanStepOp::kCopy;
-    step.buffers = {to, from};
-    plan_.steps.push_back(std::move(step));
+  Place result_place(std::size_t output) const {
+    return {PlanBufferKind::kArgument, static_cast<std::uint32_t>(inputs_.size() + output)};
   }
 
   void add_symbol(const Expr& e, std::size_t input, std::size_t axis) {
@@ -106,43 +100,29 @@ class PlanWriter {
     return bytes;
   }
 
-  void add_temporaries() {
-    std::unordered_map<const ValueNode*, std::size_t> index;
-    std::vector<Temporary> all;
-    std::vector<const ValueNode*> values;
-    std::vector<PlanRegister> lengths;
-    for (std::size_t i = 0; i < groups_.calls.size(); ++i) {
-      const GroupKernel& call = groups_.calls[i];
-      for (const KernelParam& p : call.params) {
-        const auto it = index.find(p.value.get());
-        if (it != index.end()) all[it->second].last = i;
-      }
-      const ValueNode* v = call.result.get();
-      if (buffer_of_.count(v) != 0) continue;
-      const PlanRegister bytes =
-          plan_.program.bytes_of(add_sizes(&plan_.program, v->shape, symbols_), v->dtype.bytes());
-      index[v] = all.size();
-      all.push_back({plan_.program.round_up(bytes, 64), typical_bytes(*v), i, i});
-      values.push_back(v);
-      lengths.push_back(bytes);
-    }
-    for (const auto& [output, pair] : groups_.in_place) {
-      const auto it = index.find(outputs_[output].get());
-      if (it != index.end()) all[it->second].last = groups_.calls.size();
-    }
-    const MemoryPlan memory = plan_memory(all, &plan_.program);
-    if (all.empty()) return;
-    plan_.arena_bytes = memory.arena_bytes;
-    for (std::size_t i = 0; i < all.size(); ++i)
-      buffer_of_[values[i]] = plan_.add_workspace_buffer(memory.offsets[i], lengths[i]);
+  PlanRegister bytes_of(const ValueNode& v) {
+    return plan_.program.bytes_of(add_sizes(&plan_.program, v.shape, symbols_), v.dtype.bytes());
   }
 
-  PlanBufferId buffer(const KernelParam& p) {
-    if (!p.value->is_constant()) return buffer_of_.at(p.value.get());
+  /// Where a value is that is no constant; a new temporary for one that has no place yet.
+  const Place& place(const Value& v) {
+    const auto it = place_of_.find(v.get());
+    if (it != place_of_.end()) return it->second;
+    return place_of_[v.get()] = places_.add_temporary(bytes_of(*v), typical_bytes(*v));
+  }
+
+  Place place_of_param(const KernelParam& p) {
+    return p.value->is_constant() ? constant(p) : place(p.value);
+  }
+  Place place_of_operand(const Value& v) {
+    return v->is_constant() ? constant({te::Tensor(), v}) : place(v);
+  }
+
+  Place constant(const KernelParam& p) {
     const auto key = std::make_tuple(p.value.get(), p.is_packed, p.is_transposed);
     const auto it = constants_.find(key);
     if (it != constants_.end()) return it->second;
-    const std::size_t place = parts_.constants.size();
+    const std::size_t number = parts_.constants.size();
     const Array& data = p.value->data;
     parts_.constants.push_back(data);
     PlanConstant c;
@@ -154,25 +134,38 @@ class PlanWriter {
       const auto columns =
           static_cast<std::uint64_t>(p.is_transposed ? data.shape().front() : data.shape().back());
       if (columns != 0) c.bytes = c.bytes / columns * ((columns + 63) / 64 * 64);
-      packing_.emplace_back([this, place, data, transposed = p.is_transposed] {
-        parts_.constants[place] = pack_panels(data, transposed);
+      packing_.emplace_back([this, number, data, transposed = p.is_transposed] {
+        parts_.constants[number] = pack_panels(data, transposed);
       });
     }
     plan_.constants.push_back(c);
-    return constants_[key] = plan_.add_constant_buffer(static_cast<std::uint32_t>(place));
+    return constants_[key] = {PlanBufferKind::kConstant, static_cast<std::uint32_t>(number)};
   }
 
-  void add_step(std::size_t i) {
+  void add_program(const Program& program) {
+    for (const ProgramStep& step : program) {
+      if (!step.control) {
+        add_call(step.call);
+      } else if (step.control->control->kind == ControlKind::kIf) {
+        add_branch(step);
+      } else {
+        add_loop(step);
+      }
+    }
+  }
+
+  void add_call(std::size_t i) {
     const GroupKernel& call = groups_.calls[i];
     const CompiledKernel& kernel = kernels_[groups_.code_of[i]];
     PlanStep step;
     step.kernel = static_cast<std::uint32_t>(groups_.code_of[i]);
-    const PlanBufferId result = buffer_of_.at(call.result.get());
+    const std::size_t now = plan_.steps.size();
     for (std::size_t k = 0; k < call.params.size(); ++k) {
       const bool is_result = call.function->inputs[k].same_as(call.function->outputs[0]);
-      step.buffers.push_back(is_result ? result : buffer(call.params[k]));
+      step.buffers.push_back(
+          places_.use(is_result ? place(call.result) : place_of_param(call.params[k]), now));
     }
-    step.buffers.push_back(result);
+    step.buffers.push_back(places_.use(place(call.result), now));
     SymbolRegisters own;
     for (std::size_t s = 0; s < call.function->symbols.size(); ++s) {
       const Expr& var = call.function->symbols[s].var;
@@ -191,6 +184,180 @@ class PlanWriter {
     plan_.steps.push_back(std::move(step));
   }
 
+  void add_copy(const Place& to, const Place& from) {
+    const std::size_t now = plan_.steps.size();
+    plan_.steps.push_back(
+        {.op = PlanStepOp::kCopy, .buffers = {places_.use(to, now), places_.use(from, now)}});
+  }
+
+  /// Begins a branch or loop; its steps follow.
+  PlanRegion& begin_region(PlanStepOp op) {
+    plan_.steps.push_back({.op = op, .kernel = static_cast<std::uint32_t>(plan_.regions.size())});
+    plan_.regions.emplace_back();
+    return plan_.regions.back();
+  }
+  /// Adds a buffer to the branch or loop at `step`; its position.
+  std::uint32_t add_region_buffer(std::size_t step, const Place& p) {
+    std::vector<PlanBufferId>& list = plan_.steps[step].buffers;
+    list.push_back(places_.use(p, step));
+    return static_cast<std::uint32_t>(list.size() - 1);
+  }
+  PlanRegion& region_of(std::size_t step) { return plan_.regions[plan_.steps[step].kernel]; }
+
+  /// The places that a body's outputs are wanted at: its kernels write there, where one writes the
+  /// output alone. The others are copied by copy_outputs.
+  using Wanted = std::vector<std::pair<Value, Place>>;
+  std::vector<bool> place_outputs(const Wanted& wanted) {
+    std::unordered_set<const ValueNode*> seen;
+    std::vector<bool> is_placed;
+    for (const auto& [v, p] : wanted) {
+      is_placed.push_back(!v->is_input() && !v->is_constant() && seen.insert(v.get()).second);
+      if (is_placed.back()) place_of_[v.get()] = p;
+    }
+    return is_placed;
+  }
+  void copy_outputs(const Wanted& wanted, const std::vector<bool>& is_placed) {
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (!is_placed[i]) add_copy(wanted[i].second, place_of_operand(wanted[i].first));
+    }
+  }
+
+  /// The results of a branch or loop.
+  std::vector<Value> items_of(const Value& control) const {
+    std::vector<Value> items;
+    for (std::size_t i = 0; i < control->control->num_results(); ++i)
+      items.push_back(make_item(control, i));
+    const auto it = groups_.items.find(control.get());
+    if (it == groups_.items.end()) return items;
+    for (const Value& item : it->second)
+      items[static_cast<std::size_t>(attr<std::int64_t>(*item, "index"))] = item;
+    return items;
+  }
+
+  void add_branch(const ProgramStep& step) {
+    const Value& v = step.control;
+    const Control& c = *v->control;
+    const std::vector<Value> items = items_of(v);
+    const std::size_t begin = plan_.steps.size();
+    begin_region(PlanStepOp::kBranch);
+    region_of(begin).condition = add_region_buffer(begin, place_of_operand(v->inputs[0]));
+    std::vector<Place> results;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      results.push_back(place(items[i]));
+      places_.use(results.back(), begin);
+    }
+    const auto outside = place_of_;
+    for (std::size_t b = 0; b < c.bodies.size(); ++b) {
+      const SubGraph& body = c.bodies[b];
+      for (std::size_t i = 0; i < body.inputs.size(); ++i)
+        place_of_[body.inputs[i].get()] = place_of_operand(v->inputs[1 + i]);
+      Wanted wanted;
+      for (std::size_t i = 0; i < results.size(); ++i)
+        wanted.emplace_back(body.outputs[i], results[i]);
+      const std::vector<bool> is_placed = place_outputs(wanted);
+      add_program(step.parts[b]);
+      copy_outputs(wanted, is_placed);
+      if (b == 0)
+        region_of(begin).num_first = static_cast<std::uint32_t>(plan_.steps.size() - begin - 1);
+      place_of_ = outside;
+    }
+    region_of(begin).num_steps = static_cast<std::uint32_t>(plan_.steps.size() - begin - 1);
+    for (const Place& p : results) places_.use(p, plan_.steps.size() - 1);
+  }
+
+  /// State that a loop carries: two halves of one temporary, read and written in turn.
+  struct State {
+    Place first, now, next;
+  };
+
+  State add_state(const ValueNode& v, std::uint32_t loop) {
+    const PlanRegister bytes = bytes_of(v), half = plan_.program.round_up(bytes, 64);
+    Place both = places_.add_temporary(plan_.program.mul(half, plan_.program.constant(2)),
+                                       2 * typical_bytes(v));
+    both.bytes = bytes;
+    return {both, Places::moving(both, loop, half, PlanMoveKind::kEven, bytes),
+            Places::moving(both, loop, half, PlanMoveKind::kOdd, bytes)};
+  }
+
+  void add_loop(const ProgramStep& step) {
+    const Value& v = step.control;
+    const Control& c = *v->control;
+    const SubGraph& body = c.body();
+    const std::vector<Value> items = items_of(v);
+    std::vector<Place> operands;
+    for (const Value& x : v->inputs) operands.push_back(place_of_operand(x));
+    const auto loop = static_cast<std::uint32_t>(plan_.steps.size() + c.num_states);
+    std::vector<State> states;
+    for (std::size_t i = 0; i < c.num_states; ++i) {
+      states.push_back(add_state(*body.inputs[1 + i], loop));
+      add_copy(states[i].first, operands[c.first_state_operand() + i]);
+    }
+    std::vector<Place> stacked;
+    for (std::size_t i = c.num_states; i < items.size(); ++i) stacked.push_back(place(items[i]));
+    const auto outside = place_of_;
+    begin_region(PlanStepOp::kLoop).count = add_size(&plan_.program, c.count, symbols_);
+    if (c.has_limit) region_of(loop).count_buffer = add_region_buffer(loop, operands[0]);
+    place_body_inputs(c, loop, states, operands);
+    if (is_used_in(body, body.inputs[0]))
+      region_of(loop).iteration = add_region_buffer(loop, place(body.inputs[0]));
+
+    const PlanMoveKind order = c.is_reverse ? PlanMoveKind::kBackward : PlanMoveKind::kForward;
+    Wanted wanted;
+    for (std::size_t i = 0; i < c.num_states; ++i)
+      wanted.emplace_back(body.outputs[c.first_next() + i], states[i].next);
+    for (std::size_t i = 0; i < stacked.size(); ++i) {
+      const Value& y = body.outputs[c.first_next() + c.num_states + i];
+      const PlanRegister bytes = bytes_of(*y);
+      wanted.emplace_back(y, Places::moving(stacked[i], loop, bytes, order, bytes));
+    }
+    const std::vector<bool> is_placed = place_outputs(wanted);
+    add_program(step.parts[0]);
+    if (c.has_condition) {
+      region_of(loop).num_first = static_cast<std::uint32_t>(plan_.steps.size() - loop - 1);
+      region_of(loop).condition = add_region_buffer(loop, place_of_operand(body.outputs[0]));
+    }
+    add_program(step.parts[1]);
+    copy_outputs(wanted, is_placed);
+    const std::size_t end = plan_.steps.size();
+    region_of(loop).num_steps = static_cast<std::uint32_t>(end - loop - 1);
+    places_.add_loop(loop + 1, end);
+    for (const Place& p : stacked) places_.use(p, loop);
+    place_of_ = outside;
+    for (std::size_t i = 0; i < c.num_states; ++i) take_last_state(items[i], states[i].now);
+  }
+
+  void place_body_inputs(const Control& c, std::uint32_t loop, const std::vector<State>& states,
+                         const std::vector<Place>& operands) {
+    const std::vector<Value>& inputs = c.body().inputs;
+    const std::size_t first_slice = 1 + c.num_states;
+    for (std::size_t i = 0; i < c.num_states; ++i) place_of_[inputs[1 + i].get()] = states[i].now;
+    const PlanMoveKind order = c.is_reverse ? PlanMoveKind::kBackward : PlanMoveKind::kForward;
+    for (std::size_t i = first_slice; i < inputs.size(); ++i) {
+      const Place& operand = operands[c.first_state_operand() + i - 1];
+      const PlanRegister bytes = bytes_of(*inputs[i]);
+      place_of_[inputs[i].get()] = i < first_slice + c.num_slices
+                                       ? Places::moving(operand, loop, bytes, order, bytes)
+                                       : operand;
+    }
+  }
+
+  /// The last state is where the loop left it, unless it is wanted elsewhere.
+  void take_last_state(const Value& item, const Place& state) {
+    const auto it = place_of_.find(item.get());
+    if (it == place_of_.end()) {
+      place_of_[item.get()] = state;
+    } else {
+      add_copy(it->second, state);
+    }
+  }
+
+  static bool is_used_in(const SubGraph& graph, const Value& input) {
+    for (const Value& v : in_order(graph.outputs)) {
+      if (v == input) return true;
+    }
+    return false;
+  }
+
   const std::vector<Value>& inputs_;
   const std::vector<Value>& outputs_;
   const Groups& groups_;
@@ -198,10 +365,9 @@ class PlanWriter {
   Plan plan_;
   ExecutableParts parts_;
   SymbolRegisters symbols_;
-  std::unordered_map<const ValueNode*, PlanBufferId> buffer_of_;
-  std::vector<PlanBufferId> result_buffers_;
-  std::uint32_t num_arguments_ = 0;
-  std::map<std::tuple<const ValueNode*, bool, bool>, PlanBufferId> constants_;
+  Places places_{&plan_};
+  std::unordered_map<const ValueNode*, Place> place_of_;
+  std::map<std::tuple<const ValueNode*, bool, bool>, Place> constants_;
   std::vector<std::function<void()>> packing_;
 };
 

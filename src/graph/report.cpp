@@ -94,7 +94,14 @@ std::string CompiledNetwork::report() const {
                 "%zu kernel calls of %d kernels (%d from the cache), compiled in %.2f s\n",
                 calls.size(), num_compiled, num_from_cache, seconds);
   std::string text = executable.name() + ": " + line;
-  for (std::size_t i = 0; i < calls.size(); ++i) {
+  std::size_t next_region = 0;
+  for (std::size_t i = 0; i <= calls.size(); ++i) {
+    for (; next_region < regions.size() && regions[next_region].first_call == i; ++next_region) {
+      const RegionReport& r = regions[next_region];
+      text += std::string(static_cast<std::size_t>(2 + 2 * r.depth), ' ') + r.text + "\n";
+    }
+    if (i == calls.size()) break;
+    text += std::string(static_cast<std::size_t>(2 * calls[i].depth), ' ');
     std::string operators;
     for (const std::string& op : calls[i].operators)
       operators += (operators.empty() ? "" : ", ") + op;

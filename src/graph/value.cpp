@@ -1,6 +1,7 @@
 #include "tenon/graph/value.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "graph/expression_operator.h"
 #include "tenon/graph/expression.h"
@@ -34,12 +35,18 @@ std::string shape_text(const std::vector<Expr>& shape) {
 
 }  // namespace
 
+std::uint64_t ValueNode::next_serial() {
+  static std::atomic<std::uint64_t> next{0};
+  return next++;
+}
+
 const Operator* find_operator(const std::string& name) {
   const auto it = operators().find(name);
   return it == operators().end() ? nullptr : &it->second;
 }
 
 const Operator* operator_of(const ValueNode& v) {
+  if (v.control) return nullptr;
   return v.expression ? v.expression->op : find_operator(v.op);
 }
 
@@ -48,6 +55,11 @@ Value with_inputs(const ValueNode& v, std::vector<Value> inputs) {
   if (v.gradient) {
     auto copy = std::make_shared<ValueNode>(*make_op(v.op, std::move(inputs), v.attrs));
     copy->gradient = v.gradient;
+    return copy;
+  }
+  if (v.control || v.is_op("item")) {
+    auto copy = std::make_shared<ValueNode>(v);
+    copy->inputs = std::move(inputs);
     return copy;
   }
   if (!v.expression) return make_op(v.op, std::move(inputs), v.attrs);

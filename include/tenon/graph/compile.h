@@ -30,12 +30,21 @@ struct KernelCall {
   std::vector<std::string> operators;  ///< that it computes
   std::string result;                  ///< type of its result
   int code = 0;                        ///< calls with equal numbers run the same code
+  int depth = 0;                       ///< branches and loops around it
+};
+
+/// A branch or loop of a network, for reports.
+struct RegionReport {
+  std::size_t first_call = 0;  ///< the kernel call that it stands in front of
+  int depth = 0;
+  std::string text;
 };
 
 /// A compiled network, valid for every value of its symbols.
 struct CompiledNetwork {
   Executable executable;
-  std::vector<KernelCall> calls;
+  std::vector<KernelCall> calls;  ///< those in bodies once
+  std::vector<RegionReport> regions;
   int num_compiled = 0;    ///< distinct kernels
   int num_from_cache = 0;  ///< of them, found in the object cache
   /// batch_norms that became part of weights and biases, which changes their rounding.

@@ -24,6 +24,7 @@ using OpAttr = std::variant<bool, std::int64_t, double, std::string, DType,
 using OpAttrs = std::map<std::string, OpAttr>;
 
 struct CustomGradient;
+struct Control;
 struct Expression;
 struct ValueNode;
 using Value = std::shared_ptr<const ValueNode>;
@@ -36,16 +37,22 @@ struct ValueNode {
   /// Of an operator that is defined by a tensor expression (expression.h); else null.
   std::shared_ptr<const Expression> expression;
   std::shared_ptr<const CustomGradient> gradient;  ///< of "custom_vjp" (transform.h)
+  /// Of a branch or loop (control.h), whose results are "item" values of it; else null.
+  std::shared_ptr<const Control> control;
   std::vector<Expr> shape;  ///< int64 expressions of constants and te symbols
   DType dtype;
-  std::string name;  ///< of an input or constant; may be empty
-  Array data;        ///< of a constant
-  Span span;         ///< the user's line that made it
+  std::string name;                      ///< of an input or constant; may be empty
+  Array data;                            ///< of a constant
+  Span span;                             ///< the user's line that made it
+  std::uint64_t serial = next_serial();  ///< values made later have larger ones
 
   /// Whether this is Tenon's operator of that name, not a user's that is called so.
-  bool is_op(const char* wanted) const { return !expression && op == wanted; }
+  bool is_op(const char* wanted) const { return !expression && !control && op == wanted; }
   bool is_input() const { return is_op("input"); }
   bool is_constant() const { return is_op("constant"); }
+
+  /// What the next value that is made gets at least.
+  static std::uint64_t next_serial();
 };
 
 /// An input of a network.

@@ -14,7 +14,10 @@ class Fuser {
  public:
   explicit Fuser(const std::vector<Value>& outputs) : order_(in_order(outputs)) {
     for (const Value& v : order_) {
-      for (const Value& x : v->inputs) uses_[x.get()].push_back(v);
+      for (const Value& x : v->inputs) {
+        uses_[x.get()].push_back(v);
+        if (v->control) is_output_.insert(x.get());
+      }
     }
     for (const Value& v : outputs) is_output_.insert(v.get());
   }

@@ -2,6 +2,7 @@
 
 /// What is done to a graph before kernels are made.
 
+#include <functional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -24,6 +25,17 @@ std::vector<Value> share_equal_values(const std::vector<Value>& outputs);
 
 /// The graph without operators that only gradients see (stop_gradient, custom_vjp).
 std::vector<Value> erase_gradient_marks(const std::vector<Value>& outputs);
+/// Applies a pass to the graph and to all graphs within it, outer ones first.
+std::vector<Value> everywhere(
+    const std::vector<Value>& outputs,
+    const std::function<std::vector<Value>(const std::vector<Value>&)>& pass);
+
+/// What loops compute in each iteration from captured values alone is computed before them.
+std::vector<Value> hoist_invariants(const std::vector<Value>& outputs);
+
+/// Branches and loops without results that nothing uses, states that do not change, operands that
+/// bodies do not read or that are constants (these move into the bodies).
+std::vector<Value> simplify_control(const std::vector<Value>& outputs);
 
 /// Right operands of products that lie in memory with rows and columns exchanged (weights [N, K]
 /// that are no constants, transposed views) are copied into the order in which products read them:

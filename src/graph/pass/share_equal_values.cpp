@@ -89,6 +89,7 @@ std::vector<Value> share_equal_values(const std::vector<Value>& outputs) {
       const int code = static_cast<int>(v->dtype.code) * 256 + v->dtype.bits;
       return constants.emplace(std::make_tuple(v->data.raw(), code, shape), v).first->second;
     }
+    if (v->control) return nullptr;
     std::vector<const ValueNode*> key;
     for (const Value& x : inputs) key.push_back(x.get());
     std::vector<Value>& candidates = known[{v->expression ? "" : v->op, key}];

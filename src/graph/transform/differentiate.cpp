@@ -8,7 +8,10 @@ Active active_values(const std::vector<Value>& order, const std::vector<Value>& 
   for (const Value& v : order) {
     if (!v->dtype.is_float() || v->is_op("stop_gradient")) continue;
     for (const Value& x : v->inputs) {
-      if (active.count(x.get()) != 0) active.insert(v.get());
+      if (active.count(x.get()) == 0) continue;
+      TENON_USER_CHECK(!v->control, GradientError, "E0174", v->op, " at ", v->span.str(),
+                       ": this branch or loop cannot be differentiated");
+      active.insert(v.get());
     }
   }
   return active;

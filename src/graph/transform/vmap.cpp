@@ -42,6 +42,9 @@ std::vector<Value> vmap(const std::vector<Value>& outputs, const std::vector<Val
       renewed[v.get()] = is_changed ? with_inputs(*v, operands) : v;
       continue;
     }
+    TENON_USER_CHECK(!v->control, UnsupportedError, "E0916", v->op, " at ", v->span.str(),
+                     ": vmap of branches and loops is not supported\n  hint: give the function "
+                     "inside them a leading dimension");
     batched.insert(v.get());
     const Operator& op = *operator_of(*v);
     Value made = op.vmap == nullptr ? nullptr : op.vmap(*v, operands, flags, extent);
