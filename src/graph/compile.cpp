@@ -177,7 +177,7 @@ void describe(const Program& program, const Groups& groups, int depth, CompiledN
 /// The graph without what repeats or does nothing, and with its constants computed.
 std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& target,
                             const CompileOptions& options, int* num_folded_batch_norms) {
-  std::vector<Value> graph = everywhere(outputs, erase_gradient_marks);
+  std::vector<Value> graph = everywhere(merge_loops(outputs), erase_gradient_marks);
   graph = everywhere(graph, simplify_control);
   graph = hoist_invariants(everywhere(graph, lay_out_products));
   graph = everywhere(everywhere(graph, simplify_control), share_equal_values);

@@ -41,10 +41,14 @@ from tenon.nn._loss_modules import (
     NLLLoss,
 )
 from tenon.nn._module import Module, Parameter, functional_call
+from tenon.nn._recurrent import GRU, LSTM, RNN
 from tenon.nn._value import Value
 
 __all__ = [
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",

@@ -30,6 +30,10 @@ std::vector<Value> everywhere(
     const std::vector<Value>& outputs,
     const std::function<std::vector<Value>(const std::vector<Value>&)>& pass);
 
+/// Loops of the same operands that differ in their stacked results alone become one: a loop, and
+/// the one that keeps what its gradient needs.
+std::vector<Value> merge_loops(const std::vector<Value>& outputs);
+
 /// What loops compute in each iteration from captured values alone is computed before them.
 std::vector<Value> hoist_invariants(const std::vector<Value>& outputs);
 

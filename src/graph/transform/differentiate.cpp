@@ -6,12 +6,10 @@ Active active_values(const std::vector<Value>& order, const std::vector<Value>& 
   Active active;
   for (const Value& x : inputs) active.insert(x.get());
   for (const Value& v : order) {
-    if (!v->dtype.is_float() || v->is_op("stop_gradient")) continue;
+    const bool has_derivative = v->control || v->dtype.is_float();
+    if (!has_derivative || v->is_op("stop_gradient")) continue;
     for (const Value& x : v->inputs) {
-      if (active.count(x.get()) == 0) continue;
-      TENON_USER_CHECK(!v->control, GradientError, "E0174", v->op, " at ", v->span.str(),
-                       ": this branch or loop cannot be differentiated");
-      active.insert(v.get());
+      if (active.count(x.get()) != 0) active.insert(v.get());
     }
   }
   return active;

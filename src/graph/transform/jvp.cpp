@@ -1,7 +1,9 @@
 #include "graph/pass/pass.h"
+#include "graph/transform/control.h"
 #include "graph/transform/definition.h"
 #include "graph/transform/differentiate.h"
 #include "tenon/autodiff/autodiff.h"
+#include "tenon/graph/control.h"
 #include "tenon/graph/expression.h"
 #include "tenon/graph/transform.h"
 
@@ -53,8 +55,15 @@ std::vector<Value> jvp(const std::vector<Value>& outputs, const std::vector<Valu
     if (tangents[i]) check_like("tangent", tangents[i], inputs[i]);
     tangent[inputs[i].get()] = tangents[i];
   }
+  std::unordered_map<const ValueNode*, std::vector<Value>> of_results;  // of branches and loops
   for (const Value& v : order) {
     if (active.count(v.get()) == 0 || tangent.count(v.get()) != 0) continue;
+    if (v->is_op("item")) {
+      const auto it = of_results.find(v->inputs[0].get());
+      if (it != of_results.end())
+        tangent[v.get()] = it->second[static_cast<std::size_t>(attr<std::int64_t>(*v, "index"))];
+      continue;
+    }
     std::vector<Value> directions;
     bool is_any = false;
     for (const Value& x : v->inputs) {
@@ -63,6 +72,10 @@ std::vector<Value> jvp(const std::vector<Value>& outputs, const std::vector<Valu
       is_any = is_any || directions.back();
     }
     if (!is_any) continue;
+    if (v->control) {
+      of_results[v.get()] = jvp_control(v, directions);
+      continue;
+    }
     const SpanScope span(v->span);
     tangent[v.get()] =
         operator_of(*v)->vjp != nullptr ? transposed(v, directions) : derived(v, directions);

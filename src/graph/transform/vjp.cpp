@@ -1,7 +1,9 @@
 #include "graph/pass/pass.h"
+#include "graph/transform/control.h"
 #include "graph/transform/definition.h"
 #include "graph/transform/differentiate.h"
 #include "tenon/autodiff/autodiff.h"
+#include "tenon/graph/control.h"
 #include "tenon/graph/expression.h"
 #include "tenon/graph/transform.h"
 
@@ -55,21 +57,41 @@ std::vector<Value> vjp(const std::vector<Value>& outputs, const std::vector<Valu
   }
   std::unordered_set<const ValueNode*> variables;
   for (const Value& x : inputs) variables.insert(x.get());
-  for (std::size_t i = order.size(); i-- > 0;) {
-    const Value& v = order[i];
-    const auto it = adjoint.find(v.get());
-    if (it == adjoint.end() || active.count(v.get()) == 0 || variables.count(v.get()) != 0)
-      continue;
-    const SpanScope span(v->span);
-    const Operator& op = *operator_of(*v);
-    const std::vector<Value> found =
-        op.vjp != nullptr ? op.vjp(v, it->second) : derived(v, it->second, active);
+  std::unordered_map<const ValueNode*, std::vector<Value>> items;  // of branches and loops
+  for (const Value& v : order) {
+    if (v->is_op("item")) items[v->inputs[0].get()].push_back(v);
+  }
+  const auto pass_on = [&](const Value& v, const std::vector<Value>& found) {
     for (std::size_t k = 0; k < found.size(); ++k) {
       const ValueNode* x = v->inputs[k].get();
       if (!found[k] || active.count(x) == 0) continue;
       Value& sum = adjoint[x];
       sum = add(sum, found[k]);
     }
+  };
+  for (std::size_t i = order.size(); i-- > 0;) {
+    const Value& v = order[i];
+    if (active.count(v.get()) == 0 || variables.count(v.get()) != 0) continue;
+    if (v->control) {
+      // The results come after it in this order, so that their cotangents are complete.
+      std::vector<Value> given(v->control->num_results());
+      bool is_any = false;
+      for (const Value& item : items[v.get()]) {
+        const auto at = adjoint.find(item.get());
+        if (at == adjoint.end()) continue;
+        Value& sum = given[static_cast<std::size_t>(attr<std::int64_t>(*item, "index"))];
+        sum = add(sum, at->second);
+        is_any = true;
+      }
+      if (is_any) pass_on(v, vjp_control(v, given, active));
+      continue;
+    }
+    const auto it = adjoint.find(v.get());
+    if (it == adjoint.end() || v->is_op("item")) continue;
+    const SpanScope span(v->span);
+    const Operator& op = *operator_of(*v);
+    const Value cotangent = it->second;
+    pass_on(v, op.vjp != nullptr ? op.vjp(v, cotangent) : derived(v, cotangent, active));
   }
   std::vector<Value> result;
   for (const Value& x : inputs) {
