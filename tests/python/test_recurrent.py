@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 import tenon as tn
 from tenon import nn
@@ -128,3 +130,33 @@ def test_a_greedy_decoder_ends_where_its_input_says():
             expected.append(token)
         assert np.asarray(text)[:length].tolist() == expected
         assert (np.asarray(text)[length:] == -1).all()
+
+
+def test_an_lstm_reads_digits_row_by_row():
+    digits = load_digits()
+    images = (digits.data / 16).astype(np.float32)
+    train, test, y_train, y_test = train_test_split(
+        images, digits.target, test_size=0.2, stratify=digits.target, random_state=0
+    )
+
+    class RowReader(nn.Module):
+        def __init__(self):
+            self.lstm = nn.LSTM(8, 64, batch_first=True)
+            self.output = nn.Linear(64, 10)
+
+        def forward(self, x):
+            _, (h, _) = self.lstm(x.reshape(-1, 8, 8))
+            return self.output(h[0])
+
+    history = tn.fit(
+        RowReader(),
+        train,
+        y_train,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=tn.optim.AdamW(tn.optim.cosine_decay(1e-2, 12 * 23)),
+        epochs=12,
+        batch_size=64,
+        validation_data=(test, y_test),
+        progress=False,
+    )
+    assert history["val_accuracy"][-1] >= 0.95
