@@ -64,6 +64,7 @@ ROWS = [
     Row("transpose", lambda x: x.transpose(2, 0, 1), [((2, 3, 4),)]),
     Row("reshape", lambda x: x.reshape(4, 6), [((2, 3, 4),), ((24,),)]),
     Row("slice", lambda x: x[1:3, :, 2], [((4, 3, 5),)]),
+    Row("slice", lambda x: x[::2, ::-1, 4:0:-3], [((4, 3, 5),)]),
     Row("broadcast_to", lambda x: x.broadcast_to(5, 3, 4), [((3, 4),), ((3, 1),), ((),)]),
     Row("concat", lambda x, y: f.concat([x, y, x], 1), [((2, 3), (2, 4))]),
     Row("embedding", lambda x: f.embedding(x, PICKED), [((5, 3),)]),

@@ -257,3 +257,28 @@ def test_merged_dimensions_are_read_as_they_lie():
     np.testing.assert_allclose(product, rows.T @ y, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(both, 2 * rows.sum(1) + rows.max(1), rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(flat, x.ravel() * 2)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[::2],
+        np.s_[::-1],
+        np.s_[:, ::-2, 1:4:2],
+        np.s_[3:1],
+        np.s_[10:],
+        np.s_[..., -1::-3],
+        np.s_[3:0:-1, None, 2],
+    ],
+    ids=str,
+)
+def test_slices_are_those_of_numpy(key):
+    x = np.arange(60, dtype=np.float32).reshape(4, 3, 5)
+    np.testing.assert_array_equal(tn.jit(lambda a: a[key] + 0.0)(x), x[key])
+
+
+def test_a_slice_of_a_symbolic_size_has_step_1():
+    with pytest.raises(tn.ShapeError, match=r"slice of a symbolic size has step 1 \[E0422\]"):
+        tn.compile(lambda a: a[::2], [tn.TensorSpec(("n",))])
+    with pytest.raises(tn.ShapeError, match=r"a slice has the step 0 \[E0422\]"):
+        tn.jit(lambda a: a[::0])(np.ones(3))

@@ -157,7 +157,10 @@ class Value:
         return reduce("min", self, axis, keepdims)
 
     def __getitem__(self, key: Any) -> Value:
-        """Slice with integers, slices of step 1, ``...`` and None (a new axis)."""
+        """Slice with integers, slices, ``...`` and None (a new axis), as NumPy does.
+
+        Steps other than 1 need sizes without symbols.
+        """
         items = list(key) if isinstance(key, tuple) else [key]
         used = sum(item is not None and item is not Ellipsis for item in items)
         if used > self.ndim:
@@ -168,43 +171,54 @@ class Value:
         items[at : at + 1] = [slice(None)] * (self.ndim - used)
         begins: list[Any] = []
         extents: list[Any] = []
+        steps: list[int] = []
         shape: list[Any] = []
         for item in items:
             if item is None:
                 shape.append(1)
                 continue
-            begin, extent = self._range(item, self.shape[len(begins)])
+            begin, extent, step = self._range(item, self.shape[len(begins)])
             begins.append(begin)
             extents.append(extent)
+            steps.append(step)
             if isinstance(item, slice):
                 shape.append(extent)
         result = self
-        if any(not _is_int(b, 0) for b in begins) or not _same(extents, self.shape):
-            result = apply("slice", [self], begins=tuple(begins), extents=tuple(extents))
+        has_steps = any(step != 1 for step in steps)
+        if has_steps or any(not _is_int(b, 0) for b in begins) or not _same(extents, self.shape):
+            attributes: dict[str, Any] = {"steps": steps} if has_steps else {}
+            result = apply(
+                "slice", [self], begins=tuple(begins), extents=tuple(extents), **attributes
+            )
         return (
             result
             if len(shape) == len(extents) == self.ndim and _same(shape, extents)
             else result.reshape(shape)
         )
 
-    def _range(self, item: Any, size: Any) -> tuple[Any, Any]:
+    def _range(self, item: Any, size: Any) -> tuple[Any, Any, int]:
         if isinstance(item, slice):
-            if item.step not in (None, 1):
-                raise ShapeError("E0422", f"{self!r}: slices have step 1, got {item.step}")
+            step = 1 if item.step is None else item.step
+            if not isinstance(step, int) or step == 0:
+                raise ShapeError("E0422", f"{self!r}: a slice has the step {item.step!r}")
+            limits = (item.start, item.stop)
+            if isinstance(size, int) and all(x is None or isinstance(x, int) for x in limits):
+                chosen = range(*item.indices(size))
+                return (chosen.start if chosen else 0), len(chosen), step
+            if step != 1:
+                raise ShapeError("E0422", f"{self!r}: a slice of a symbolic size has step 1")
             begin = 0 if item.start is None else item.start
             end = size if item.stop is None else item.stop
             begin = begin + size if isinstance(begin, int) and begin < 0 else begin
             end = end + size if isinstance(end, int) and end < 0 else end
-            if isinstance(end, int) and isinstance(size, int):
-                end = min(end, size)
-            return begin, end - begin
+            return begin, end - begin, 1
         if not isinstance(item, (int, np.integer, Expr)):
             raise ShapeError(
                 "E0422",
                 f"{self!r} is indexed with {item!r}\n  hint: functional.embedding gathers rows",
             )
         index = int(item) if not isinstance(item, Expr) else item
-        return (index + size if isinstance(index, int) and index < 0 else index), 1
+        return (index + size if isinstance(index, int) and index < 0 else index), 1, 1
 
 
 Operand = Value | np.ndarray[Any, Any] | _core.Tensor | float | int | bool

@@ -142,17 +142,28 @@ Value reshape_vmap(const ValueNode& v, const std::vector<Value>& operands, const
   return make_op("reshape", operands, {{"shape", shape}});
 }
 
+/// How far a slice goes from one element to the next, in each dimension.
+std::vector<std::int64_t> slice_steps(const ValueNode& v) {
+  const std::vector<std::int64_t> ones(v.inputs[0]->shape.size(), 1);
+  return attr_or(v, "steps", ones);
+}
+
 void infer_slice(ValueNode* v) {
   const Value& x = v->inputs[0];
   const auto& begins = attr<std::vector<Expr>>(*v, "begins");
   const auto& extents = attr<std::vector<Expr>>(*v, "extents");
-  TENON_USER_CHECK(begins.size() == x->shape.size() && extents.size() == begins.size(), ShapeError,
-                   "E0415", describe(*v), ": one begin and one extent for each of ",
-                   x->shape.size(), " dimensions are needed");
-  for (std::size_t d = 0; d < begins.size(); ++d) {
+  const std::vector<std::int64_t> steps = slice_steps(*v);
+  const std::size_t rank = x->shape.size();
+  TENON_USER_CHECK(begins.size() == rank && extents.size() == rank && steps.size() == rank,
+                   ShapeError, "E0415", describe(*v), ": one begin and one extent for each of ",
+                   rank, " dimensions are needed");
+  for (std::size_t d = 0; d < rank; ++d) {
     const auto begin = as_int(begins[d]), extent = as_int(extents[d]), size = as_int(x->shape[d]);
-    const bool fits = (!begin || *begin >= 0) && (!extent || *extent >= 0) &&
-                      (!begin || !extent || !size || *begin + *extent <= *size);
+    bool fits = (!begin || *begin >= 0) && (!extent || *extent >= 0) && steps[d] != 0;
+    if (fits && begin && extent && size && *extent > 0) {
+      const std::int64_t last = *begin + (*extent - 1) * steps[d];
+      fits = *begin < *size && last >= 0 && last < *size;
+    }
     TENON_USER_CHECK(fits, ShapeError, "E0415", describe(*v),
                      ": the slice is out of range in dimension ", d);
   }
@@ -162,9 +173,12 @@ void infer_slice(ValueNode* v) {
 
 Expr slice_element(const ValueNode& v, const Indices& indices, const ElementReader& read) {
   const auto& begins = attr<std::vector<Expr>>(v, "begins");
+  const std::vector<std::int64_t> steps = slice_steps(v);
   Indices at;
-  for (std::size_t d = 0; d < indices.size(); ++d)
-    at.push_back(is_int(begins[d], 0) ? indices[d] : indices[d] + begins[d]);
+  for (std::size_t d = 0; d < indices.size(); ++d) {
+    const Expr moved = steps[d] == 1 ? indices[d] : indices[d] * steps[d];
+    at.push_back(is_int(begins[d], 0) ? moved : moved + begins[d]);
+  }
   return read(0, at);
 }
 
