@@ -5,6 +5,7 @@
 
 #include "bindings.h"
 #include "operand.h"
+#include "tenon/autodiff/mirror_schedule.h"
 #include "user_line.h"
 
 namespace tenon::python {
@@ -63,6 +64,11 @@ void bind_autodiff(py::module_& module) {
   module.def("vmap", &vmap, Guard());
   module.def("stop_gradient", &autodiff::stop_gradient, Guard());
   module.def("with_vjp", &with_vjp, Guard());
+  module.def("mirror_schedule", [](const Schedule& forward, const Function& derivative,
+                                   const Target& target) {
+    autodiff::MirroredSchedule out = autodiff::mirror_schedule(forward, derivative, target);
+    return py::make_tuple(std::move(out.schedule), out.report);
+  });
 }
 
 }  // namespace tenon::python

@@ -3,7 +3,7 @@
 from tenon import models, nn, optim, random, te, training
 from tenon._arrays import asarray, from_dlpack
 from tenon._batches import vmap
-from tenon._build import build, function, interpret, parse
+from tenon._build import build, function, interpret, mirror_schedule, parse
 from tenon._compile import Network, TensorSpec, compile
 from tenon._config import config
 from tenon._control import cond, fori_loop, scan, while_loop
@@ -74,6 +74,7 @@ __all__ = [
     "interpret",
     "jit",
     "jvp",
+    "mirror_schedule",
     "models",
     "nn",
     "op",

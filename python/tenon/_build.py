@@ -10,7 +10,7 @@ from tenon import _core, te
 from tenon._config import config
 from tenon.errors import ExpressionError
 
-__all__ = ["build", "function", "functions_made", "interpret", "parse"]
+__all__ = ["build", "function", "functions_made", "interpret", "mirror_schedule", "parse"]
 
 
 def function(
@@ -134,3 +134,49 @@ def build(
     chosen = target if isinstance(target, _core.Target) else _core.Target(target)
     verify = config.verify
     return _core.build(function, chosen, not is_schedule, verify != "off", verify == "interpret")
+
+
+def mirror_schedule(
+    forward: _core.Schedule, derivative: _core.Function, target: str | _core.Target = "cpu"
+) -> tuple[_core.Schedule, str]:
+    """Schedule a function of derivatives as the forward function was scheduled.
+
+    Each block that `te.vjp` made knows the axes of the forward tensor that its own come from. It
+    gets the forward block's loops: factors, order, kinds, copy in registers and place of the init,
+    each axis by its own; where a spatial axis became one of the reduction (or the other way round),
+    those left over take their places in order. Operands that would be read across the lanes are
+    copied first. All other blocks, and those that refuse a step, get the default rule.
+
+    Parameters
+    ----------
+    forward
+        The schedule of the function that was differentiated.
+    derivative
+        A function of what `te.vjp` or `te.grad` returned.
+    target
+        For the default rules.
+
+    Returns
+    -------
+    schedule, report
+        A schedule of `derivative`, and a text with one line for each of its blocks: what was
+        mirrored, or why it got the default rule.
+
+    Examples
+    --------
+    >>> import tenon as tn
+    >>> from tenon import te
+    >>> x = te.placeholder((64, 64), "float32", name="x")
+    >>> y = te.compute((64, 64), lambda i, j: te.tanh(x[i, j]), name="y")
+    >>> s = tn.Schedule(tn.function([x], [y]))
+    >>> i, j = s.loops("y")
+    >>> jo, ji = s.split(j, [None, 16])
+    >>> s.vectorize(ji)
+    >>> g = te.placeholder((64, 64), "float32", name="g")
+    >>> gradient = tn.function([x, g], te.vjp(y, x, g))
+    >>> print(tn.mirror_schedule(s, gradient)[1], end="")
+    y: mirrors y (j: 16 vectorized; order i j j) as j: 16 vectorized; order i j j
+    x_grad: mirrors y (j: 16 vectorized; order i j j) as j: 16 vectorized; order i j j
+    """
+    chosen = target if isinstance(target, _core.Target) else _core.Target(target)
+    return _core.mirror_schedule(forward, derivative, chosen)

@@ -102,6 +102,9 @@ def vmap(
     extent: object,
 ) -> tuple[list[TensorExpr], list[TensorExpr]]: ...
 def stop_gradient(tensor: TensorExpr) -> TensorExpr: ...
+def mirror_schedule(
+    forward: Schedule, derivative: Function, target: Target
+) -> tuple[Schedule, str]: ...
 def with_vjp(
     tensor: TensorExpr,
     inputs: Sequence[TensorExpr | None],

@@ -117,8 +117,18 @@ class Solver {
     return out;
   }
 
-  /// `v` is `value` from now on.
-  void define(const Expr& v, const Expr& value) {
+  /// The variable of the problem that `v` is, or takes the place of; null for part of one.
+  Expr origin_of(const Expr& v) const {
+    for (const IterVar& u : problem_.domain) {
+      if (u.var.same_as(v)) return v;
+    }
+    const auto found = origins_.find(v.get());
+    return found == origins_.end() ? nullptr : found->second;
+  }
+
+  /// `v` is `solved` from now on.
+  void define(const Expr& v, const Expr& solved) {
+    const Expr value = analyzer_.simplify(solved);
     const VarMap map{{v.get(), value}};
     for (auto& [var, e] : out_.values) e = substitute(e, map);
     out_.values[v.get()] = value;
@@ -268,7 +278,8 @@ class Solver {
         const Expr fresh = var(v.as<VarNode>()->name);
         analyzer_.bind_kept(fresh, equation.range);
         const Expr value = coefficient > 0 ? fresh - form.rest : form.rest - fresh;
-        out_.axes.push_back({{fresh, equation.range, IterKind::kSpatial}, equation.target});
+        out_.axes.push_back(
+            {{fresh, equation.range, IterKind::kSpatial}, equation.target, origin_of(v)});
         define(v, value);
         return;
       }
@@ -278,7 +289,7 @@ class Solver {
       out_.outside.push_back(lt(position, axis.domain.min + axis.domain.extent));
     }
     if (step != 1) out_.outside.push_back(eq(floormod(scaled, imm(step)), imm(0)));
-    out_.axes.push_back({axis, position});
+    out_.axes.push_back({axis, position, origin_of(v)});
   }
 
   /// All coefficients share a factor: so does the target.
@@ -366,16 +377,16 @@ class Solver {
   }
 
   /// A new axis that runs over the target; p itself where the target is p.
-  Expr target_axis(const Equation& equation, const std::string& name) {
+  Expr target_axis(const Equation& equation, const std::string& name, const Expr& origin) {
     const Expr axis = var(name);
     analyzer_.bind_kept(axis, equation.range);
-    out_.axes.push_back({{axis, equation.range, IterKind::kSpatial}, equation.target});
+    out_.axes.push_back({{axis, equation.range, IterKind::kSpatial}, equation.target, origin});
     return axis;
   }
 
   /// v = +-(target - others).
   void solve_for(const Equation& equation, const Form& form, const VariableTerm& term) {
-    const Expr axis = target_axis(equation, term.var.as<VarNode>()->name);
+    const Expr axis = target_axis(equation, term.var.as<VarNode>()->name, origin_of(term.var));
     const Expr others = sum_without(form, term.var) + form.rest;
     const Expr value = term.coefficient > 0 ? axis - others : others - axis;
     const IterVar v = take(term.var);
@@ -424,8 +435,9 @@ class Solver {
     const Range quotients{least, analyzer_.simplify(most - least + 1)};
     const Expr quotient = var(name);
     analyzer_.bind_kept(quotient, quotients);
-    out_.axes.push_back({{quotient, quotients, IterKind::kSpatial}, quotient_position});
-    out_.axes.push_back({{residue, residues, IterKind::kSpatial}, residue_position});
+    out_.axes.push_back(
+        {{quotient, quotients, IterKind::kSpatial}, quotient_position, origin_of(top.var)});
+    out_.axes.push_back({{residue, residues, IterKind::kSpatial}, residue_position, nullptr});
     const Expr reached = quotient * s + residue * a;
     reachable_.push_back(ge(reached, low));
     reachable_.push_back(le(reached, high));
@@ -438,6 +450,7 @@ class Solver {
     const IterVar fewer{
         var(other->var.as<VarNode>()->name), {first, analyzer_.simplify(end - first)}, u.kind};
     analyzer_.bind_kept(fewer.var, fewer.domain);
+    origins_[fewer.var.get()] = origin_of(u.var);
     *u_at = fewer;
     const IterVar v = take(top.var);
     Expr value = quotient - fewer.var * a;
@@ -453,7 +466,7 @@ class Solver {
 
   /// Not solved: the terms of every iteration are looked at.
   void keep_equation(const Equation& equation) {
-    const Expr axis = target_axis(equation, "p");
+    const Expr axis = target_axis(equation, "p", nullptr);
     bounds_.push_back(eq(equation.lhs, axis));
   }
 
@@ -506,6 +519,7 @@ class Solver {
       axis.kind = IterKind::kReduction;
       axis.domain = {analyzer_.simplify(axis.domain.min), analyzer_.simplify(axis.domain.extent)};
       out_.free.push_back(axis);
+      out_.free_origins.push_back(origin_of(axis.var));
     }
   }
 
@@ -608,6 +622,7 @@ class Solver {
 
   const IndexProblem& problem_;
   Analyzer analyzer_;
+  VarMap origins_;  ///< of new variables
   std::vector<IterVar> unsolved_;
   std::vector<Equation> equations_;
   std::vector<Expr> bounds_;     ///< domains of solved variables, over axes and unsolved ones

@@ -26,14 +26,16 @@ struct IndexProblem {
 struct SolvedAxis {
   IterVar axis;
   Expr position;  ///< the value of `axis.var` for element p, over p
+  Expr origin;    ///< the variable of the problem that it stands for; null for none
 };
 
 struct IndexSolution {
   std::vector<SolvedAxis> axes;
-  std::vector<IterVar> free;  ///< reduction axes; a domain may use axes and earlier free ones
-  VarMap values;              ///< the other variables of the problem, over axes and free ones
-  std::vector<Expr> where;    ///< over axes and free: which iterations count
-  std::vector<Expr> outside;  ///< over p: which elements have any term
+  std::vector<IterVar> free;       ///< reduction axes; a domain may use axes and earlier free ones
+  std::vector<Expr> free_origins;  ///< the variable that each stands for; null for none
+  VarMap values;                   ///< the other variables of the problem, over axes and free ones
+  std::vector<Expr> where;         ///< over axes and free: which iterations count
+  std::vector<Expr> outside;       ///< over p: which elements have any term
 };
 
 /// Always succeeds: an equation that is not affine (or quasi-affine by constants) becomes a

@@ -115,6 +115,14 @@ std::string name_of_dimension(const Element& e, const LoadNode& load, std::size_
   return "p" + std::to_string(d);
 }
 
+/// "C(i, -, k)".
+std::string mirrors_text(const std::string& reader, const std::vector<Expr>& origins) {
+  std::string out = reader + "(";
+  for (std::size_t d = 0; d < origins.size(); ++d)
+    out += (d > 0 ? ", " : "") + (origins[d] ? origins[d].as<VarNode>()->name : std::string("-"));
+  return out + ")";
+}
+
 /// The axes are the dimensions of p, in their order.
 bool is_direct(const IndexSolution& s, const IndexProblem& problem) {
   if (!s.outside.empty() || s.axes.size() != problem.position.size()) return false;
@@ -142,6 +150,10 @@ Expr without_masks(Expr e, std::vector<Expr>* conditions) {
   return e;
 }
 
+void annotate(const te::Tensor& t, const std::string& mirrors) {
+  if (!mirrors.empty()) const_cast<te::TensorNode*>(t.get())->block_annotations[kMirrors] = mirrors;
+}
+
 te::Tensor tensor_in_place(const te::Tensor& t, const AdjointTerm& term) {
   const auto* l = term.element.as<LoadNode>();
   if (l == nullptr || l->predicate || l->dtype != t->dtype || l->indices.size() != term.axes.size())
@@ -162,9 +174,14 @@ std::vector<ReadAdjoint> pull_back_to_reads(const Expr& element, const Expr& cot
   return ReverseSweep(element, result, is_active).run(cotangent);
 }
 
-AdjointTerm gather(const Element& e, const ReadAdjoint& read, const std::string& name) {
+AdjointTerm gather(const Element& e, const std::string& reader, const ReadAdjoint& read,
+                   const std::string& name) {
   const auto& load = *read.load.as<LoadNode>();
-  if (reads_own_place(e, load)) return {e.axes, read.cotangent};
+  if (reads_own_place(e, load)) {
+    std::vector<Expr> origins;
+    for (const IterVar& axis : e.axes) origins.push_back(axis.var);
+    return {e.axes, read.cotangent, mirrors_text(reader, origins)};
+  }
   IndexProblem problem;
   problem.domain = e.domain();
   problem.indices = load.indices;
@@ -190,15 +207,21 @@ AdjointTerm gather(const Element& e, const ReadAdjoint& read, const std::string&
     return out;
   }
   const Expr sum = te::sum(term, solution.free, all_of(solution.where), load.dtype);
+  std::vector<Expr> origins;
+  for (const SolvedAxis& a : solution.axes) origins.push_back(a.origin);
+  origins.insert(origins.end(), solution.free_origins.begin(), solution.free_origins.end());
+  const std::string mirrors = mirrors_text(reader, origins);
   if (is_direct(solution, problem)) {
     out.axes.clear();
     for (const SolvedAxis& a : solution.axes) out.axes.push_back(a.axis);
     out.element = sum;
+    out.mirrors = mirrors;
     return out;
   }
   std::vector<IterVar> axes;
   for (const SolvedAxis& a : solution.axes) axes.push_back(a.axis);
   Materialised part = materialise(name, axes, sum);
+  annotate(part.tensor, mirrors);
   for (Expr& index : part.indices) index = substitute(index, positions);
   out.element = te::read(part.tensor, part.indices);
   if (const Expr all = all_of(solution.outside))

@@ -26,12 +26,22 @@ std::vector<ReadAdjoint> pull_back_to_reads(const Expr& element, const Expr& cot
 /// Part of the adjoint of a tensor: an element over one axis per dimension.
 struct AdjointTerm {
   std::vector<IterVar> axes;
-  Expr element;  ///< a reduction only at the top
+  Expr element;         ///< a reduction only at the top
+  std::string mirrors;  ///< the annotation kMirrors of its block; "" for none
 };
 
+/// Annotation of blocks of derivatives: "C(i, -, k)" says that the iters come from the axes i, none
+/// and k of the tensor C. What mirror_schedule goes by.
+inline constexpr const char* kMirrors = "mirrors";
+
 /// The part of the adjoint of the tensor that `read` reads which comes from it: a gather over the
-/// iterations of `e` that read an element. `name` is for tensors that this needs.
-AdjointTerm gather(const Element& e, const ReadAdjoint& read, const std::string& name);
+/// iterations of `e`, the element of `reader`, that read an element. `name` is for tensors that
+/// this needs.
+AdjointTerm gather(const Element& e, const std::string& reader, const ReadAdjoint& read,
+                   const std::string& name);
+
+/// Puts the annotation on a tensor that nobody else has seen yet.
+void annotate(const te::Tensor& t, const std::string& mirrors);
 
 /// The tensor whose elements the term reads in their places, if it is like `t` in shape and dtype;
 /// else null.

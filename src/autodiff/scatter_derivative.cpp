@@ -172,7 +172,8 @@ te::Tensor scatter_adjoint(const Element& e, const ReadAdjoint& read, const std:
     indices.push_back(axes[d].var - hulls[d].min);
   }
   const te::Tensor places = te::placeholder(shape, wide, name);
-  const AdjointTerm term = gather(e, {load(places, indices), read.cotangent}, name + "_terms");
+  const AdjointTerm term =
+      gather(e, name, {load(places, indices), read.cotangent}, name + "_terms");
   te::Tensor updates = tensor_in_place(places, term);
   if (!updates) updates = define(name + "_terms", term.axes, term.element, wide);
 

@@ -42,7 +42,7 @@ class ReverseMode {
 
   void seed(const te::Tensor& output, const te::Tensor& cotangent) {
     if (!dependence_.is_active(output)) return;
-    AdjointTerm ones{{}, const_like(output->dtype, 1)};
+    AdjointTerm ones{{}, const_like(output->dtype, 1), ""};
     terms_[output.get()].push_back(cotangent ? read_everywhere(cotangent) : ones);
   }
 
@@ -98,7 +98,7 @@ class ReverseMode {
   /// All terms as one; sums among several become tensors of their own.
   AdjointTerm join(const te::Tensor& t, const std::vector<AdjointTerm>& terms) {
     if (terms.size() == 1) return terms[0];
-    AdjointTerm out{terms[0].axes, nullptr};
+    AdjointTerm out{terms[0].axes, nullptr, ""};
     const std::string name = t->name + "_grad_part";
     for (const AdjointTerm& term : terms) {
       VarMap map;
@@ -108,7 +108,9 @@ class ReverseMode {
       if (has_reduction(element)) {
         std::vector<Expr> indices;
         for (const IterVar& axis : term.axes) indices.push_back(axis.var);
-        element = te::read(define(name, term.axes, element, t->dtype), indices);
+        const te::Tensor part = define(name, term.axes, element, t->dtype);
+        annotate(part, term.mirrors);
+        element = te::read(part, indices);
       }
       if (t->dtype.bits == 16) element = cast(kFloat32, element);
       out.element = add_terms(out.element, substitute(element, map));
@@ -125,7 +127,9 @@ class ReverseMode {
   /// The term as a tensor; what only reads a tensor in place is that tensor.
   static te::Tensor stored(const te::Tensor& t, const AdjointTerm& term) {
     if (te::Tensor same = tensor_in_place(t, term)) return same;
-    return define(t->name + "_grad", term.axes, term.element, t->dtype);
+    te::Tensor out = define(t->name + "_grad", term.axes, term.element, t->dtype);
+    annotate(out, term.mirrors);
+    return out;
   }
 
   void pull_back_through(const te::Tensor& t, const AdjointTerm& total) {
@@ -152,7 +156,7 @@ class ReverseMode {
       const te::Tensor target = te::as_tensor(load->buffer);
       const std::string name = target->name + "_grad_" + t->name;
       AdjointTerm term = depends_on_data(*load) ? read_everywhere(scatter_adjoint(e, read, name))
-                                                : gather(e, read, name);
+                                                : gather(e, t->name, read, name);
       if (dependence_.is_active(target)) {
         terms_[target.get()].push_back(std::move(term));
       } else {

@@ -108,13 +108,21 @@ Schedule default_schedule(const Function& f, const Target& target) {
   rules::inline_elementwise(context);
   if (rules::attempt(context, "rule 'row_chain'", [&] { return schedule_row_chain(context); }))
     return s;
-  std::unordered_set<std::string> done;
-  std::vector<std::string> names;
-  for (const rules::BlockInfo& info : rules::blocks_of(s.function())) names.push_back(info.name());
-  for (const std::string& name : names) {
-    if (done.count(name) == 0) rules::schedule_alone(context, name, &done);
-  }
+  schedule_remaining(&s, {}, target);
   return s;
+}
+
+void schedule_remaining(Schedule* s, const std::unordered_set<std::string>& done,
+                        const Target& target) {
+  rules::RuleContext context{*s, target};
+  std::unordered_set<std::string> known = done;
+  const Function f = s->function();  // keeps the infos valid
+  for (const rules::BlockInfo& info : rules::blocks_of(f)) {
+    const std::size_t num_loops = s->loops(info.name()).size();
+    const bool is_plain = num_loops == info.block->iters.size();
+    if (is_plain && known.count(info.name()) == 0)
+      rules::schedule_alone(context, info.name(), &known);
+  }
 }
 
 }  // namespace tenon

@@ -2,6 +2,7 @@
 
 #include "rules/rule.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/visit.h"
 
 namespace tenon::rules {
 namespace {
@@ -28,6 +29,39 @@ bool is_linear(const BlockInfo& info) {
                      [&](const LoadNode* l) { return same_order(l->indices, l->buffer); });
 }
 
+/// The modulus by which some read goes through an iter, 0 for none: the interleaved parts of the
+/// adjoint of a strided read.
+std::int64_t modulus_of(const BlockInfo& info, int iter) {
+  constexpr std::int64_t kMaxParts = 8;
+  const ExprNode* v = info.block->iters[static_cast<std::size_t>(iter)].var.get();
+  std::int64_t modulus = 0;
+  for (const LoadNode* l : info.loads) {
+    for (const Expr& index : l->indices) {
+      post_order_visit(index, [&](const Node& n) {
+        if (n.kind != NodeKind::kBinary) return;
+        const auto& b = static_cast<const BinaryNode&>(n);
+        const std::int64_t c = as_int(b.b).value_or(0);
+        const bool uses_iter = uses_var(b.a, [&](const VarNode& u) { return &u == v; });
+        if (b.op == BinaryOp::kFloorMod && uses_iter && c > 1 && c <= kMaxParts) modulus = c;
+      });
+    }
+  }
+  return modulus;
+}
+
+/// Unrolls the residue classes of outer loops, so that quotients and remainders are constants.
+void unroll_residues(Schedule& s, const BlockInfo& info, std::vector<LoopRef>* loops) {
+  for (int d = 0; d + 1 < info.num_spatial; ++d) {
+    const std::int64_t modulus = modulus_of(info, d), extent = extent_of(info, d);
+    if (modulus == 0 || extent <= modulus) continue;
+    LoopRef& loop = (*loops)[static_cast<std::size_t>(d)];
+    const char* tail = extent % modulus == 0 ? "mask" : "partition";
+    const std::vector<LoopRef> parts = s.split(loop, {std::nullopt, modulus}, tail);
+    s.unroll(parts[1]);
+    loop = parts[0];
+  }
+}
+
 }  // namespace
 
 bool worth_threads(std::int64_t elements) { return elements < 0 || elements > 32768; }
@@ -48,6 +82,7 @@ void schedule_elementwise(RuleContext& context, const BlockInfo& info) {
     loops = {s.fuse(loops)};
     fused = true;
   }
+  if (!fused) unroll_residues(s, info, &loops);
   const LoopRef inner = loops.back();
   if (!fused && last > 0 && last <= kLanes) {
     s.vectorize(inner);

@@ -164,13 +164,13 @@ class FunctionBuilder {
     // The step of a scan keeps its reductions apart: an element-wise block writes them back.
     const auto* reduce = steps_.empty() ? body.as<ReduceNode>() : nullptr;
     if (reduce != nullptr) {
-      add_reduction(buffer, t.axes, *reduce);
+      add_reduction(buffer, t.axes, *reduce, t.block_annotations);
       return;
     }
     body = hoist_reductions(body, t.axes, buffer->name);
     const Expr value = rounded(t.dtype, widen_narrow_floats(body));
-    add_nest(buffer->name, t.axes, nullptr, store(buffer, at_step(vars_of(t.axes)), value), {},
-             step_kind);
+    add_nest(buffer->name, t.axes, nullptr, store(buffer, at_step(vars_of(t.axes)), value),
+             t.block_annotations, step_kind);
   }
 
   /// One loop over the steps; in it the blocks of the step. A step reads the states before it from
@@ -315,18 +315,17 @@ class FunctionBuilder {
       for (const IterVar& axis : needed) shape.push_back(axis.domain.extent);
       Buffer partial = make_buffer(names_.fresh(name + "_" + to_string(reduce.op)), reduce.dtype,
                                    over_steps(shape));
-      add_reduction(partial, needed, reduce);
+      add_reduction(partial, needed, reduce, {});
       allocated_.push_back(partial);
       return load(partial, at_step(vars_of(needed)));
     });
   }
 
   void add_reduction(const Buffer& buffer, const std::vector<IterVar>& axes,
-                     const ReduceNode& reduce) {
+                     const ReduceNode& reduce, Attrs annotations) {
     ReduceNode inner(reduce.op, reduce.axes,
                      hoist_reductions(reduce.source, joined(axes, reduce.axes), buffer->name),
                      reduce.condition);
-    Attrs annotations;
     const ReductionOrder order = reduction_order(inner, axes);
     if (!order.name.empty()) annotations["reduction_order"] = order.name;
     if (order.row_axes > 1) annotations["row_axes"] = std::int64_t{order.row_axes};

@@ -28,7 +28,8 @@ TEST(AdjointTextTest, adjoints_of_matmul_are_contractions) {
   EXPECT_EQ(print(f->body), R"(for i in 0..4
   for k in 0..6
     for j in 0..5
-      block A_grad {reduction_order="chain"}
+      block A_grad {mirrors="C(i, k, j)", reduction_order="chain"
+}
         spatial vi in 0..4 = i
         spatial vk in 0..6 = k
         reduction vj in 0..5 = j
@@ -40,7 +41,7 @@ TEST(AdjointTextTest, adjoints_of_matmul_are_contractions) {
 for k in 0..6
   for j in 0..5
     for i in 0..4
-      block B_grad {reduction_order="chain"}
+      block B_grad {mirrors="C(k, j, i)", reduction_order="chain"}
         spatial vk in 0..6 = k
         spatial vj in 0..5 = j
         reduction vi in 0..4 = i
@@ -50,19 +51,20 @@ for k in 0..6
           B_grad[vk, vj] = 0.0
         B_grad[vk, vj] = fma(G[vi, vj], A[vi, vk], B_grad[vk, vj])
 )");
-}
+        }
 
-TEST(AdjointTextTest, functions_without_a_derivative_are_named) {
-  te::Tensor x = te::placeholder({}, kFloat32, "x");
-  te::Tensor y = te::compute(
-      {}, [&](const Indices&) { return call(kFloat32, "mystery", {te::read(x, {})}); }, "y");
-  try {
-    vjp({y}, {x}, {nullptr});
-    FAIL() << "no error";
-  } catch (const GradientError& e) {
-    EXPECT_STREQ(e.what(), "the function 'mystery' has no derivative [E0161]");
-  }
-}
+        TEST(AdjointTextTest, functions_without_a_derivative_are_named) {
+          te::Tensor x = te::placeholder({}, kFloat32, "x");
+          te::Tensor y = te::compute(
+              {}, [&](const Indices&) { return call(kFloat32, "mystery", {te::read(x, {})}); },
+              "y");
+          try {
+            vjp({y}, {x}, {nullptr});
+            FAIL() << "no error";
+          } catch (const GradientError& e) {
+            EXPECT_STREQ(e.what(), "the function 'mystery' has no derivative [E0161]");
+          }
+        }
 
-}  // namespace
-}  // namespace tenon::autodiff
+        }  // namespace
+        }  // namespace tenon::autodiff

@@ -2,6 +2,9 @@
 
 /// Default schedules: what every function gets that the user did not schedule.
 
+#include <string>
+#include <unordered_set>
+
 #include "tenon/runtime/target.h"
 #include "tenon/schedule/schedule.h"
 
@@ -14,5 +17,10 @@ namespace tenon {
 /// the outermost in parallel. Never fails; never changes what is computed except by the order of
 /// float sums that design 3a fixes.
 Schedule default_schedule(const Function& f, const Target& target);
+
+/// The same for a function that is scheduled in part: rules for every block that still has the
+/// loops it was made with, block by block. Those in `done` stay as they are.
+void schedule_remaining(Schedule* s, const std::unordered_set<std::string>& done,
+                        const Target& target);
 
 }  // namespace tenon

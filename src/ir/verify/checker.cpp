@@ -199,12 +199,12 @@ void Checker::block(const StmtNode& s) {
     expr(n.bindings[i]);
     expr(n.iters[i].domain.min);
     expr(n.iters[i].domain.extent);
+    define(n.iters[i].var);  // later domains may use it
   }
   if (n.predicate) {
     expect_dtype(n.predicate, kBoolType, "the predicate of a block");
     expr(n.predicate);
   }
-  for (const IterVar& i : n.iters) define(i.var);
   enter_block_body(n);
   for (const std::vector<BufferRegion>* regions : {&n.reads, &n.writes}) {
     for (const BufferRegion& r : *regions) {
