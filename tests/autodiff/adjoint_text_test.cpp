@@ -25,11 +25,10 @@ TEST(AdjointTextTest, adjoints_of_matmul_are_contractions) {
       "C");
   const auto d = vjp({c}, {a, b}, {g});
   const Function f = te::function({a, b, g}, d, "backward");
-  EXPECT_EQ(print(f->body), R"(for i in 0..4
+  EXPECT_EQ(print(f->body), R"text(for i in 0..4
   for k in 0..6
     for j in 0..5
-      block A_grad {mirrors="C(i, k, j)", reduction_order="chain"
-}
+      block A_grad {mirrors="C(i, k, j)", reduction_order="chain"}
         spatial vi in 0..4 = i
         spatial vk in 0..6 = k
         reduction vj in 0..5 = j
@@ -50,21 +49,20 @@ for k in 0..6
         init
           B_grad[vk, vj] = 0.0
         B_grad[vk, vj] = fma(G[vi, vj], A[vi, vk], B_grad[vk, vj])
-)");
-        }
+)text");
+}
 
-        TEST(AdjointTextTest, functions_without_a_derivative_are_named) {
-          te::Tensor x = te::placeholder({}, kFloat32, "x");
-          te::Tensor y = te::compute(
-              {}, [&](const Indices&) { return call(kFloat32, "mystery", {te::read(x, {})}); },
-              "y");
-          try {
-            vjp({y}, {x}, {nullptr});
-            FAIL() << "no error";
-          } catch (const GradientError& e) {
-            EXPECT_STREQ(e.what(), "the function 'mystery' has no derivative [E0161]");
-          }
-        }
+TEST(AdjointTextTest, functions_without_a_derivative_are_named) {
+  te::Tensor x = te::placeholder({}, kFloat32, "x");
+  te::Tensor y = te::compute(
+      {}, [&](const Indices&) { return call(kFloat32, "mystery", {te::read(x, {})}); }, "y");
+  try {
+    vjp({y}, {x}, {nullptr});
+    FAIL() << "no error";
+  } catch (const GradientError& e) {
+    EXPECT_STREQ(e.what(), "the function 'mystery' has no derivative [E0161]");
+  }
+}
 
-        }  // namespace
-        }  // namespace tenon::autodiff
+}  // namespace
+}  // namespace tenon::autodiff
