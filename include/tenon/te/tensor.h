@@ -45,7 +45,7 @@ struct TensorNode : BufferNode {
   std::shared_ptr<const VjpRule> vjp_rule;
   std::shared_ptr<const Scan> scan;  ///< null for other kinds
   std::size_t state = 0;             ///< which state of the scan this is
-  Attrs block_annotations;  ///< of the block that computes the tensor
+  Attrs block_annotations;           ///< of the block that computes the tensor
 };
 using Tensor = Ref<TensorNode>;
 
