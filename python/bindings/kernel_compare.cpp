@@ -36,7 +36,7 @@ std::int64_t first_difference(const Array& a, const Array& b) {
 }
 
 std::vector<Array> arrays_of(py::handle results) {
-  if (!py::isinstance<py::sequence>(results)) return {to_array(results)};
+  if (!py::isinstance<py::tuple>(results)) return {to_array(results)};
   std::vector<Array> arrays;
   for (const py::handle result : results) arrays.push_back(to_array(result));
   return arrays;
