@@ -2,9 +2,9 @@
 
 usage: python benchmarks/mirror.py [--threads 1] [--processes 5]
 
-A matmul and a 3x3 convolution are scheduled by hand with a tile unlike the default's (12 rows by 32
-columns); `tn.mirror_schedule` gives their adjoints that tile. Figures are medians of processes, which
-time both sides in turn.
+A matmul and a 3x3 convolution are scheduled by hand with a tile unlike the default's (12 rows by
+32 columns); `tn.mirror_schedule` gives their adjoints that tile. Figures are medians of processes,
+which time both sides in turn.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def main() -> None:
             f"{sides['default'] * 1e3:.3f} ms, speed {speed:.3f} x, bar {LIMIT} x: "
             f"{'ok' if speed >= LIMIT else 'BELOW THE BAR'}"
         )
-    measurement.write_result("mirror", "python benchmarks/mirror.py", figures)
+    measurement.write_result("mirror", figures)
 
 
 if __name__ == "__main__":
