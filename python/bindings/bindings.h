@@ -24,6 +24,8 @@ void bind_interpret(py::module_& module);
 void bind_trace(py::module_& module);
 /// Values of networks, and networks.
 void bind_graph(py::module_& module);
+/// ONNX models.
+void bind_onnx(py::module_& module);
 void bind_kernel(py::module_& module);
 void bind_config(py::module_& module);
 

@@ -9,6 +9,7 @@
 #include "bindings.h"
 #include "call_executable.h"
 #include "dtype.h"
+#include "graph_value.h"
 #include "operand.h"
 #include "tenon/graph/compile.h"
 #include "tenon/graph/control.h"
@@ -19,14 +20,22 @@
 #include "user_line.h"
 
 namespace tenon::python {
-namespace {
 
 using graph::Value;
 
-/// A value as Python holds it: pybind11's holders want non-const objects of their own.
-struct GraphValue {
-  Value value;
-};
+std::vector<Value> to_values(const std::vector<GraphValue>& values) {
+  std::vector<Value> result;
+  for (const GraphValue& v : values) result.push_back(v.value);
+  return result;
+}
+
+std::vector<GraphValue> from_values(const std::vector<Value>& values) {
+  std::vector<GraphValue> result;
+  for (const Value& v : values) result.push_back({v});
+  return result;
+}
+
+namespace {
 
 /// Attributes have their Python type: bool, int, float, str, list of int as axes, tuple as sizes;
 /// dtypes under the key "dtype".
@@ -51,18 +60,6 @@ graph::OpAttrs to_attrs(const py::dict& attributes) {
     }
   }
   return attrs;
-}
-
-std::vector<Value> to_values(const std::vector<GraphValue>& values) {
-  std::vector<Value> result;
-  for (const GraphValue& v : values) result.push_back(v.value);
-  return result;
-}
-
-std::vector<GraphValue> from_values(const std::vector<Value>& values) {
-  std::vector<GraphValue> result;
-  for (const Value& v : values) result.push_back({v});
-  return result;
 }
 
 std::vector<Value> to_optional(const std::vector<std::optional<GraphValue>>& values) {

@@ -18,5 +18,6 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_kernel(module);
   bindings::bind_config(module);
   bindings::bind_graph(module);
+  bindings::bind_onnx(module);
   tenon::install_interrupt_handler();
 }

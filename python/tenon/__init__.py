@@ -1,6 +1,6 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon import models, nn, optim, random, te, training
+from tenon import models, nn, onnx, optim, random, te, training
 from tenon._arrays import asarray, from_dlpack
 from tenon._batches import vmap
 from tenon._build import build, function, interpret, mirror_schedule, parse
@@ -29,6 +29,7 @@ from tenon.errors import (
     UnsupportedError,
     UserError,
 )
+from tenon.onnx import check
 from tenon.training import History, TrainStep, fit, train_step
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "__version__",
     "asarray",
     "build",
+    "check",
     "compile",
     "cond",
     "config",
@@ -77,6 +79,7 @@ __all__ = [
     "mirror_schedule",
     "models",
     "nn",
+    "onnx",
     "op",
     "optim",
     "parse",

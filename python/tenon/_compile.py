@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 from tenon import _core, te
 from tenon._numerics import CheckedNetwork, compile_graph
@@ -22,6 +22,8 @@ from tenon.errors import ExpressionError
 from tenon.nn._module import Module, Parameter
 from tenon.nn._tracing import tracing
 from tenon.nn._value import Value, as_value
+from tenon.onnx._model import Model
+from tenon.onnx._specialised import SpecialisedNetwork
 
 __all__ = ["Network", "TensorSpec", "compile"]
 
@@ -139,19 +141,39 @@ class Network:
         return self._core.workspace_bytes([list(shape) for shape in shapes])
 
 
+@overload
+def compile(
+    network: Model,
+    inputs: None = None,
+    target: str | _core.Target = "cpu",
+    name: str | None = None,
+) -> Network | SpecialisedNetwork: ...
+
+
+@overload
 def compile(
     network: Module | Callable[..., Any],
     inputs: Sequence[Any],
     target: str | _core.Target = "cpu",
     name: str | None = None,
     donate: int | Sequence[int] = (),
-) -> Network:
-    """Compile a module or a function of symbolic values.
+) -> Network: ...
+
+
+def compile(
+    network: Model | Module | Callable[..., Any],
+    inputs: Sequence[Any] | None = None,
+    target: str | _core.Target = "cpu",
+    name: str | None = None,
+    donate: int | Sequence[int] = (),
+) -> Network | SpecialisedNetwork:
+    """Compile a module, a function of symbolic values, or an ONNX model.
 
     Parameters
     ----------
     network
-        Called once with one `nn.Value` for each input; returns one, or a tuple or tree of them.
+        Called once with one `nn.Value` for each input; returns one, or a tuple or tree of them. Or
+        what `tenon.onnx.load` returned, which says its inputs itself.
     inputs
         One `TensorSpec` for each parameter, or a tree of them (dicts, lists, tuples; a module
         stands for its parameters); an array stands for its shape and dtype.
@@ -171,8 +193,17 @@ def compile(
         Operators do not fit their operands; the message names both.
     ExpressionError
         A symbol is not a whole dimension of any input [E0152]; a donated argument does not exist
-        [E0198] or has no result of its type [E0199].
+        [E0198] or has no result of its type [E0199]; inputs are missing, or given for an ONNX model
+        [E0157].
+    UnsupportedError
+        An operator of an ONNX model is not supported.
     """
+    if isinstance(network, Model):
+        if inputs is not None or donate:
+            raise ExpressionError("E0157", "an ONNX model says its inputs itself: pass it alone")
+        return _compile_model(network, target, name)
+    if inputs is None:
+        raise ExpressionError("E0157", "the inputs are missing: one TensorSpec for each parameter")
     function = network.forward if isinstance(network, Module) else network
     structure = flatten(tuple(inputs))[1]
     symbols: dict[str, Any] = {}
@@ -187,7 +218,7 @@ def compile(
     with tracing(), bind(structure, values) as arguments:
         leaves, results = flatten(network(*arguments))
         outputs = [as_value(leaf) for leaf in leaves]
-    chosen = target if isinstance(target, _core.Target) else _core.Target(target)
+    chosen = _chosen(target)
     owner = type(network) if isinstance(network, Module) else network
     title = name or str(getattr(owner, "__name__", "network"))
     numbers = [donate] if isinstance(donate, int) else list(donate)
@@ -199,6 +230,26 @@ def compile(
     return Network(
         core, names, None if _is_flat(structure) else structure, form, len(outputs), donated
     )
+
+
+def _chosen(target: str | _core.Target) -> _core.Target:
+    return target if isinstance(target, _core.Target) else _core.Target(target)
+
+
+def _compile_model(
+    model: Model, target: str | _core.Target, name: str | None
+) -> Network | SpecialisedNetwork:
+    chosen = _chosen(target)
+
+    def make(graph: _core.OnnxNetwork) -> Network:
+        title = name or graph.name or "network"
+        core = compile_graph(graph.inputs, graph.outputs, title, chosen)
+        return Network(core, [v.name for v in graph.inputs], num_results=len(graph.outputs))
+
+    graph = model.network()
+    if graph.needed_values:
+        return SpecialisedNetwork(model, graph.needed_values, make)
+    return make(graph)
 
 
 def _is_flat(structure: Structure) -> bool:

@@ -1,0 +1,71 @@
+#include "tenon/graph/onnx.h"
+
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+
+#include "array_from_python.h"
+#include "bindings.h"
+#include "graph_value.h"
+
+namespace tenon::python {
+namespace {
+
+using graph::OnnxModel;
+using graph::OnnxOptions;
+
+OnnxOptions to_options(const py::dict& values, std::map<std::string, std::int64_t> sizes,
+                       std::map<std::string, std::vector<std::int64_t>> shapes) {
+  OnnxOptions options;
+  for (const auto& [name, value] : values)
+    options.values[py::cast<std::string>(name)] = to_array(value);
+  options.sizes = std::move(sizes);
+  options.shapes = std::move(shapes);
+  return options;
+}
+
+}  // namespace
+
+void bind_onnx(py::module_& module) {
+  py::class_<graph::OnnxNetwork>(module, "OnnxNetwork")
+      .def_readonly("name", &graph::OnnxNetwork::name)
+      .def_readonly("output_names", &graph::OnnxNetwork::output_names)
+      .def_readonly("needed_values", &graph::OnnxNetwork::needed_values)
+      .def_property_readonly("inputs",
+                             [](const graph::OnnxNetwork& n) { return from_values(n.inputs); })
+      .def_property_readonly("outputs",
+                             [](const graph::OnnxNetwork& n) { return from_values(n.outputs); });
+  py::class_<OnnxModel>(module, "OnnxModel")
+      .def_static("open", &OnnxModel::open, py::arg("path"),
+                  py::arg("external_data_root") = std::nullopt)
+      .def_static(
+          "parse",
+          [](const py::bytes& bytes, const std::string& name,
+             const std::optional<std::string>& root) {
+            return OnnxModel::parse(bytes, name, root);
+          },
+          py::arg("bytes"), py::arg("name"), py::arg("external_data_root") = std::nullopt)
+      .def(
+          "network",
+          [](const OnnxModel& m, const py::dict& values, std::map<std::string, std::int64_t> sizes,
+             std::map<std::string, std::vector<std::int64_t>> shapes) {
+            return m.network(to_options(values, std::move(sizes), std::move(shapes)));
+          },
+          py::arg("values"), py::arg("sizes"), py::arg("shapes"))
+      .def(
+          "check",
+          [](const OnnxModel& m, const py::dict& values, std::map<std::string, std::int64_t> sizes,
+             std::map<std::string, std::vector<std::int64_t>> shapes) {
+            py::list rows;
+            for (const auto& r : m.check(to_options(values, std::move(sizes), std::move(shapes)))) {
+              rows.append(py::make_tuple(r.domain, r.name, r.version, r.count, r.status, r.reason));
+            }
+            return rows;
+          },
+          py::arg("values"), py::arg("sizes"), py::arg("shapes"))
+      .def_property_readonly("name", &OnnxModel::name)
+      .def_property_readonly("input_names", &OnnxModel::input_names);
+}
+
+}  // namespace tenon::python

@@ -1,0 +1,123 @@
+#pragma once
+
+/// One node of a model as its conversion sees it.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/onnx/model.h"
+#include "tenon/graph/value.h"
+
+namespace tenon::onnx {
+
+using graph::Value;
+
+class Importer;
+struct Scope;
+
+/// Operands, attributes and what is known of operands.
+class NodeView {
+ public:
+  NodeView(Importer& importer, Scope& scope, const Node& node, std::int64_t version)
+      : importer_(importer), scope_(scope), node_(node), version_(version) {}
+
+  const Node& node() const { return node_; }
+  /// The version of the operator's domain that the model asks for.
+  std::int64_t version() const { return version_; }
+
+  // --- operands
+
+  std::size_t num_inputs() const { return node_.inputs.size(); }
+  /// Whether operand `i` is there: operands that may be left out can have an empty name.
+  bool has(std::size_t i) const;
+  /// Operand `i`; ModelError [E0881] when it is left out.
+  const Value& in(std::size_t i) const;
+  /// Operand `i`, or null when it is left out.
+  Value maybe(std::size_t i) const;
+  /// All operands; none may be left out.
+  std::vector<Value> all() const;
+  std::size_t rank(std::size_t i) const { return in(i)->shape.size(); }
+
+  std::size_t num_outputs() const { return node_.outputs.size(); }
+  /// Whether result `i` has a name.
+  bool wants(std::size_t i) const;
+
+  // --- attributes: ModelError [E0882] for one of another kind, or a missing one without default
+
+  bool has_attr(const std::string& name) const { return find(name) != nullptr; }
+  std::int64_t int_attr(const std::string& name) const;
+  std::int64_t int_attr(const std::string& name, std::int64_t otherwise) const;
+  double float_attr(const std::string& name, double otherwise) const;
+  std::string string_attr(const std::string& name, const std::string& otherwise) const;
+  std::vector<std::int64_t> ints_attr(const std::string& name) const;  ///< empty when absent
+  std::vector<float> floats_attr(const std::string& name) const;
+  std::vector<std::string> strings_attr(const std::string& name) const;
+  Array tensor_attr(const std::string& name) const;
+  const Graph& graph_attr(const std::string& name) const;
+  /// An attribute that is a TensorProto.DataType. UnsupportedError [E0880] for a dtype that Tenon
+  /// does not have.
+  DType dtype_attr(const std::string& name, DataType otherwise = DataType::kUndefined) const;
+
+  // --- what is known before the network runs
+
+  /// The elements of operand `i`, integers, as int64 expressions of constants and symbols. When
+  /// they depend on inputs of the network, the import ends and says that these have to be
+  /// constants; UnsupportedError [E0880] when they cannot be known.
+  std::vector<Expr> sizes(std::size_t i) const;
+  /// The same, all of them constants.
+  std::vector<std::int64_t> ints(std::size_t i) const;
+  /// The one element of operand `i`, an integer.
+  std::int64_t int_scalar(std::size_t i) const;
+  /// The elements of operand `i`, numbers.
+  std::vector<double> floats(std::size_t i) const;
+  /// The elements of operand `i` where they are known, as they are; nothing otherwise.
+  std::optional<std::vector<Expr>> known(std::size_t i) const;
+
+  // --- bodies
+
+  /// The results of a body for its inputs; it sees the values around the node.
+  std::vector<Value> run(const Graph& body, const std::vector<Value>& inputs) const;
+
+  // --- failures
+
+  /// UnsupportedError [E0880]: the model is right, but Tenon does not do this.
+  [[noreturn]] void unsupported(const std::string& why) const;
+  /// ModelError [E0881]: the node contradicts the operator's definition.
+  [[noreturn]] void invalid(const std::string& why) const;
+
+ private:
+  const Attribute* find(const std::string& name) const;
+  template <typename T>
+  const T* get(const std::string& name, const char* kind) const;
+  std::vector<Expr> elements(std::size_t i) const;
+
+  Importer& importer_;
+  Scope& scope_;
+  const Node& node_;
+  std::int64_t version_;
+};
+
+/// Whether an operator is one of Tenon's, or several.
+enum class Support : std::uint8_t { kNative, kDecomposed };
+
+/// What an operator of ONNX becomes.
+struct Conversion {
+  const char* op;
+  /// The first version of the opset in which the operator is as `convert` takes it; of several rows
+  /// for one operator the one with the largest version that is not above the model's is taken.
+  std::int64_t since;
+  Support support;
+  /// The results; those at the end that the node does not want may be missing.
+  std::vector<Value> (*convert)(const NodeView& n);
+  const char* domain = "";
+  /// Into what it is decomposed, for reports; may be empty.
+  const char* note = "";
+};
+
+// The families (op/*.cpp).
+std::vector<Conversion> elementwise_conversions();
+std::vector<Conversion> shape_conversions();
+
+}  // namespace tenon::onnx

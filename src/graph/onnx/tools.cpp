@@ -1,0 +1,115 @@
+#include "graph/onnx/tools.h"
+
+#include <algorithm>
+
+#include "tenon/graph/expression.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/simplify.h"
+#include "tenon/te/tensor.h"
+
+namespace tenon::onnx {
+
+Value cast_to(const Value& x, DType dtype) {
+  return x->dtype == dtype ? x : op("cast", {x}, {{"dtype", dtype}});
+}
+
+Value scalar(DType dtype, double value) { return graph::number(dtype, value); }
+
+Value int_vector(const std::vector<std::int64_t>& values) {
+  const std::int64_t size = static_cast<std::int64_t>(values.size());
+  return graph::make_constant(
+      Array::from_values<std::int64_t>(std::span(&size, 1), kInt64, values));
+}
+
+Value reshape(const Value& x, const std::vector<Expr>& shape) {
+  return graph::same_shape(x->shape, shape) ? x : op("reshape", {x}, {{"shape", shape}});
+}
+
+Value transpose(const Value& x, const std::vector<std::int64_t>& axes) {
+  return std::is_sorted(axes.begin(), axes.end()) ? x : op("transpose", {x}, {{"axes", axes}});
+}
+
+Value broadcast(const Value& x, const std::vector<Expr>& shape) {
+  return graph::same_shape(x->shape, shape) ? x : op("broadcast_to", {x}, {{"shape", shape}});
+}
+
+std::vector<Expr> broadcast_shape(const std::vector<std::vector<Expr>>& shapes) {
+  std::size_t rank = 0;
+  for (const auto& s : shapes) rank = std::max(rank, s.size());
+  std::vector<Expr> result(rank, imm(1));
+  for (const auto& s : shapes) {
+    for (std::size_t d = 0; d < s.size(); ++d) {
+      Expr& extent = result[rank - s.size() + d];
+      if (is_int(s[d], 1) || graph::same_extent(extent, s[d])) continue;
+      TENON_USER_CHECK(is_int(extent, 1), ShapeError, "E0888",
+                       "the shapes cannot be broadcast to each other");
+      extent = s[d];
+    }
+  }
+  return result;
+}
+
+Value computed(
+    const std::string& name, const std::vector<Value>& inputs, const std::vector<Expr>& shape,
+    const std::function<Expr(const std::vector<Expr>& at, const graph::ElementReader& read)>& f) {
+  std::vector<te::Tensor> placeholders;
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    placeholders.push_back(
+        te::placeholder(inputs[i]->shape, inputs[i]->dtype, "x" + std::to_string(i)));
+  const graph::ElementReader read = [&](std::size_t i, const graph::Indices& at) {
+    return te::read(placeholders[i], at);
+  };
+  std::vector<Expr> sizes;
+  for (const Expr& e : shape) sizes.push_back(simplify(e));
+  const te::Tensor result =
+      te::compute(sizes, [&](const std::vector<Expr>& at) { return f(at, read); }, name);
+  return graph::make_expression(name, inputs, placeholders, {result})[0];
+}
+
+Value pointwise(const std::string& name, const std::vector<Value>& inputs,
+                const std::function<Expr(const std::vector<Expr>&)>& f) {
+  std::vector<std::vector<Expr>> shapes;
+  for (const Value& x : inputs) shapes.push_back(x->shape);
+  const std::vector<Expr> shape = broadcast_shape(shapes);
+  return computed(name, inputs, shape,
+                  [&](const std::vector<Expr>& at, const graph::ElementReader& read) {
+                    std::vector<Expr> elements;
+                    for (std::size_t i = 0; i < inputs.size(); ++i) {
+                      const std::vector<Expr>& own = inputs[i]->shape;
+                      graph::Indices place;
+                      for (std::size_t d = 0; d < own.size(); ++d) {
+                        const std::size_t to = shape.size() - own.size() + d;
+                        const bool is_repeated = is_int(own[d], 1) && !is_int(shape[to], 1);
+                        place.push_back(is_repeated ? imm(0) : at[to]);
+                      }
+                      elements.push_back(read(i, place));
+                    }
+                    return f(elements);
+                  });
+}
+
+std::int64_t normal_axis(const NodeView& n, std::int64_t axis, std::size_t rank) {
+  const auto size = static_cast<std::int64_t>(rank);
+  if (axis < -size || axis >= size)
+    n.invalid(detail::concat("axis ", axis, " is out of range for ", size, " dimensions"));
+  return axis < 0 ? axis + size : axis;
+}
+
+std::vector<std::int64_t> normal_axes(const NodeView& n, const std::vector<std::int64_t>& axes,
+                                      std::size_t rank) {
+  std::vector<std::int64_t> normal;
+  for (const std::int64_t axis : axes) {
+    normal.push_back(normal_axis(n, axis, rank));
+    if (std::count(normal.begin(), normal.end(), normal.back()) > 1)
+      n.invalid(detail::concat("axis ", axis, " is given twice"));
+  }
+  return normal;
+}
+
+Expr product(const std::vector<Expr>& sizes, std::size_t begin, std::size_t end) {
+  Expr all = imm(1);
+  for (std::size_t d = begin; d < end; ++d) all = all * sizes[d];
+  return simplify(all);
+}
+
+}  // namespace tenon::onnx

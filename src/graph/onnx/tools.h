@@ -1,0 +1,47 @@
+#pragma once
+
+/// What conversions are made of.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "graph/onnx/node_view.h"
+#include "graph/operator.h"
+
+namespace tenon::onnx {
+
+/// An operator of the graph.
+inline Value op(const std::string& name, std::vector<Value> inputs, graph::OpAttrs attrs = {}) {
+  return graph::make_op(name, std::move(inputs), std::move(attrs));
+}
+Value cast_to(const Value& x, DType dtype);
+/// A scalar constant of any dtype.
+Value scalar(DType dtype, double value);
+/// A constant vector of int64.
+Value int_vector(const std::vector<std::int64_t>& values);
+Value reshape(const Value& x, const std::vector<Expr>& shape);
+Value transpose(const Value& x, const std::vector<std::int64_t>& axes);
+Value broadcast(const Value& x, const std::vector<Expr>& shape);
+
+/// The shape that operands are broadcast to, as in NumPy. ShapeError [E0888].
+std::vector<Expr> broadcast_shape(const std::vector<std::vector<Expr>>& shapes);
+/// An operator named `name` whose element is `f` of the elements of the operands at the same place;
+/// operands are broadcast.
+Value pointwise(const std::string& name, const std::vector<Value>& inputs,
+                const std::function<Expr(const std::vector<Expr>&)>& f);
+/// An operator named `name` of the given shape: `f` gets the indices of an element and readers of
+/// the operands (`read(i, indices)`), and returns the element. It may use te reductions.
+Value computed(
+    const std::string& name, const std::vector<Value>& inputs, const std::vector<Expr>& shape,
+    const std::function<Expr(const std::vector<Expr>& at, const graph::ElementReader& read)>& f);
+
+/// Axes counted from the front; ModelError [E0881] for one that is out of range or twice there.
+std::int64_t normal_axis(const NodeView& n, std::int64_t axis, std::size_t rank);
+std::vector<std::int64_t> normal_axes(const NodeView& n, const std::vector<std::int64_t>& axes,
+                                      std::size_t rank);
+/// The product of sizes.
+Expr product(const std::vector<Expr>& sizes, std::size_t begin, std::size_t end);
+
+}  // namespace tenon::onnx
