@@ -162,6 +162,76 @@ std::vector<GraphValue> make_if(const GraphValue& predicate,
       graph::make_if(predicate.value, to_values(operands), branch(0), branch(1), serial));
 }
 
+py::list call_details(const graph::CompiledNetwork& network) {
+  py::list result;
+  for (const graph::KernelCall& c : network.calls) {
+    py::list inputs;
+    for (const graph::KernelOperand& o : c.inputs) {
+      inputs.append(py::dict(py::arg("from") = o.from, py::arg("name") = o.name,
+                             py::arg("type") = o.type, py::arg("call") = o.call));
+    }
+    result.append(py::dict(py::arg("name") = c.name, py::arg("operators") = c.operators,
+                           py::arg("result") = c.result, py::arg("code") = c.code,
+                           py::arg("depth") = c.depth, py::arg("line") = c.line,
+                           py::arg("inputs") = inputs, py::arg("outputs") = c.outputs));
+  }
+  return result;
+}
+
+py::list rewrites_of(const graph::CompiledNetwork& network) {
+  py::list result;
+  for (const graph::Rewrite& r : network.rewrites)
+    result.append(py::make_tuple(r.pass, r.node, r.line, r.action, r.reason));
+  return result;
+}
+
+py::list arguments_of(const graph::CompiledNetwork& network, bool is_result) {
+  py::list result;
+  for (const graph::ArgumentReport& a : is_result ? network.results : network.inputs)
+    result.append(py::make_tuple(a.name, a.dtype, a.dims));
+  return result;
+}
+
+py::dict memory_of(const graph::CompiledNetwork& network, const std::vector<Shape>& shapes) {
+  const graph::MemoryLayout layout = network.memory(shapes);
+  py::list blocks;
+  for (const graph::MemoryBlock& b : layout.blocks)
+    blocks.append(py::make_tuple(b.offset, b.bytes, b.first, b.last));
+  return py::dict(py::arg("arena_bytes") = layout.arena_bytes,
+                  py::arg("scratch_bytes") = layout.scratch_bytes, py::arg("blocks") = blocks);
+}
+
+/// (operations, bytes read, bytes written) of each kernel call.
+py::list costs_of(const graph::CompiledNetwork& network, const std::vector<Shape>& shapes) {
+  py::list result;
+  for (const graph::KernelCost& c : network.costs(shapes))
+    result.append(py::make_tuple(c.operations, c.bytes_read, c.bytes_written));
+  return result;
+}
+
+/// For each run: nanoseconds, and (calls, nanoseconds) of each kernel call (none without steps).
+py::list profile_network(const graph::CompiledNetwork& network, const py::args& arguments,
+                         int num_runs, bool with_steps) {
+  const auto* items = reinterpret_cast<PyTupleObject*>(arguments.ptr())->ob_item;
+  const std::vector<Array> inputs = to_inputs(network.executable, {items, arguments.size()});
+  std::vector<RunProfile> runs;
+  {
+    const py::gil_scoped_release released;
+    std::vector<Array> results = network.executable.call(inputs);
+    runs = network.executable.profile(inputs, results, num_runs, with_steps);
+  }
+  py::list result;
+  for (const RunProfile& run : runs) {
+    py::list calls;
+    for (const graph::KernelCall& c : network.calls) {
+      if (!with_steps) break;
+      calls.append(py::make_tuple(run.steps[c.step].calls, run.steps[c.step].nanoseconds));
+    }
+    result.append(py::make_tuple(run.nanoseconds, calls));
+  }
+  return result;
+}
+
 py::list calls_of(const graph::CompiledNetwork& network) {
   py::list result;
   for (const graph::KernelCall& c : network.calls)
@@ -248,7 +318,15 @@ void bind_graph(py::module_& module) {
       .def("__call__", &call, py::arg("out") = py::none())
       .def("report", &graph::CompiledNetwork::report)
       .def("workspace_bytes", &graph::CompiledNetwork::workspace_bytes)
+      .def("memory", &memory_of, py::arg("shapes"))
+      .def("costs", &costs_of, py::arg("shapes"))
+      .def("profile", &profile_network, py::kw_only(), py::arg("num_runs"), py::arg("with_steps"))
+      .def("arguments", &arguments_of, py::arg("is_result"))
+      .def_property_readonly("name",
+                             [](const graph::CompiledNetwork& n) { return n.executable.name(); })
       .def_property_readonly("calls", &calls_of)
+      .def_property_readonly("call_details", &call_details)
+      .def_property_readonly("rewrites", &rewrites_of)
       .def_readonly("num_compiled", &graph::CompiledNetwork::num_compiled)
       .def_readonly("num_from_cache", &graph::CompiledNetwork::num_from_cache)
       .def_readonly("compile_seconds", &graph::CompiledNetwork::seconds)

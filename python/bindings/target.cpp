@@ -18,6 +18,12 @@ void bind_target(py::module_& module) {
           py::arg("dtype"))
       .def("vector_lanes", &Target::vector_lanes, py::arg("dtype"))
       .def_property_readonly("mcpu", [](const Target& t) { return t.mcpu; })
+      .def_property_readonly("attributes", &Target::attributes)
+      .def_property_readonly("num_vector_registers",
+                             [](const Target& t) { return t.num_vector_registers; })
+      .def_property_readonly(
+          "cache_bytes",
+          [](const Target& t) { return py::make_tuple(t.l1_bytes, t.l2_bytes, t.l3_bytes); })
       .def_property_readonly("vector_bytes", [](const Target& t) { return t.vector_bytes; })
       .def_property_readonly("num_cores", [](const Target& t) { return t.num_cores; })
       .def_property_readonly("runs_on_host", &Target::runs_on_host)

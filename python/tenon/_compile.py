@@ -8,6 +8,9 @@ from typing import Any, overload
 
 from tenon import _core, te
 from tenon._numerics import CheckedNetwork, compile_graph
+from tenon._profile import Profile, profile_network, time_network
+from tenon._rewrite import Rewrite
+from tenon._timing import Timing
 from tenon._tree import (
     LEAF,
     Structure,
@@ -135,6 +138,60 @@ class Network:
     def kernels(self) -> list[tuple[str, list[str], str, int]]:
         """Return name, operators, type of the result and number of the code of each kernel call."""
         return self._core.calls
+
+    def rewrites(self) -> list[Rewrite]:
+        """Return what each graph pass did to which operator, and why."""
+        return [Rewrite(*rewrite) for rewrite in self._compiled.rewrites]
+
+    def time(self, *arrays: Any, seconds: float = 1.0, **named: Any) -> Timing:
+        """Return seconds per call, after `seconds` of calls with these arrays.
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            The arrays do not fit, as in a call.
+        """
+        return time_network(self._compiled, self._flat(arrays, named), seconds)
+
+    def profile(
+        self, *arrays: Any, seconds: float = 1.0, roof: bool = True, **named: Any
+    ) -> Profile:
+        """Return where the time of calls with these arrays goes.
+
+        Parameters
+        ----------
+        arrays, named
+            As in a call. Nothing is changed in them, donated or not.
+        seconds
+            How long to run; half of it without clocks between kernels, for the latency.
+        roof
+            Whether to measure this machine's peaks too (a fifth of a second, once in a process), so
+            that kernels are compared with them.
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            The arrays do not fit, as in a call.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import tenon as tn
+        >>> double = tn.compile(lambda x: x + x, [tn.TensorSpec(["n"])])
+        >>> double.profile(np.ones(8, "float32"), seconds=0.01, roof=False).kernels[0].operations
+        8.0
+        """
+        return profile_network(self._compiled, self._flat(arrays, named), seconds, roof)
+
+    @property
+    def _compiled(self) -> _core.CompiledNetwork:
+        return self._core._core if isinstance(self._core, CheckedNetwork) else self._core
+
+    def _flat(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> Sequence[Any]:
+        """Return the arrays of a call, by position."""
+        if named:
+            arrays = self._by_position(arrays, named)
+        return arrays if self._inputs is None else self._leaves(arrays)
 
     def workspace_bytes(self, *shapes: Sequence[int]) -> int:
         """Return how much memory temporaries take for inputs of these shapes."""

@@ -59,11 +59,16 @@ std::string name_of(const Fusion::Group& group) {
 
 /// Operators computed where they are read.
 void add_inlined(const Value& v, const KernelBuilder::Stored& stored, KernelBuilder::Stored* seen,
-                 std::vector<std::string>* names) {
+                 std::vector<std::string>* names, std::vector<FusedOperator>* fused) {
   for (const Value& x : v->inputs) {
     if (stored.count(x.get()) != 0 || !seen->insert(x.get()).second) continue;
-    add_inlined(x, stored, seen, names);
-    if (operator_of(*x)->kind != OperatorKind::kMovement) names->push_back(x->op);
+    add_inlined(x, stored, seen, names, fused);
+    const bool is_movement = operator_of(*x)->kind == OperatorKind::kMovement;
+    const bool is_followed = operator_of(*x)->element == nullptr;
+    fused->push_back({x, is_movement   ? "it only moves: an index of what reads it"
+                         : is_followed ? "what follows alone reads its result"
+                                       : "read in one kernel: computed there"});
+    if (!is_movement) names->push_back(x->op);
   }
 }
 
@@ -111,7 +116,7 @@ GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored&
     kernel.lead_product = imm(1);
     for (const Expr& e : lead) kernel.lead_product = kernel.lead_product * e;
     KernelBuilder::Stored seen;
-    add_inlined(group.result, before, &seen, &kernel.operators);
+    add_inlined(group.result, before, &seen, &kernel.operators, &kernel.fused);
     kernel.operators.push_back(group.result->op);
     return kernel;
   }

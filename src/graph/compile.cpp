@@ -127,9 +127,13 @@ std::vector<Value> constant_parts(const std::vector<Value>& outputs) {
 
 /// Constants in place of what uses no input, computed by kernels.
 std::vector<Value> fold_constants(const std::vector<Value>& outputs, const Target& target,
-                                  const CompileOptions& options) {
+                                  const CompileOptions& options, RewriteLog* log) {
   const std::vector<Value> parts = constant_parts(outputs);
   if (parts.empty()) return outputs;
+  for (const Value& v : in_order(parts)) {
+    if (!v->is_constant())
+      note(log, "fold_constants", *v, "computed", "it uses no input: once, at compile time");
+  }
   CompileOptions as_it_is = options;
   as_it_is.fold_constants = false;
   as_it_is.in_place.clear();
@@ -157,38 +161,114 @@ std::string describe_region(const ValueNode& v) {
   return text;
 }
 
-void describe(const Program& program, const Groups& groups, int depth, CompiledNetwork* network) {
-  for (const ProgramStep& step : program) {
-    if (!step.control) {
-      const GroupKernel& k = groups.calls[step.call];
-      network->calls.push_back({k.function->name, k.operators, type_str(*k.result),
-                                static_cast<int>(groups.code_of[step.call]), depth});
-      continue;
-    }
-    const bool is_branch = step.control->control->kind == ControlKind::kIf;
-    network->regions.push_back({network->calls.size(), depth, describe_region(*step.control)});
-    for (std::size_t i = 0; i < step.parts.size(); ++i) {
-      if (is_branch && i > 0) network->regions.push_back({network->calls.size(), depth, "else:"});
-      describe(step.parts[i], groups, depth + 1, network);
+/// Writes down kernel calls, branches and loops in the order of the plan.
+class Describer {
+ public:
+  Describer(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+            const Groups& groups, CompiledNetwork* network)
+      : groups_(groups), network_(network) {
+    for (const Value& v : inputs) inputs_.insert(v.get());
+    const std::vector<PlanArgument>& results = network->executable.plan().results;
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      names_[outputs[i].get()].push_back(results[i].name);
+  }
+
+  void run(const Program& program, int depth = 0) {
+    for (const ProgramStep& step : program) {
+      if (!step.control) {
+        add_call(step.call, depth);
+        continue;
+      }
+      const bool is_branch = step.control->control->kind == ControlKind::kIf;
+      add_region(depth, describe_region(*step.control));
+      for (std::size_t i = 0; i < step.parts.size(); ++i) {
+        if (is_branch && i > 0) add_region(depth, "else:");
+        run(step.parts[i], depth + 1);
+      }
     }
   }
+
+ private:
+  void add_region(int depth, std::string text) {
+    network_->regions.push_back({network_->calls.size(), depth, std::move(text)});
+  }
+
+  void add_call(std::size_t number, int depth) {
+    const GroupKernel& k = groups_.calls[number];
+    const std::vector<PlanStep>& steps = network_->executable.plan().steps;
+    while (steps[next_step_].op != PlanStepOp::kKernel) ++next_step_;
+    KernelCall call;
+    call.name = k.function->name;
+    call.operators = k.operators;
+    call.result = type_str(*k.result);
+    call.code = static_cast<int>(groups_.code_of[number]);
+    call.depth = depth;
+    call.step = next_step_++;
+    call.line = k.result->span.str();
+    for (const KernelParam& p : k.params) call.inputs.push_back(operand(*p.value));
+    const auto names = names_.find(k.result.get());
+    if (names != names_.end()) call.outputs = names->second;
+    const std::string where =
+        " into kernel " + std::to_string(network_->calls.size()) + ", " + call.name;
+    for (const FusedOperator& f : k.fused)
+      note(&network_->rewrites, "fuse", *f.value, ("fused" + where).c_str(), f.reason);
+    call_of_[k.result.get()] = static_cast<int>(network_->calls.size());
+    network_->calls.push_back(std::move(call));
+  }
+
+  KernelOperand operand(const ValueNode& v) const {
+    KernelOperand o;
+    o.name = v.name;
+    o.type = type_str(v);
+    const auto call = call_of_.find(&v);
+    if (call != call_of_.end()) o.call = call->second;
+    o.from = v.is_constant()          ? "constant"
+             : inputs_.count(&v) != 0 ? "input"
+             : call != call_of_.end() ? "kernel"
+                                      : "loop";
+    return o;
+  }
+
+  const Groups& groups_;
+  CompiledNetwork* network_;
+  std::unordered_set<const ValueNode*> inputs_;
+  std::unordered_map<const ValueNode*, std::vector<std::string>> names_;
+  std::unordered_map<const ValueNode*, int> call_of_;
+  std::size_t next_step_ = 0;
+};
+
+std::vector<ArgumentReport> reports(const std::vector<Value>& values,
+                                    const std::vector<PlanArgument>& arguments) {
+  std::vector<ArgumentReport> result;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    ArgumentReport a{arguments[i].name, values[i]->dtype, {}};
+    for (const Expr& size : values[i]->shape) a.dims.push_back(print(size));
+    result.push_back(std::move(a));
+  }
+  return result;
 }
 
 /// The graph without what repeats or does nothing, and with its constants computed.
 std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& target,
-                            const CompileOptions& options, int* num_folded_batch_norms) {
-  std::vector<Value> graph = everywhere(merge_loops(outputs), erase_gradient_marks);
-  graph = everywhere(graph, simplify_control);
-  graph = hoist_invariants(everywhere(graph, lay_out_products));
-  graph = everywhere(everywhere(graph, simplify_control), share_equal_values);
+                            const CompileOptions& options, int* num_folded_batch_norms,
+                            RewriteLog* log) {
+  using Pass = std::vector<Value> (*)(const std::vector<Value>&, RewriteLog*);
+  const auto all = [&](const std::vector<Value>& graph, Pass pass) {
+    return everywhere(graph, [&](const std::vector<Value>& part) { return pass(part, log); });
+  };
+  std::vector<Value> graph = all(merge_loops(outputs, log), erase_gradient_marks);
+  graph = all(graph, simplify_control);
+  graph = hoist_invariants(all(graph, lay_out_products), log);
+  graph = all(all(graph, simplify_control), share_equal_values);
   if (options.fold_constants) {
     graph = everywhere(graph, [&](const std::vector<Value>& part) {
-      return fold_constants(fold_batch_norms(part, num_folded_batch_norms), target, options);
+      return fold_constants(fold_batch_norms(part, num_folded_batch_norms, log), target, options,
+                            log);
     });
   }
-  graph = everywhere(graph, simplify_control);  // constants move into bodies
-  graph = everywhere(graph, merge_linears);
-  return everywhere(graph, share_equal_values);
+  graph = all(graph, simplify_control);  // constants move into bodies
+  graph = all(graph, merge_linears);
+  return all(graph, share_equal_values);
 }
 
 }  // namespace
@@ -200,13 +280,11 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0151",
                    "a network needs at least one output");
   check_inputs(inputs, outputs);
-  int num_folded_batch_norms = 0;
-  const std::vector<Value> made =
-      distinct_outputs(clean_up(outputs, target, options, &num_folded_batch_norms));
+  CompiledNetwork network;
+  const std::vector<Value> made = distinct_outputs(
+      clean_up(outputs, target, options, &network.num_folded_batch_norms, &network.rewrites));
   const Groups groups = make_groups(inputs, made, options.in_place);
 
-  CompiledNetwork network;
-  network.num_folded_batch_norms = num_folded_batch_norms;
   const auto schedule_start = Clock::now();
   std::vector<Function> scheduled(groups.distinct.size());
   in_parallel(scheduled.size(), target.num_cores, [&](std::size_t i) {
@@ -227,7 +305,10 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   const auto constant_start = Clock::now();
   network.executable = Executable(write_plan(inputs, made, groups, kernels, name));
   network.constant_seconds = seconds_since(constant_start);
-  describe(groups.program, groups, 0, &network);
+  network.functions = groups.distinct;
+  network.inputs = reports(inputs, network.executable.plan().inputs);
+  network.results = reports(made, network.executable.plan().results);
+  Describer(inputs, made, groups, &network).run(groups.program);
   network.num_compiled = static_cast<int>(kernels.size());
   for (const CompiledKernel& k : kernels) network.num_from_cache += k.is_from_cache ? 1 : 0;
   network.seconds = seconds_since(start);

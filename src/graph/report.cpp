@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "tenon/graph/compile.h"
 
@@ -67,10 +68,8 @@ std::vector<std::int64_t> registers_of(const Plan& plan, const std::vector<Shape
   return r;
 }
 
-}  // namespace
-
-std::int64_t CompiledNetwork::workspace_bytes(const std::vector<Shape>& shapes) const {
-  const Plan& plan = executable.plan();
+/// Checks counts and ranks; the registers.
+std::vector<std::int64_t> bound_registers(const Plan& plan, const std::vector<Shape>& shapes) {
   TENON_USER_CHECK(shapes.size() == plan.inputs.size(), ShapeError, "E0421", plan.name, " takes ",
                    plan.inputs.size(), " inputs, got ", shapes.size(), " shapes");
   for (std::size_t i = 0; i < shapes.size(); ++i) {
@@ -78,14 +77,102 @@ std::int64_t CompiledNetwork::workspace_bytes(const std::vector<Shape>& shapes) 
                      plan.inputs[i].name, "' has ", plan.inputs[i].dims.size(),
                      " dimensions, got the shape ", shape_str(shapes[i]));
   }
-  const std::vector<std::int64_t> r = registers_of(plan, shapes);
-  const auto value = [&](PlanRegister reg) { return reg == kPlanNone ? 0 : r.at(reg); };
-  std::int64_t scratch = 0;
-  for (const PlanStep& step : plan.steps) {
-    scratch =
-        std::max(scratch, value(step.shared_bytes) + num_threads() * value(step.worker_bytes));
+  return registers_of(plan, shapes);
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+/// One line for each pass, action and reason, with the operators that it was done to.
+std::string describe(const RewriteLog& rewrites) {
+  std::vector<std::pair<std::string, std::vector<std::pair<std::string, int>>>> groups;
+  for (const Rewrite& r : rewrites) {
+    // Which kernel an operator is fused into is in the lines of the kernels.
+    const std::string action = r.action.substr(0, r.action.find(' '));
+    const std::string title = r.pass + ": " + action + " (" + r.reason + "): ";
+    auto group =
+        std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == title; });
+    if (group == groups.end()) group = groups.insert(groups.end(), {title, {}});
+    const std::string op = r.node.substr(0, r.node.find(" -> "));
+    auto node = std::find_if(group->second.begin(), group->second.end(),
+                             [&](const auto& n) { return n.first == op; });
+    if (node == group->second.end()) node = group->second.insert(group->second.end(), {op, 0});
+    ++node->second;
   }
-  return value(plan.arena_bytes) + scratch;
+  std::string text;
+  for (const auto& [title, nodes] : groups) {
+    std::vector<std::string> names;
+    for (const auto& [op, count] : nodes)
+      names.push_back(count == 1 ? op : std::to_string(count) + " " + op);
+    text += "  " + title + listed(names) + "\n";
+  }
+  return text;
+}
+
+/// The kernel call that step `step` is, or that follows it.
+std::size_t call_at(const std::vector<KernelCall>& calls, std::size_t step) {
+  std::size_t i = 0;
+  while (i < calls.size() && calls[i].step < step) ++i;
+  return calls.empty() ? 0 : std::min(i, calls.size() - 1);
+}
+
+}  // namespace
+
+std::int64_t CompiledNetwork::workspace_bytes(const std::vector<Shape>& shapes) const {
+  const MemoryLayout layout = memory(shapes);
+  return layout.arena_bytes + layout.scratch_bytes;
+}
+
+MemoryLayout CompiledNetwork::memory(const std::vector<Shape>& shapes) const {
+  const Plan& plan = executable.plan();
+  const std::vector<std::int64_t> r = bound_registers(plan, shapes);
+  const auto value = [&](PlanRegister reg) { return reg == kPlanNone ? 0 : r.at(reg); };
+  MemoryLayout layout;
+  layout.arena_bytes = value(plan.arena_bytes);
+  std::vector<std::pair<std::size_t, std::size_t>> steps(plan.buffers.size(),
+                                                         {plan.steps.size(), 0});
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const PlanStep& step = plan.steps[i];
+    layout.scratch_bytes = std::max(
+        layout.scratch_bytes, value(step.shared_bytes) + num_threads() * value(step.worker_bytes));
+    for (const PlanBufferId b : step.buffers)
+      steps[b] = {std::min(steps[b].first, i), std::max(steps[b].second, i)};
+  }
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    if (plan.steps[i].op != PlanStepOp::kLoop) continue;
+    // What is there before a loop and used in it is needed until its end.
+    const std::size_t end = i + plan.regions[plan.steps[i].kernel].num_steps;
+    for (auto& [first, last] : steps) {
+      if (first <= i && last > i && last < end) last = end;
+    }
+  }
+  for (std::size_t b = 0; b < plan.buffers.size(); ++b) {
+    const PlanBuffer& buffer = plan.buffers[b];
+    const auto& [first, last] = steps[b];
+    if (buffer.kind != PlanBufferKind::kWorkspace || first > last) continue;
+    const std::size_t end = call_at(calls, last + 1);
+    layout.blocks.push_back({value(buffer.offset_bytes), value(buffer.bytes), call_at(calls, first),
+                             end > 0 && calls[end].step > last ? end - 1 : end});
+  }
+  return layout;
+}
+
+std::vector<KernelCost> CompiledNetwork::costs(const std::vector<Shape>& shapes) const {
+  const Plan& plan = executable.plan();
+  const std::vector<std::int64_t> r = bound_registers(plan, shapes);
+  std::map<std::pair<int, std::vector<std::int64_t>>, KernelCost> known;
+  std::vector<KernelCost> result;
+  for (const KernelCall& call : calls) {
+    std::vector<std::int64_t> sizes;
+    for (const PlanRegister reg : plan.steps[call.step].sizes) sizes.push_back(r.at(reg));
+    const auto [it, is_new] = known.try_emplace(std::make_pair(call.code, sizes));
+    if (is_new) it->second = cost_of(functions[static_cast<std::size_t>(call.code)], sizes);
+    result.push_back(it->second);
+  }
+  return result;
 }
 
 std::string CompiledNetwork::report() const {
@@ -102,18 +189,15 @@ std::string CompiledNetwork::report() const {
     }
     if (i == calls.size()) break;
     text += std::string(static_cast<std::size_t>(2 * calls[i].depth), ' ');
-    std::string operators;
-    for (const std::string& op : calls[i].operators)
-      operators += (operators.empty() ? "" : ", ") + op;
     std::snprintf(line, sizeof line, "  %3zu  kernel %-3d %-28s -> %-28s ", i, calls[i].code,
                   calls[i].name.c_str(), calls[i].result.c_str());
-    text += line + ("[" + operators + "]\n");
+    text += line + ("[" + listed(calls[i].operators) + "]\n");
   }
   if (num_folded_batch_norms > 0) {
     text += "  folded into weights and biases, which changes roundings: " +
             std::to_string(num_folded_batch_norms) + " batch_norm\n";
   }
-  return text;
+  return text + describe(rewrites);
 }
 
 }  // namespace tenon::graph

@@ -1,8 +1,13 @@
 #include "tenon/runtime/executable.h"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <mutex>
 #include <vector>
+
+#include "tenon/runtime/profile.h"
 
 namespace tenon {
 namespace {
@@ -228,6 +233,50 @@ void Executable::call_into(std::span<const Array> inputs, std::span<Array> resul
 void Executable::run(std::span<const DLTensor> inputs, std::span<const DLTensor> results) const {
   const Borrowed<State> context(*state_);
   run_in(context.get(), inputs, results);
+}
+
+namespace {
+
+/// A context writes its step times into `times` for as long as this lives.
+class TimedContext {
+ public:
+  TimedContext(tenon_context* context, std::vector<tenon_step_times>& times) : context_(context) {
+    throw_if_error(
+        tenon_context_set_times(context, times.data(), static_cast<std::int32_t>(times.size())));
+  }
+  ~TimedContext() { tenon_context_set_times(context_, nullptr, 0); }
+  TimedContext(const TimedContext&) = delete;
+  TimedContext& operator=(const TimedContext&) = delete;
+
+ private:
+  tenon_context* context_;
+};
+
+}  // namespace
+
+std::vector<RunProfile> Executable::profile(std::span<const Array> inputs, std::span<Array> results,
+                                            int num_runs, bool with_steps) const {
+  using Clock = std::chrono::steady_clock;
+  std::vector<Array> copies;
+  Descriptors arguments(made_contiguous(inputs, state_->plan, copies));
+  Descriptors targets(results);
+  std::vector<RunProfile> runs;
+  std::vector<tenon_step_times> times(static_cast<std::size_t>(tenon_model_num_steps(model())));
+  const Borrowed<State> context(*state_);
+  std::unique_ptr<TimedContext> timed;
+  if (with_steps && !times.empty()) timed = std::make_unique<TimedContext>(context.get(), times);
+  for (int i = 0; i < num_runs; ++i) {
+    std::fill(times.begin(), times.end(), tenon_step_times{});
+    const auto start = Clock::now();
+    run_in(context.get(), arguments.span(), targets.span());
+    RunProfile run;
+    run.nanoseconds = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count());
+    for (const tenon_step_times& t : times)
+      if (with_steps) run.steps.push_back({t.calls, t.nanoseconds});
+    runs.push_back(std::move(run));
+  }
+  return runs;
 }
 
 std::vector<Shape> Executable::result_shapes(std::span<const DLTensor> inputs) const {

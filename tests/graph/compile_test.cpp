@@ -57,6 +57,63 @@ TEST(CompileTest, equal_functions_are_compiled_once) {
   EXPECT_EQ(network.workspace_bytes({{10, 8}}), 2 * 320);
 }
 
+const Rewrite* find(const RewriteLog& log, const std::string& pass, const std::string& op) {
+  for (const Rewrite& r : log) {
+    if (r.pass == pass && r.node.rfind(op + " -> ", 0) == 0) return &r;
+  }
+  return nullptr;
+}
+
+TEST(CompileTest, passes_say_what_they_did_to_which_operator_and_why) {
+  const Value x = make_input({te::symbol("n"), imm(8)}, kFloat32, "x");
+  const Value w = make_constant(ramp({8, 8}, 0.5F)), bias = make_constant(ramp({8}, 1));
+  const auto product = [&] { return make_op("linear", {x, w}); };
+  const Value y = make_op("relu", {make_op("add", {product(), make_op("exp", {bias})})});
+  const CompiledNetwork network = compile_on_host({x}, {y, make_op("tanh", {product()})});
+  const Rewrite* shared = find(network.rewrites, "share_equal_values", "linear");
+  ASSERT_NE(shared, nullptr) << network.report();
+  EXPECT_EQ(shared->action, "removed");
+  const Rewrite* folded = find(network.rewrites, "fold_constants", "exp");
+  ASSERT_NE(folded, nullptr) << network.report();
+  EXPECT_EQ(folded->action, "computed");
+  EXPECT_EQ(folded->node, "exp -> float32[8]");
+  const Rewrite* fused = find(network.rewrites, "fuse", "add");
+  ASSERT_NE(fused, nullptr) << network.report();
+  EXPECT_EQ(fused->action.rfind("fused into kernel ", 0), 0U) << fused->action;
+  EXPECT_NE(network.report().find("share_equal_values: removed (an earlier operator computes"),
+            std::string::npos)
+      << network.report();
+}
+
+TEST(CompileTest, kernel_calls_say_what_they_read_and_where_temporaries_lie) {
+  const Value x = make_input({te::symbol("n"), imm(8)}, kFloat32, "x");
+  const Value w = make_constant(ramp({8, 8}, 0.5F), "w");
+  Value y = x;
+  for (int layer = 0; layer < 3; ++layer) y = make_op("tanh", {make_op("linear", {y, w})});
+  const CompiledNetwork network = compile_on_host({x}, {y});
+  ASSERT_EQ(network.calls.size(), 3U);
+  ASSERT_EQ(network.calls[0].inputs.size(), 2U);
+  EXPECT_EQ(network.calls[0].inputs[0].from, "constant");
+  EXPECT_EQ(network.calls[0].inputs[0].name, "w");
+  EXPECT_EQ(network.calls[0].inputs[1].from, "input");
+  EXPECT_EQ(network.calls[0].inputs[1].name, "x");
+  EXPECT_EQ(network.calls[2].inputs[1].from, "kernel");
+  EXPECT_EQ(network.calls[2].inputs[1].call, 1);
+  EXPECT_EQ(network.calls[2].outputs, std::vector<std::string>{"result"});
+  const MemoryLayout memory = network.memory({{10, 8}});
+  ASSERT_EQ(memory.blocks.size(), 2U);
+  EXPECT_EQ(memory.blocks[0].first, 0U);
+  EXPECT_EQ(memory.blocks[0].last, 1U);
+  EXPECT_EQ(memory.blocks[1].first, 1U);
+  EXPECT_EQ(memory.blocks[1].last, 2U);
+  EXPECT_EQ(memory.blocks[1].bytes, 10 * 8 * 4);
+  EXPECT_EQ(memory.arena_bytes + memory.scratch_bytes, network.workspace_bytes({{10, 8}}));
+  const std::vector<KernelCost> costs = network.costs({{10, 8}});
+  ASSERT_EQ(costs.size(), 3U);
+  EXPECT_EQ(costs[1].operations, 10 * 8 * (2 * 8 + 1));
+  EXPECT_EQ(costs[1].bytes_written, 10 * 8 * 4);
+}
+
 TEST(CompileTest, operators_that_do_not_fit_name_their_operands) {
   const Value x = make_input({imm(2), imm(3)}, kFloat32, "x");
   try {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "runtime/vector_add.h"
+#include "tenon/runtime/profile.h"
 
 namespace tenon {
 namespace {
@@ -347,6 +348,40 @@ TEST(ExecutableTest, kernels_run_with_round_to_nearest_and_subnormals) {
   __builtin_ia32_ldmxcsr(before);
   EXPECT_EQ(after & 0x8040, 0x8040u);
   EXPECT_GT(results[0].data<float>()[0], 0.0F);
+}
+
+TEST(ExecutableTest, steps_are_timed_for_as_long_as_a_profile_runs) {
+  const Executable f = vector_add();
+  const std::vector<Array> inputs = {filled({1000}, 0), filled({1000}, 10)};
+  std::vector<Array> results = {filled({1000}, 0)};
+  const std::vector<RunProfile> runs = f.profile(inputs, results, 3);
+  ASSERT_EQ(runs.size(), 3U);
+  EXPECT_EQ(results[0].data<float>()[999], 10 + 2 * 999.0F);
+  for (const RunProfile& run : runs) {
+    ASSERT_EQ(run.steps.size(), 1U);
+    EXPECT_EQ(run.steps[0].calls, 1U);
+    EXPECT_GT(run.steps[0].nanoseconds, 0U);
+    EXPECT_GE(run.nanoseconds, run.steps[0].nanoseconds);
+  }
+  EXPECT_TRUE(f.profile(inputs, results, 1, false)[0].steps.empty());
+  EXPECT_TRUE(f.profile(inputs, results, 0).empty());
+  EXPECT_THROW(f.profile(std::vector<Array>{inputs[0]}, results, 1), ShapeError);
+  f.call_into(inputs, results);  // the context that was timed; its times are gone
+}
+
+TEST(ExecutableTest, times_need_room_for_each_step) {
+  const Executable f = vector_add();
+  tenon_context* context = nullptr;
+  ASSERT_EQ(tenon_context_create(f.model(), &context), TENON_OK);
+  tenon_step_times times[2] = {};
+  EXPECT_EQ(tenon_model_num_steps(f.model()), 1);
+  EXPECT_EQ(tenon_context_set_times(context, times, 2), TENON_ERROR_USAGE);
+  EXPECT_STREQ(tenon_last_error(),
+               "tenon_context_set_times: the model has 1 steps, got room for 2 [E1006]");
+  EXPECT_EQ(tenon_context_set_times(nullptr, times, 1), TENON_ERROR_USAGE);
+  EXPECT_EQ(tenon_context_set_times(context, times, 1), TENON_OK);
+  EXPECT_EQ(tenon_context_set_times(context, nullptr, 0), TENON_OK);
+  tenon_context_destroy(context);
 }
 
 TEST(ExecutableTest, missing_kernels_and_constants_are_refused) {

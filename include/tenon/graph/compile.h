@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "tenon/graph/cost.h"
+#include "tenon/graph/rewrite.h"
 #include "tenon/graph/value.h"
 #include "tenon/runtime/executable.h"
 #include "tenon/runtime/target.h"
@@ -24,6 +26,21 @@ struct CompileOptions {
       nullptr;  ///< called between kernels; what it throws stops the compilation
 };
 
+/// An input or result of a network, for reports.
+struct ArgumentReport {
+  std::string name;
+  DType dtype;
+  std::vector<std::string> dims;  ///< "224", "batch", "2*n"
+};
+
+/// What a kernel call reads.
+struct KernelOperand {
+  std::string from;  ///< "input", "constant", "kernel", or "loop" for a state or slice
+  std::string name;  ///< of an input or constant; may be empty
+  std::string type;
+  int call = -1;  ///< the kernel call that makes it, or -1
+};
+
 /// One kernel call of a network, for reports.
 struct KernelCall {
   std::string name;
@@ -31,6 +48,25 @@ struct KernelCall {
   std::string result;                  ///< type of its result
   int code = 0;                        ///< calls with equal numbers run the same code
   int depth = 0;                       ///< branches and loops around it
+  std::size_t step = 0;                ///< of the plan
+  std::string line;                    ///< the user's line that made the result; may be empty
+  std::vector<KernelOperand> inputs;
+  std::vector<std::string> outputs;  ///< names of the network's results that it computes
+};
+
+/// A temporary of a network whose sizes are known. Those that are not needed at one time share
+/// memory.
+struct MemoryBlock {
+  std::int64_t offset = 0;  ///< in the arena, in bytes
+  std::int64_t bytes = 0;
+  std::size_t first = 0, last = 0;  ///< kernel calls between which it is needed, both included
+};
+
+/// Where temporaries are for inputs of known shapes.
+struct MemoryLayout {
+  std::int64_t arena_bytes = 0;
+  std::int64_t scratch_bytes = 0;  ///< the most that one kernel wants besides
+  std::vector<MemoryBlock> blocks;
 };
 
 /// A branch or loop of a network, for reports.
@@ -43,10 +79,13 @@ struct RegionReport {
 /// A compiled network, valid for every value of its symbols.
 struct CompiledNetwork {
   Executable executable;
+  std::vector<ArgumentReport> inputs, results;
   std::vector<KernelCall> calls;  ///< those in bodies once
   std::vector<RegionReport> regions;
-  int num_compiled = 0;    ///< distinct kernels
-  int num_from_cache = 0;  ///< of them, found in the object cache
+  RewriteLog rewrites;              ///< what passes did to which operator, and why
+  std::vector<Function> functions;  ///< for each `KernelCall::code`: without its default schedule
+  int num_compiled = 0;             ///< distinct kernels
+  int num_from_cache = 0;           ///< of them, found in the object cache
   /// batch_norms that became part of weights and biases, which changes their rounding.
   int num_folded_batch_norms = 0;
   double seconds = 0;  ///< for all of it
@@ -59,6 +98,10 @@ struct CompiledNetwork {
   /// Bytes of temporaries for inputs of these shapes: the arena, and the largest scratch memory of
   /// a kernel.
   std::int64_t workspace_bytes(const std::vector<Shape>& shapes) const;
+  /// Likewise, where each lies and how long it is needed.
+  MemoryLayout memory(const std::vector<Shape>& shapes) const;
+  /// What each kernel call computes and moves, for inputs of these shapes. ShapeError [E0421].
+  std::vector<KernelCost> costs(const std::vector<Shape>& shapes) const;
 };
 
 /// Compiles the graph behind `outputs`. ExpressionError [E0151] when an input is missing from

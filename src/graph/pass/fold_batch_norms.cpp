@@ -43,7 +43,8 @@ Value scaled(const Value& product, const Value& scale) {
 
 }  // namespace
 
-std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_folded) {
+std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_folded,
+                                    RewriteLog* log) {
   Uses uses;
   for (const Value& v : in_order(outputs)) {
     for (const Value& x : v->inputs) ++uses[x.get()];
@@ -56,6 +57,9 @@ std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_
                                   [](const Value& p) { return p->is_constant(); });
     if (!fits) return nullptr;
     ++*num_folded;
+    note(log, "fold_batch_norms", *v, "removed",
+         "constant statistics: part of the weights and bias of the " + affine.product->op +
+             " before it, which changes roundings");
     const Value &mean = inputs[1], &variance = inputs[2], &weight = inputs[3], &bias = inputs[4];
     const double eps_value = attr<double>(*v, "eps");
     const Array eps_array = Array::from_values<double>({}, kFloat64, {&eps_value, 1});

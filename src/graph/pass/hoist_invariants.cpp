@@ -25,7 +25,7 @@ ValueSet staying(const std::vector<Value>& order, const Control& c) {
 }
 
 /// The loop with what does not change among its operands.
-void hoist(Control* c, std::vector<Value>* operands) {
+void hoist(Control* c, std::vector<Value>* operands, RewriteLog* log) {
   SubGraph& body = c->bodies[0];
   const std::vector<Value> order = in_order(body.outputs);
   const ValueSet stays = staying(order, *c);
@@ -41,6 +41,9 @@ void hoist(Control* c, std::vector<Value>* operands) {
   }
   for (const Value& v : body.outputs) move(v);
   if (moved.empty()) return;
+  for (const Value& v : moved)
+    note(log, "hoist_invariants", *v, "moved",
+         "the same in each iteration: computed before the loop");
   std::unordered_map<const ValueNode*, Value> outside, inside;
   for (std::size_t i = 1 + c->num_states + c->num_slices; i < body.inputs.size(); ++i)
     outside[body.inputs[i].get()] = (*operands)[c->first_state_operand() + i - 1];
@@ -61,12 +64,12 @@ void hoist(Control* c, std::vector<Value>* operands) {
 
 }  // namespace
 
-std::vector<Value> hoist_invariants(const std::vector<Value>& outputs) {
-  return rewrite_graph(outputs, [](const Value& v, std::vector<Value> inputs) -> Value {
+std::vector<Value> hoist_invariants(const std::vector<Value>& outputs, RewriteLog* log) {
+  return rewrite_graph(outputs, [&](const Value& v, std::vector<Value> inputs) -> Value {
     if (!v->control) return nullptr;
     Control c = *v->control;
-    for (SubGraph& body : c.bodies) body.outputs = hoist_invariants(body.outputs);
-    if (c.kind == ControlKind::kLoop) hoist(&c, &inputs);
+    for (SubGraph& body : c.bodies) body.outputs = hoist_invariants(body.outputs, log);
+    if (c.kind == ControlKind::kLoop) hoist(&c, &inputs, log);
     auto copy = std::make_shared<ValueNode>(*v);
     copy->inputs = std::move(inputs);
     copy->control = std::make_shared<const Control>(std::move(c));

@@ -40,7 +40,7 @@ bool as_affine(const Value& add, const Uses& uses, Affine* out) {
 
 }  // namespace
 
-std::vector<Value> merge_linears(const std::vector<Value>& outputs) {
+std::vector<Value> merge_linears(const std::vector<Value>& outputs, RewriteLog* log) {
   Uses uses;
   const std::vector<Value> order = in_order(outputs);
   for (const Value& v : order) {
@@ -62,6 +62,8 @@ std::vector<Value> merge_linears(const std::vector<Value>& outputs) {
     const auto it = place.find(v.get());
     if (it == place.end()) return nullptr;
     const auto& [group, index] = it->second;
+    note(log, "merge_linears", *(*group)[index].linear, "merged",
+         std::to_string(group->size()) + " linears of one input with constant weights are one");
     Value& all = merged[group->front().result.get()];
     if (!all) {
       std::vector<Value> weights, biases;

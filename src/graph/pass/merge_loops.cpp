@@ -16,7 +16,7 @@ std::size_t num_stacked(const ValueNode& v) {
 
 }  // namespace
 
-std::vector<Value> merge_loops(const std::vector<Value>& outputs) {
+std::vector<Value> merge_loops(const std::vector<Value>& outputs, RewriteLog* log) {
   std::map<Key, std::vector<Value>> alike;
   for (const Value& v : in_order(outputs)) {
     if (v->control && v->control->kind == ControlKind::kLoop) alike[key_of(*v)].push_back(v);
@@ -42,6 +42,8 @@ std::vector<Value> merge_loops(const std::vector<Value>& outputs) {
         shift[loop.get()] = next;
         next += num_stacked(*loop);
         if (loop == group[0]) continue;
+        note(log, "merge_loops", *loop, "merged",
+             "an earlier loop has the same operands and body; it stacks these results too");
         const std::vector<Value>& from = loop->control->body().outputs;
         all.bodies[0].outputs.insert(all.bodies[0].outputs.end(),
                                      from.end() - static_cast<long>(num_stacked(*loop)),

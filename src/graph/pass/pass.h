@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph/kernel_builder.h"
+#include "tenon/graph/rewrite.h"
 #include "tenon/graph/value.h"
 #include "tenon/runtime/plan.h"
 
@@ -20,11 +21,14 @@ std::vector<Value> rewrite_graph(
     const std::vector<Value>& outputs,
     const std::function<Value(const Value& old, std::vector<Value> inputs)>& rewrite);
 
+// Passes write what they did to operators into `log`, unless it is null.
+
 /// One value for each operator with equal operands and attributes. Dead code does not come along.
-std::vector<Value> share_equal_values(const std::vector<Value>& outputs);
+std::vector<Value> share_equal_values(const std::vector<Value>& outputs, RewriteLog* log = nullptr);
 
 /// The graph without operators that only gradients see (stop_gradient, custom_vjp).
-std::vector<Value> erase_gradient_marks(const std::vector<Value>& outputs);
+std::vector<Value> erase_gradient_marks(const std::vector<Value>& outputs,
+                                        RewriteLog* log = nullptr);
 /// Applies a pass to the graph and to all graphs within it, outer ones first.
 std::vector<Value> everywhere(
     const std::vector<Value>& outputs,
@@ -32,28 +36,29 @@ std::vector<Value> everywhere(
 
 /// Loops of the same operands that differ in their stacked results alone become one: a loop, and
 /// the one that keeps what its gradient needs.
-std::vector<Value> merge_loops(const std::vector<Value>& outputs);
+std::vector<Value> merge_loops(const std::vector<Value>& outputs, RewriteLog* log = nullptr);
 
 /// What loops compute in each iteration from captured values alone is computed before them.
-std::vector<Value> hoist_invariants(const std::vector<Value>& outputs);
+std::vector<Value> hoist_invariants(const std::vector<Value>& outputs, RewriteLog* log = nullptr);
 
 /// Branches and loops without results that nothing uses, states that do not change, operands that
 /// bodies do not read or that are constants (these move into the bodies).
-std::vector<Value> simplify_control(const std::vector<Value>& outputs);
+std::vector<Value> simplify_control(const std::vector<Value>& outputs, RewriteLog* log = nullptr);
 
 /// Right operands of products that lie in memory with rows and columns exchanged (weights [N, K]
 /// that are no constants, transposed views) are copied into the order in which products read them:
 /// that is far less work than reading across it for each row. Constants are packed instead.
-std::vector<Value> lay_out_products(const std::vector<Value>& outputs);
+std::vector<Value> lay_out_products(const std::vector<Value>& outputs, RewriteLog* log = nullptr);
 
 /// A batch_norm with constant statistics after a convolution or linear with constant weights (and a
 /// constant bias) becomes part of these weights and of a bias. Changes the rounding (design 3a
 /// (d)); `num_folded` counts them.
-std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_folded);
+std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_folded,
+                                    RewriteLog* log = nullptr);
 
 /// Linears of one input with constant weights become one, with its biases, followed by slices (Q, K
 /// and V of attention).
-std::vector<Value> merge_linears(const std::vector<Value>& outputs);
+std::vector<Value> merge_linears(const std::vector<Value>& outputs, RewriteLog* log = nullptr);
 
 /// How a graph is divided into kernels.
 struct Fusion {

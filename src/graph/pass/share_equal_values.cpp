@@ -79,7 +79,7 @@ std::vector<Value> rewrite_graph(
   return result;
 }
 
-std::vector<Value> share_equal_values(const std::vector<Value>& outputs) {
+std::vector<Value> share_equal_values(const std::vector<Value>& outputs, RewriteLog* log) {
   std::map<std::pair<std::string, std::vector<const ValueNode*>>, std::vector<Value>> known;
   std::map<std::tuple<const void*, int, std::vector<std::int64_t>>, Value> constants;
   return rewrite_graph(outputs, [&](const Value& v, std::vector<Value> inputs) -> Value {
@@ -94,7 +94,10 @@ std::vector<Value> share_equal_values(const std::vector<Value>& outputs) {
     for (const Value& x : inputs) key.push_back(x.get());
     std::vector<Value>& candidates = known[{v->expression ? "" : v->op, key}];
     for (const Value& candidate : candidates) {
-      if (computes_the_same(*candidate, *v)) return candidate;
+      if (!computes_the_same(*candidate, *v)) continue;
+      note(log, "share_equal_values", *v, "removed",
+           "an earlier operator computes the same of the same operands");
+      return candidate;
     }
     candidates.push_back(inputs == v->inputs ? v : with_inputs(*v, std::move(inputs)));
     return candidates.back();

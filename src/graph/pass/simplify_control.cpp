@@ -51,6 +51,20 @@ class Simplifier {
     }
     return results_;
   }
+  /// What was taken away, for reports; empty when nothing.
+  std::string removed() const {
+    std::string text;
+    const auto add = [&](std::size_t n, const char* what) {
+      if (n != 0) text += (text.empty() ? "" : "; ") + std::to_string(n) + what;
+    };
+    const auto num_unused = static_cast<std::size_t>(std::count(used_.begin(), used_.end(), false));
+    const std::size_t num_before = old_->inputs.size();
+    add(fixed_.size(), " of its states never change");
+    add(num_unused, " of its results are used by nothing");
+    add(num_before > operands_.size() ? num_before - operands_.size() : 0,
+        " of its operands are constants, equal to others or not read");
+    return text;
+  }
 
  private:
   void simplify_if() {
@@ -220,7 +234,7 @@ std::vector<Value> everywhere(
   });
 }
 
-std::vector<Value> simplify_control(const std::vector<Value>& outputs) {
+std::vector<Value> simplify_control(const std::vector<Value>& outputs, RewriteLog* log) {
   std::unordered_map<const ValueNode*, Used> used;
   for (const Value& v : in_order(outputs)) {
     if (v->control) used[v.get()].resize(v->control->num_results(), false);
@@ -231,7 +245,10 @@ std::vector<Value> simplify_control(const std::vector<Value>& outputs) {
   return rewrite_graph(outputs, [&](const Value& v, std::vector<Value> inputs) -> Value {
     if (v->control) {
       const Value now = with_inputs(*v, std::move(inputs));
-      results[v.get()] = Simplifier(now, used.at(v.get())).run();
+      Simplifier simplifier(now, used.at(v.get()));
+      results[v.get()] = simplifier.run();
+      const std::string removed = simplifier.removed();
+      if (!removed.empty()) note(log, "simplify_control", *v, "removed", removed);
       return now;
     }
     if (!v->is_op("item")) return nullptr;

@@ -146,6 +146,25 @@ tenon_status tenon_context_run(tenon_context* context, const DLTensor* inputs, i
   return status;
 }
 
+int32_t tenon_model_num_steps(const tenon_model* model) {
+  return model == nullptr ? 0 : static_cast<int32_t>(model->steps.size());
+}
+
+tenon_status tenon_context_set_times(tenon_context* context, tenon_step_times* times,
+                                     int32_t num_steps) {
+  if (context == nullptr) return null_error("tenon_context_set_times");
+  const Busy busy(*context);
+  if (!busy.mine()) return busy_error("tenon_context_set_times");
+  const int32_t wanted = tenon_model_num_steps(context->model);
+  if (times != nullptr && num_steps != wanted) {
+    return fail(TENON_ERROR_USAGE, "E1006",
+                "tenon_context_set_times: the model has %d steps, got room for %d", wanted,
+                num_steps);
+  }
+  context->times = times;
+  return TENON_OK;
+}
+
 void tenon_context_get_stats(const tenon_context* context, tenon_context_stats* out) {
   if (context != nullptr && out != nullptr) *out = context->stats;
 }

@@ -8,6 +8,7 @@
 #include "runtime/rt/block.h"
 #include "runtime/rt/model.h"
 #include "tenon/runtime/c_api.h"
+#include "tenon/runtime/profile.h"
 
 namespace tenon::rt {
 
@@ -67,6 +68,7 @@ struct tenon_context {
   std::uint64_t workspace_bytes = 0;
   std::uint64_t scratch_offset = 0;
   tenon_context_stats stats = {};
+  tenon_step_times* times = nullptr;  ///< of each step, while runs are timed
 };
 
 namespace tenon::rt {

@@ -1,4 +1,5 @@
 #include <string.h>
+#include <time.h>
 
 #include "runtime/rt/context.h"
 #include "runtime/rt/interrupt.h"
@@ -104,9 +105,31 @@ void run_copy(tenon_context& c, std::size_t i) {
     memmove(pointers[0], pointers[1], static_cast<std::size_t>(bytes));
 }
 
-}  // namespace
+std::uint64_t now_nanoseconds() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1000000000U + static_cast<std::uint64_t>(t.tv_nsec);
+}
 
-tenon_status run_steps(tenon_context& c, const DLTensor* inputs, const DLTensor* results) {
+/// A kernel call or a copy; `timed`: with a clock around it.
+template <bool timed>
+tenon_status run_work(tenon_context& c, std::size_t i, tenon_kernel_context& ctx) {
+  const std::uint64_t start = timed ? now_nanoseconds() : 0;
+  tenon_status status = TENON_OK;
+  if (static_cast<StepOp>(c.model->steps[i].op) == StepOp::kKernel) {
+    status = run_kernel(c, i, ctx);
+  } else {
+    run_copy(c, i);
+  }
+  if (timed) {
+    c.times[i].nanoseconds += now_nanoseconds() - start;
+    ++c.times[i].calls;
+  }
+  return status;
+}
+
+template <bool timed>
+tenon_status run_plan(tenon_context& c, const DLTensor* inputs, const DLTensor* results) {
   const std::uint32_t num_inputs = c.model->info.num_inputs;
   for (std::size_t k = 0; k < c.num_uses; ++k) {
     const ArgumentUse& use = c.uses[k];
@@ -135,10 +158,8 @@ tenon_status run_steps(tenon_context& c, const DLTensor* inputs, const DLTensor*
     } else {
       switch (static_cast<StepOp>(c.model->steps[i].op)) {
         case StepOp::kKernel:
-          status = run_kernel(c, i++, ctx);
-          break;
         case StepOp::kCopy:
-          run_copy(c, i++);
+          status = run_work<timed>(c, i++, ctx);
           break;
         case StepOp::kBranch:
         case StepOp::kLoop:
@@ -154,6 +175,13 @@ tenon_status run_steps(tenon_context& c, const DLTensor* inputs, const DLTensor*
   }
   ++c.stats.runs;
   return status;
+}
+
+}  // namespace
+
+tenon_status run_steps(tenon_context& c, const DLTensor* inputs, const DLTensor* results) {
+  return c.times == nullptr ? run_plan<false>(c, inputs, results)
+                            : run_plan<true>(c, inputs, results);
 }
 
 }  // namespace tenon::rt

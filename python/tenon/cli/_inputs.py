@@ -1,0 +1,284 @@
+"""Arrays for the inputs of a network: from files, or random ones that are the same every time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+from tenon._files import open_regular
+from tenon.cli._command import number
+from tenon.cli._model import Argument
+from tenon.errors import DTypeError, ShapeError, UserError
+
+__all__ = ["add_input_options", "array_of", "make_inputs", "named", "parse_shapes", "parse_sizes"]
+
+Array = npt.NDArray[Any]
+_MAX_BYTES = 1 << 36
+_RANDOM = re.compile(r"random(?::(-?\d+):(-?\d+))?")
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which arrays a network is given."""
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=WHAT",
+        help="the array of an input: file.npy, file.npz:KEY, random, random:LOW:HIGH (integers),"
+        " zeros or ones; by default random (integers 0 and 1, booleans true)",
+    )
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="NAME=SIZES",
+        help="the shape of an input that is not from a file, such as x=1,3,224,224",
+    )
+    parser.add_argument(
+        "--size",
+        action="append",
+        default=[],
+        metavar="SYMBOL=N",
+        help="the value of a symbolic size; 1 by default",
+    )
+    parser.add_argument(
+        "--seed", type=number(0, 2**31 - 1), default=0, help="of random arrays (default: 0)"
+    )
+
+
+def named(texts: Sequence[str], option: str, form: str) -> dict[str, str]:
+    """Return the parts of NAME=TEXT arguments.
+
+    Raises
+    ------
+    UserError
+        ``E1023``: another form, or a name twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise UserError("E1023", f"{option} should look like {form}, got {text!r}")
+        if name in found:
+            raise UserError("E1023", f"{option} names '{name}' twice")
+        found[name] = value
+    return found
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, list[int]]:
+    """Return the shapes of ``--shape``; E1024 for what is none."""
+    shapes = {}
+    for name, text in named(texts, "--shape", "x=1,3,224,224").items():
+        parts = text.strip("[]()").split(",")
+        if not all(re.fullmatch(r"\s*\d{1,12}\s*", part) for part in parts):
+            raise UserError("E1024", f"--shape {name}={text} should be sizes such as 1,3,224,224")
+        shapes[name] = [int(part) for part in parts]
+    return shapes
+
+
+def parse_sizes(texts: Sequence[str]) -> dict[str, int]:
+    """Return the values of ``--size``; E1024 for what is none."""
+    sizes = {}
+    for name, text in named(texts, "--size", "batch=8").items():
+        if not re.fullmatch(r"\d{1,12}", text):
+            raise UserError("E1024", f"--size {name}={text} should be a whole number such as 8")
+        sizes[name] = int(text)
+    return sizes
+
+
+def make_inputs(
+    arguments: Sequence[Argument],
+    inputs: Mapping[str, str],
+    shapes: Mapping[str, Sequence[int]],
+    sizes: Mapping[str, int],
+    seed: int,
+) -> list[Array]:
+    """Return one array for each input of a network.
+
+    Raises
+    ------
+    UserError
+        ``E1023``: no input or symbol has the name; ``E1025``: two sizes of one symbol; ``E1026``:
+        a file that cannot be read, ``E1029``: more than 64 GiB.
+    ShapeError
+        ``E1032``: rank or sizes that the input does not have.
+    DTypeError
+        ``E1027``: a file with elements of another type.
+    """
+    _check_names(arguments, inputs, shapes, sizes)
+    files = {a.name: _file(a, inputs[a.name]) for a in arguments if _is_file(inputs, a.name)}
+    values = _Values(sizes)
+    for argument in arguments:
+        if argument.name in files:
+            values.take(argument, files[argument.name].shape, "its array")
+        elif argument.name in shapes:
+            values.take(argument, shapes[argument.name], "--shape")
+    arrays = []
+    for i, argument in enumerate(arguments):
+        if argument.name in files:
+            arrays.append(files[argument.name])
+            continue
+        shape = values.shape(argument)
+        rng = np.random.default_rng([seed, i])
+        arrays.append(array_of(argument, inputs.get(argument.name, "random"), shape, rng))
+    return arrays
+
+
+def _check_names(
+    arguments: Sequence[Argument],
+    inputs: Mapping[str, str],
+    shapes: Mapping[str, Any],
+    sizes: Mapping[str, int],
+) -> None:
+    names = [a.name for a in arguments]
+    for option, given in (("--input", inputs), ("--shape", shapes)):
+        for name in given:
+            if name not in names:
+                raise UserError(
+                    "E1023", f"{option} {name}: the network's inputs are {', '.join(names)}"
+                )
+    symbols = sorted({d for a in arguments for d in a.dims if not d.isdigit()})
+    for name in sizes:
+        if name not in symbols:
+            have = f"the symbolic sizes are {', '.join(symbols)}" if symbols else "all are fixed"
+            raise UserError("E1023", f"--size {name}: no size of the inputs is called so; {have}")
+
+
+class _Values:
+    """The values of symbols, and who said them."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._values = {name: (value, "--size") for name, value in sizes.items()}
+
+    def take(self, argument: Argument, shape: Sequence[int], source: str) -> None:
+        """Learn from the shape of an input."""
+        wanted = f"{argument.dtype}[{', '.join(argument.dims)}]"
+        if len(shape) != len(argument.dims):
+            raise ShapeError(
+                "E1032",
+                f"input '{argument.name}' is {wanted} with {len(argument.dims)} dimensions;"
+                f" {source} has {len(shape)}: {list(shape)}",
+            )
+        for axis, (dim, size) in enumerate(zip(argument.dims, shape, strict=True)):
+            if dim.isdigit():
+                if int(dim) != size:
+                    raise ShapeError(
+                        "E1032",
+                        f"input '{argument.name}' is {wanted}: axis {axis} is {dim}, but {source}"
+                        f" says {size}",
+                    )
+                continue
+            here = f"{source} of '{argument.name}'"
+            known, who = self._values.setdefault(dim, (size, here))
+            if known != size:
+                raise UserError(
+                    "E1025", f"size '{dim}' is {known} by {who} and {size} by {here}; make it one"
+                )
+
+    def shape(self, argument: Argument) -> list[int]:
+        """Return the shape of an input; symbols that nobody said are 1."""
+        return [
+            int(dim) if dim.isdigit() else self._values.get(dim, (1, ""))[0]
+            for dim in argument.dims
+        ]
+
+
+def _is_file(inputs: Mapping[str, str], name: str) -> bool:
+    what = inputs.get(name, "random")
+    return what not in ("zeros", "ones") and _RANDOM.fullmatch(what) is None
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """Return the NumPy dtype of a name of Tenon's."""
+    special = {"bfloat16": ml_dtypes.bfloat16}
+    dtype: np.dtype[Any] = np.dtype(special.get(name, name))
+    return dtype
+
+
+def array_of(argument: Argument, what: str, shape: Sequence[int], rng: Any) -> Array:
+    """Return an array that is not from a file."""
+    dtype = numpy_dtype(argument.dtype)
+    num_bytes = dtype.itemsize
+    for size in shape:
+        num_bytes *= size
+    if num_bytes > _MAX_BYTES:
+        raise UserError(
+            "E1029", f"input '{argument.name}' of shape {list(shape)} takes more than 64 GiB"
+        )
+    if what in ("zeros", "ones"):
+        return np.full(shape, what == "ones", dtype)
+    match = _RANDOM.fullmatch(what)
+    assert match is not None
+    low, high = (int(match[1]), int(match[2])) if match[1] is not None else (0, 2)
+    if match[1] is not None and not low < high:
+        raise UserError("E1029", f"--input {argument.name}={what}: LOW should be below HIGH")
+    if dtype.kind in "iu" or (match[1] is not None and dtype.kind != "b"):
+        limits = np.iinfo(dtype) if dtype.kind in "iu" else np.iinfo(np.int64)
+        if low < limits.min or high - 1 > limits.max:
+            raise UserError("E1029", f"--input {argument.name}={what} is beyond {argument.dtype}")
+        return np.asarray(rng.integers(low, high, shape)).astype(dtype)
+    if dtype.kind == "b":
+        return np.ones(shape, dtype)
+    return np.asarray(rng.standard_normal(shape, dtype=np.float32)).astype(dtype)
+
+
+def _file(argument: Argument, text: str) -> Array:
+    """Return the array of a file: no pickle, regular files only."""
+    path, key = text, None
+    if not os.path.exists(text):
+        match = re.fullmatch(r"(.*\.npz):(.+)", text)
+        if match is not None:
+            path, key = match[1], match[2]
+    array = _read(argument, path, key)
+    wanted = numpy_dtype(argument.dtype)
+    if argument.dtype == "bfloat16" and array.dtype == np.dtype("V2"):
+        array = array.view(wanted)  # how .npy files keep it
+    if array.dtype.newbyteorder("=") != wanted:
+        raise DTypeError(
+            "E1027",
+            f"input '{argument.name}' is {argument.dtype}, but '{text}' holds {array.dtype};"
+            f" convert it with NumPy's astype('{argument.dtype}')",
+        )
+    return np.ascontiguousarray(array, wanted).reshape(array.shape)
+
+
+def _read(argument: Argument, path: str, key: str | None) -> Array:
+    option = f"--input {argument.name}={path}"
+    fd, _ = open_regular(_checked(path, option))
+    try:
+        with os.fdopen(fd, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                return np.asarray(loaded)
+            with loaded:
+                if key is None:
+                    key = argument.name if argument.name in loaded.files else None
+                    key = loaded.files[0] if key is None and len(loaded.files) == 1 else key
+                if key not in loaded.files:
+                    have = ", ".join(loaded.files[:20])
+                    raise UserError("E1026", f"{option} has {have}; name one as {path}:KEY")
+                return np.asarray(loaded[key])
+    except UserError:
+        raise
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, SyntaxError) as error:
+        reason = (str(error).splitlines() or ["it is empty"])[0][:200]
+        raise UserError(
+            "E1026", f"{option} is no whole .npy or .npz file of numbers: {reason}"
+        ) from None
+
+
+def _checked(path: str, option: str) -> Path:
+    if not os.path.exists(path):
+        raise UserError(
+            "E1026", f"{option}: there is no such file; give a .npy file, random, zeros or ones"
+        )
+    return Path(path)

@@ -1,0 +1,106 @@
+"""Models that commands are given: ONNX files, model folders, libraries."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tenon._compile import Network
+from tenon.cli._command import stage
+from tenon.errors import UserError
+
+__all__ = ["Argument", "arguments_of", "compile_model", "kind_of"]
+
+_ELF = b"\x7fELF"
+
+
+class Argument(NamedTuple):
+    """An input or result of a network."""
+
+    name: str
+    dtype: str
+    dims: tuple[str, ...]
+    """Numbers, names of symbols, or expressions of them."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}[{', '.join(self.dims)}]"
+
+
+def kind_of(text: str) -> str:
+    """Return what a path holds: ``"onnx"``, ``"folder"`` or ``"library"``.
+
+    Raises
+    ------
+    UserError
+        ``E1022``: there is nothing, or nothing that is read.
+    """
+    path = Path(text)
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError("E1022", f"cannot open the model '{text}': {reason}") from None
+    if stat.S_ISDIR(status.st_mode):
+        if (path / "config.json").exists():
+            return "folder"
+        raise UserError(
+            "E1022", f"'{text}' is a folder without config.json; give a model folder or a file"
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError("E1022", f"the model '{text}' should be a regular file or a folder")
+    try:
+        with path.open("rb") as file:
+            first = file.read(4)
+    except OSError as error:
+        raise UserError("E1022", f"cannot open the model '{text}': {error.strerror}") from None
+    if first == _ELF:
+        return "library"
+    if path.suffix == ".onnx":
+        return "onnx"
+    raise UserError(
+        "E1022",
+        f"'{text}' is no model that Tenon reads: give a file named .onnx, a library made by"
+        " tenon compile, or the folder of a sentence encoder",
+    )
+
+
+def compile_model(text: str, target: str, sizes: Mapping[str, int] | None = None) -> Network:
+    """Read a model and compile it; `sizes` are fixed values of symbols.
+
+    Raises
+    ------
+    UserError
+        ``E1022`` as `kind_of`; ``E1031``: a library, which holds no graph.
+    Error
+        What reading and compiling raise.
+    """
+    kind = kind_of(text)
+    if kind == "library":
+        raise UserError(
+            "E1031", f"'{text}' is a library: it holds kernels and no graph; give the model itself"
+        )
+    name = os.path.basename(os.path.normpath(text))
+    with stage(f"compiling {name}"):
+        return _encoder(text, target)
+
+
+def _encoder(text: str, target: str) -> Network:
+    from tenon.models.bert import BertEncoder
+    from tenon.models.bert_config import load_bert_weights
+    from tenon.models.model_folder import ModelFolder
+    from tenon.safetensors import SafetensorsFile
+
+    folder = ModelFolder(text)
+    weights = load_bert_weights(SafetensorsFile(folder.weights_path), folder.config)
+    return BertEncoder(folder.config, weights, target).compiled
+
+
+def arguments_of(network: Network) -> tuple[list[Argument], list[Argument]]:
+    """Return inputs and results."""
+    core: Any = network._compiled
+    inputs = [Argument(name, dtype, tuple(dims)) for name, dtype, dims in core.arguments(False)]
+    results = [Argument(name, dtype, tuple(dims)) for name, dtype, dims in core.arguments(True)]
+    return inputs, results
