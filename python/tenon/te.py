@@ -182,6 +182,8 @@ def scan(
 
     The steps run one after the other; what a step computes is vectorised and runs in parallel.
     Tensors made before the scan are computed once: a projection of all inputs belongs there.
+    Both modes of differentiation and `te.vmap` go through it; nothing that it stores is computed
+    again, and cotangents of what all steps use are one sum over the steps.
 
     Parameters
     ----------

@@ -1,12 +1,14 @@
 #include "autodiff/dependence.h"
 
+#include "autodiff/scan_derivative.h"
 #include "te/checks.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 
 namespace tenon::autodiff {
 std::vector<te::Tensor> differentiable_operands_of(const te::Tensor& t) {
-  return t->vjp_rule != nullptr ? t->vjp_rule->inputs : operands_of(t);
+  if (t->vjp_rule != nullptr) return t->vjp_rule->inputs;
+  return t->scan ? inputs_of_scan(*t->scan) : operands_of(t);
 }
 
 std::vector<te::Tensor> in_order(
@@ -37,9 +39,6 @@ Dependence::Dependence(const std::vector<te::Tensor>& outputs,
     bool active = variables_.count(t.get()) != 0;
     for (const te::Tensor& operand : differentiable_operands_of(t)) active |= is_active(operand);
     if (!active || !t->dtype.is_float()) continue;
-    TENON_USER_CHECK(t->kind != te::TensorKind::kScan || t->vjp_rule != nullptr, GradientError,
-                     "E0166", "there is no derivative through scan '", t->name,
-                     "' yet\n  hint: give it one with te.custom_vjp, or te.stop_gradient");
     active_.insert(t.get());
     order_.push_back(t);
   }

@@ -10,7 +10,8 @@
 
 namespace tenon::autodiff {
 
-/// What a tensor's derivative depends on: its operands, or the inputs of its rule.
+/// What a tensor's derivative depends on: its operands, or the inputs of its rule; of a scan those
+/// of rules in its step too.
 std::vector<te::Tensor> differentiable_operands_of(const te::Tensor& t);
 /// Everything that `roots` are computed from, roots included, each after its operands.
 std::vector<te::Tensor> in_order(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "te/checks.h"
 #include "te/reduction.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
@@ -112,6 +113,11 @@ const Element& Elements::of(const te::Tensor& tensor) {
 std::vector<Range> hulls_of(const std::vector<IterVar>& outer, const std::vector<IterVar>& axes) {
   Analyzer analyzer;
   std::vector<Expr> known;
+  for (const IterVar& step : te::steps_in_scope()) {
+    if (!step.domain.extent) continue;
+    analyzer.bind_kept(step.var, step.domain);
+    known.push_back(step.var);
+  }
   for (const IterVar& axis : outer) {
     analyzer.bind_kept(axis.var, axis.domain);
     known.push_back(axis.var);

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <unordered_set>
 
+#include "te/checks.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 
@@ -46,6 +47,9 @@ class Solver {
  public:
   explicit Solver(const IndexProblem& problem) : problem_(problem) {
     bind_symbols();
+    for (const IterVar& step : te::steps_in_scope()) {
+      if (step.domain.extent) analyzer_.bind_kept(step.var, step.domain);
+    }
     for (std::size_t d = 0; d < problem.position.size(); ++d)
       analyzer_.bind_kept(problem.position[d], {imm(0), problem.shape[d]});
     for (const IterVar& v : problem.domain) {
@@ -115,6 +119,13 @@ class Solver {
       }
     }
     return out;
+  }
+
+  /// Whether the domain of an unsolved variable depends on others.
+  bool has_moving_domain(const Expr& v) const {
+    const auto at = std::find_if(unsolved_.begin(), unsolved_.end(),
+                                 [&](const IterVar& u) { return u.var.same_as(v); });
+    return depends_on_variables(at->domain.min) || depends_on_variables(at->domain.extent);
   }
 
   /// The variable of the problem that `v` is, or takes the place of; null for part of one.
@@ -328,10 +339,11 @@ class Solver {
     return sum;
   }
 
-  /// c * v + others with others in [low, low + c): two equations, by quotient and remainder.
+  /// c * v + others with others in [low, low + c): two equations, by quotient and remainder. The
+  /// range of the first is the domain of v, which has to be known.
   bool solve_mixed_radix(const Equation& equation, const Form& form) {
     const VariableTerm* top = separable(form);
-    if (top == nullptr) return false;
+    if (top == nullptr || has_moving_domain(top->var)) return false;
     const Expr others = sum_without(form, top->var);
     const ConstRange span = analyzer_.const_bounds(others);
     const Expr scaled = equation.target - at_position(form.rest) - *span.lower;

@@ -4,6 +4,7 @@
 #include "autodiff/read_adjoint.h"
 #include "autodiff/reduction_derivative.h"
 #include "autodiff/scalar_derivative.h"
+#include "autodiff/scan_derivative.h"
 #include "autodiff/scatter_derivative.h"
 #include "autodiff/vjp_rule.h"
 #include "tenon/autodiff/autodiff.h"
@@ -56,6 +57,7 @@ class ForwardMode {
     SpanScope span(t->span);
     if (t->vjp_rule != nullptr) return sum_of(own, tangent_by_rule(t));
     if (t->kind == te::TensorKind::kScatter) return sum_of(own, tangent_of_scatter(t));
+    if (t->kind == te::TensorKind::kScan) return sum_of(own, tangent_of_scan(t));
     const Element& e = elements_.of(t);
     Expr element = tangent_of_element(e, t);
     if (!element) return own;
@@ -85,6 +87,14 @@ class ForwardMode {
   te::Tensor tangent_of_scatter(const te::Tensor& t) const {
     const te::Tensor init = tangent_of(t->init), updates = tangent_of(t->updates);
     return init || updates ? push_forward_scatter(t, init, updates) : nullptr;
+  }
+
+  te::Tensor tangent_of_scan(const te::Tensor& t) {
+    std::vector<te::Tensor>& of_states = of_scans_[t->scan.get()];
+    if (of_states.empty()) {
+      of_states = push_forward_scan(t->scan, [&](const te::Tensor& x) { return tangent_of(x); });
+    }
+    return of_states[t->state];
   }
 
   /// Where a rule is at hand.
@@ -177,6 +187,7 @@ class ForwardMode {
   Elements elements_;
   std::unordered_map<const te::TensorNode*, te::Tensor> given_;
   std::unordered_map<const te::TensorNode*, te::Tensor> tangents_;
+  std::unordered_map<const te::Scan*, std::vector<te::Tensor>> of_scans_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "autodiff/read_adjoint.h"
 #include "autodiff/reduction_derivative.h"
 #include "autodiff/scalar_derivative.h"
+#include "autodiff/scan_derivative.h"
 #include "autodiff/scatter_derivative.h"
 #include "autodiff/vjp_rule.h"
 #include "tenon/autodiff/autodiff.h"
@@ -48,14 +49,25 @@ class ReverseMode {
 
   void run() {
     const auto& order = dependence_.order();
+    for (const te::Tensor& t : order) {
+      if (t->scan) ++scans_[t->scan.get()].num_waiting;
+    }
     for (std::size_t i = order.size(); i-- > 0;) {
       const te::Tensor& t = order[i];
       const auto found = terms_.find(t.get());
-      if (found == terms_.end()) continue;
       SpanScope span(t->span);
+      if (found == terms_.end()) {
+        if (t->scan) arrive_at_scan(t, nullptr);
+        continue;
+      }
       const AdjointTerm total = join(t, found->second);
       terms_.erase(found);
       if (wanted_.count(t.get()) != 0) results_[t.get()] = stored(t, total);
+      if (t->scan) {
+        const auto known = results_.find(t.get());
+        arrive_at_scan(t, known != results_.end() ? known->second : stored(t, total));
+        continue;
+      }
       if (!reaches_variable(t)) continue;
       if (t->vjp_rule != nullptr) {
         apply_rule(t, total);
@@ -81,6 +93,26 @@ class ReverseMode {
       if (dependence_.is_active(operand)) return true;
     }
     return false;
+  }
+
+  /// A scan goes on when all its results have their cotangents (null for zero).
+  void arrive_at_scan(const te::Tensor& t, const te::Tensor& cotangent) {
+    WaitingScan& scan = scans_.at(t->scan.get());
+    scan.cotangents.resize(t->scan->init.size());
+    te::Tensor& sum = scan.cotangents[t->state];
+    scan.has_any = scan.has_any || cotangent;
+    if (sum && cotangent) {
+      sum = te::compute(
+          t->shape,
+          [&](const std::vector<Expr>& i) { return te::read(sum, i) + te::read(cotangent, i); },
+          t->name + "_grad");
+    } else if (cotangent) {
+      sum = cotangent;
+    }
+    if (--scan.num_waiting > 0 || !scan.has_any || !reaches_variable(t)) return;
+    const auto is_active = [&](const te::Tensor& x) { return dependence_.is_active(x); };
+    for (const auto& [input, part] : pull_back_scan(t->scan, scan.cotangents, is_active))
+      add_tensor(input, part);
   }
 
   /// The cotangents that a rule gives.
@@ -179,8 +211,15 @@ class ReverseMode {
     return active;
   }
 
+  struct WaitingScan {
+    std::size_t num_waiting = 0;  ///< results whose cotangents are not complete
+    bool has_any = false;
+    std::vector<te::Tensor> cotangents;  ///< one for each state
+  };
+
   Dependence dependence_;
   Elements elements_;
+  std::unordered_map<const te::Scan*, WaitingScan> scans_;
   std::unordered_set<const te::TensorNode*> wanted_;
   std::unordered_map<const te::TensorNode*, std::vector<AdjointTerm>> terms_;
   std::unordered_map<const te::TensorNode*, te::Tensor> results_;

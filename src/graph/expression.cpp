@@ -113,6 +113,7 @@ class ExpressionMaker {
     std::vector<Value> inputs;
     std::vector<te::Tensor> placeholders, computed;
     TensorMap replaced;
+    te::ScanMap scans;
     for (const te::Tensor& t : tensors) {
       for (const te::Tensor& x : te::operands_of(t)) {
         if (replaced.count(x.get()) != 0) continue;
@@ -125,7 +126,7 @@ class ExpressionMaker {
         }
         replaced[x.get()] = placeholders[place];
       }
-      computed.push_back(renew(t, replaced, symbols_));
+      computed.push_back(renew(t, replaced, symbols_, "", &scans));
       replaced[t.get()] = computed.back();
     }
     if (computed.size() == 1 && is_copy(*computed[0], placeholders)) return inputs[0];

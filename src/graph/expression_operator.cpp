@@ -47,6 +47,7 @@ void space(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) {
 void build(KernelBuilder& b, const Value& v) {
   const Expression& e = *v->expression;
   TensorMap built;
+  te::ScanMap scans;
   for (const te::Tensor& t : e.tensors) {
     const auto read = [&](const te::Tensor& x, const Indices& at) {
       if (x->kind == te::TensorKind::kPlaceholder) return b.read(v->inputs[operand_of(e, x)], at);
@@ -56,7 +57,8 @@ void build(KernelBuilder& b, const Value& v) {
       return x->kind == te::TensorKind::kPlaceholder ? b.whole(v->inputs[operand_of(e, x)])
                                                      : built.at(x.get());
     };
-    built[t.get()] = b.add([&] { return renew(t, {.read = read, .whole = whole}); });
+    built[t.get()] =
+        b.add([&] { return renew(t, {.read = read, .whole = whole, .scans = &scans}); });
   }
   b.define(v, built.at(e.output().get()));
 }
@@ -117,17 +119,21 @@ class Analysis {
     e_->num_reads.resize(reads_.size());
     for (const te::Tensor& p : e_->placeholders) add_symbols(p->shape);
     for (const te::Tensor& t : e_->tensors) {
-      add_symbols(t->shape);
-      add_symbols(t->body ? std::vector{t->body} : t->indices);
-      visit(t);
+      visit(t, {});
     }
     for (std::size_t i = 0; i < reads_.size(); ++i) e_->rereads[i] = reads_[i].size() > 1;
     e_->op = operator_of_kind(is_light() ? light_kind() : heavy_kind());
   }
 
  private:
-  /// Reductions of a tensor, and the axes that each read has around it.
-  void visit(const te::Tensor& t) {
+  /// Reductions of a tensor, and the axes that each read has around it: `steps` of scans first.
+  void visit(const te::Tensor& t, const std::vector<Expr>& steps) {
+    add_symbols(t->shape);
+    add_symbols(t->body ? std::vector{t->body} : t->indices);
+    if (t->scan) {
+      visit_scan(*t->scan, steps);
+      return;
+    }
     std::vector<const ReduceNode*> reductions;
     if (t->body) {
       post_order_visit(t->body, [&](const Node& n) {
@@ -137,7 +143,7 @@ class Analysis {
     has_loops_ = has_loops_ || !reductions.empty() || t->kind == te::TensorKind::kScatter;
     for (const LoadNode* l : loads_of(t)) {
       const te::Tensor x = te::as_tensor(l->buffer);
-      if (x->kind != te::TensorKind::kPlaceholder) continue;
+      if (!is_operand(x)) continue;
       ++e_->num_reads[operand_of(*e_, x)];
       std::vector<const LoadNode*>& reads = reads_[operand_of(*e_, x)];
       const bool is_known = std::any_of(reads.begin(), reads.end(), [&](const LoadNode* other) {
@@ -146,7 +152,7 @@ class Analysis {
       if (!is_known) reads.push_back(l);
       is_aligned_ = is_aligned_ && is_aligned(*t, *l);
       is_gather_ = is_gather_ || l->predicate;
-      std::vector<Expr> around;
+      std::vector<Expr> around = steps;
       for (const IterVar& axis : t->axes) around.push_back(axis.var);
       for (const ReduceNode* r : reductions) {
         const auto inside = loads_of(Expr(r));
@@ -159,6 +165,25 @@ class Analysis {
         if (!is_index) repeats_.push_back(operand_of(*e_, x));
       }
     }
+  }
+
+  /// The tensors of a scan's step; each is computed once for each step.
+  void visit_scan(const te::Scan& scan, std::vector<Expr> steps) {
+    has_loops_ = true;
+    if (!seen_.insert(&scan).second) return;
+    for (const te::Tensor& x : scan.init) add_whole(x);
+    steps.push_back(scan.step.var);
+    for (const te::Tensor& t : scan.body) visit(t, steps);
+    for (const te::Tensor& x : scan.next) add_whole(x);
+  }
+
+  static bool is_operand(const te::Tensor& x) { return x->kind == te::TensorKind::kPlaceholder; }
+
+  /// An operand that is read as a whole.
+  void add_whole(const te::Tensor& x) {
+    if (!is_operand(x)) return;
+    ++e_->num_reads[operand_of(*e_, x)];
+    repeats_.push_back(operand_of(*e_, x));
   }
 
   /// Whether the read is at the place of the element, after NumPy's broadcasting. Operands of lower
@@ -218,6 +243,7 @@ class Analysis {
   }
 
   Expression* e_;
+  std::unordered_set<const te::Scan*> seen_;
   std::vector<std::vector<const LoadNode*>> reads_;  ///< distinct, for each operand
   std::vector<std::size_t> repeats_;  ///< operands with a read that some axis does not move
   bool has_loops_ = false, is_aligned_ = true, is_gather_ = false;
@@ -235,7 +261,8 @@ Function comparable(const Expression& e) {
       inputs.push_back(te::placeholder({symbol}, kFloat32, "size"));
   }
   TensorMap renamed;  // names of blocks count
-  for (const te::Tensor& t : e.tensors) renamed[t.get()] = renew(t, renamed, {}, "t");
+  te::ScanMap scans;
+  for (const te::Tensor& t : e.tensors) renamed[t.get()] = renew(t, renamed, {}, "t", &scans);
   return te::function(inputs, {renamed.at(e.output().get())}, "expression");
 }
 

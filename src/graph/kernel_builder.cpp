@@ -245,8 +245,13 @@ std::vector<Expr> KernelBuilder::used_symbols() const {
   for (const KernelParam& p : params_) {
     for (const Expr& e : p.tensor->shape) add(e);
   }
-  for (const te::Tensor& t : computed_) {
+  const std::function<void(const te::Tensor&)> add_tensor = [&](const te::Tensor& t) {
     for (const Expr& e : t->shape) add(e);
+    if (t->scan) {
+      for (const auto* tensors : {&t->scan->init, &t->scan->body}) {
+        for (const te::Tensor& x : *tensors) add_tensor(x);
+      }
+    }
     for (const Expr& e : t->body ? std::vector{t->body} : t->indices) {
       add(e);
       post_order_visit(e, [&](const Node& n) {
@@ -254,7 +259,8 @@ std::vector<Expr> KernelBuilder::used_symbols() const {
         for (const IterVar& axis : static_cast<const ReduceNode&>(n).axes) add(axis.domain.extent);
       });
     }
-  }
+  };
+  for (const te::Tensor& t : computed_) add_tensor(t);
   return found;
 }
 

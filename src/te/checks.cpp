@@ -13,14 +13,14 @@ namespace {
 bool is_index(const VarNode& v) { return v.symbol == nullptr; }
 
 /// The step variables of the scans whose steps are being built, or walked.
-thread_local std::vector<Expr> steps_in_scope;
+thread_local std::vector<IterVar> step_scopes;
 
 /// Every reduction axis is used inside its own reduction only.
 class AxisScopes : public Walker {
  public:
   explicit AxisScopes(const std::vector<IterVar>& axes) {
     for (const IterVar& axis : axes) known_.insert(axis.var.get());
-    for (const Expr& step : steps_in_scope) known_.insert(step.get());
+    for (const IterVar& step : step_scopes) known_.insert(step.var.get());
   }
 
  protected:
@@ -82,8 +82,10 @@ void check_shape(const std::vector<Expr>& shape, const std::string& name) {
   }
 }
 
-StepScope::StepScope(const Expr& step) { steps_in_scope.push_back(step); }
-StepScope::~StepScope() { steps_in_scope.pop_back(); }
+StepScope::StepScope(IterVar step) { step_scopes.push_back(std::move(step)); }
+StepScope::~StepScope() { step_scopes.pop_back(); }
+
+const std::vector<IterVar>& steps_in_scope() { return step_scopes; }
 
 bool same_extents(const std::vector<Expr>& a, const std::vector<Expr>& b) {
   if (a.size() != b.size()) return false;

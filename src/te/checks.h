@@ -25,11 +25,16 @@ void check_axes(const std::vector<IterVar>& axes, const Expr& e);
 /// While it lives, tensors may use the step variable of a scan.
 class StepScope {
  public:
-  explicit StepScope(const Expr& step);
+  explicit StepScope(IterVar step);
+  /// A step of which nothing is known.
+  explicit StepScope(const Expr& step) : StepScope(IterVar{step, {nullptr, nullptr}}) {}
   ~StepScope();
   StepScope(const StepScope&) = delete;
   StepScope& operator=(const StepScope&) = delete;
 };
+
+/// The steps that tensors may use, outermost scan first. Their domains may be null.
+const std::vector<IterVar>& steps_in_scope();
 
 /// Whether two shapes are proved equal.
 bool same_extents(const std::vector<Expr>& a, const std::vector<Expr>& b);

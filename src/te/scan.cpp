@@ -7,6 +7,7 @@
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
 #include "tenon/te/expr.h"
+#include "tenon/te/renew.h"
 
 namespace tenon::te {
 namespace {
@@ -20,26 +21,6 @@ Tensor state_of(const Tensor& init, const std::string& name) {
   node->shape = init->shape;
   node->span = SpanScope::current();
   return t;
-}
-
-/// Every tensor that `roots` are computed from, and themselves, producers first.
-std::vector<Tensor> with_producers(const std::vector<Tensor>& roots) {
-  std::vector<Tensor> order;
-  std::unordered_set<const BufferNode*> done;
-  std::vector<std::pair<Tensor, bool>> stack;
-  for (std::size_t i = roots.size(); i-- > 0;) stack.emplace_back(roots[i], false);
-  while (!stack.empty()) {
-    auto [t, finished] = stack.back();
-    stack.pop_back();
-    if (finished) {
-      if (done.insert(t.get()).second) order.push_back(t);
-      continue;
-    }
-    if (done.count(t.get()) != 0) continue;
-    stack.emplace_back(t, true);
-    for (const Tensor& operand : operands_of(t)) stack.emplace_back(operand, false);
-  }
-  return order;
 }
 
 bool uses(const TensorNode& t, const Expr& step) {
@@ -60,7 +41,7 @@ bool uses(const TensorNode& t, const Expr& step) {
 void divide(Scan* scan) {
   std::unordered_set<const BufferNode*> inside, listed;
   for (const Tensor& state : scan->states) inside.insert(state.get());
-  for (const Tensor& t : with_producers(scan->next)) {
+  for (const Tensor& t : in_order(scan->next)) {
     if (inside.count(t.get()) != 0) continue;
     bool depends = uses(*t, scan->step.var);
     for (const Tensor& operand : operands_of(t)) depends |= inside.count(operand.get()) != 0;
@@ -109,25 +90,29 @@ std::vector<Tensor> scan(const Expr& steps, const std::vector<Tensor>& init,
   for (std::size_t s = 0; s < init.size(); ++s)
     scan->states.push_back(state_of(init[s], numbered(s) + "_before"));
   {
-    const StepScope scope(scan->step.var);
+    const StepScope scope(scan->step);
     scan->next = step(scan->step.var, scan->states);
   }
   check_next(*scan);
   divide(scan.get());
   std::vector<Tensor> results;
-  for (std::size_t s = 0; s < init.size(); ++s) {
-    auto* node = new TensorNode;
-    results.emplace_back(node);
-    node->kind = TensorKind::kScan;
-    node->name = numbered(s);
-    node->span = SpanScope::current();
-    node->dtype = init[s]->dtype;
-    node->shape = {steps};
-    node->shape.insert(node->shape.end(), init[s]->shape.begin(), init[s]->shape.end());
-    node->scan = scan;
-    node->state = s;
-  }
+  for (std::size_t s = 0; s < init.size(); ++s) results.push_back(scan_result(scan, s));
   return results;
+}
+
+Tensor scan_result(const std::shared_ptr<const Scan>& scan, std::size_t state) {
+  const Tensor& init = scan->init[state];
+  auto* node = new TensorNode;
+  Tensor result(node);
+  node->kind = TensorKind::kScan;
+  node->name = scan->init.size() == 1 ? scan->name : scan->name + "_" + std::to_string(state);
+  node->span = SpanScope::current();
+  node->dtype = init->dtype;
+  node->shape = {scan->step.domain.extent};
+  node->shape.insert(node->shape.end(), init->shape.begin(), init->shape.end());
+  node->scan = scan;
+  node->state = state;
+  return result;
 }
 
 Tensor last_state(const Tensor& states) {

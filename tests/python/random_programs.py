@@ -39,10 +39,14 @@ PLACES = 5  # extent of the integer input
 
 
 class Program:
-    """The program of a seed: `arrays` for its inputs, `make` from placeholders to its result."""
+    """The program of a seed: `arrays` for its inputs, `make` from placeholders to its result.
 
-    def __init__(self, seed):
-        self.seed = seed
+    With `scans`, every second tensor holds the states of a recurrence, the steps of which are
+    tensors likewise, over the states and the number of the step.
+    """
+
+    def __init__(self, seed, scans=False):
+        self.seed, self.scans = seed, scans
         rng = np.random.default_rng(seed)
         shapes = [tuple(rng.integers(2, 6, size=rng.integers(1, 4))) for _ in range(2)]
         self.arrays = [rng.normal(size=shape) for shape in shapes]
@@ -53,23 +57,56 @@ class Program:
         *tensors, places = inputs
         tensors = list(tensors)
         for n in range(rng.integers(1, 4)):
-            tensors.append(_tensor(rng, tensors, places, f"t{n}"))
+            make = _scan if self.scans and n % 2 == 0 else _tensor
+            tensors.append(make(rng, tensors, places, f"t{n}"))
         return tensors[-1]
 
 
-def _tensor(rng, tensors, places, name):
-    shape = tuple(int(e) for e in rng.integers(2, 5, size=rng.integers(0, 4)))
+def _scan(rng, tensors, places, name):
+    steps = int(rng.integers(2, 5))
+    shapes = [
+        tuple(int(e) for e in rng.integers(2, 5, size=rng.integers(0, 3)))
+        for _ in range(rng.integers(1, 3))
+    ]
+    init = [_tensor(rng, tensors, places, f"{name}_init{s}", shape=e) for s, e in enumerate(shapes)]
 
-    def element(*indices):
-        variables = list(zip(indices, shape, strict=True))
-        value = _value(rng, tensors, places, variables, depth=2)
-        if rng.random() < 0.7:
-            value = _reduction(rng, tensors, places, variables)
-            if rng.random() < 0.4:
-                value = te.tanh(value) * _value(rng, tensors, places, variables, depth=1)
-        return value
+    def step(t, *states):
+        own = [*tensors, *states, *states]
+        for n in range(rng.integers(0, 2)):
+            own.append(_tensor(rng, own, places, f"{name}_own{n}", step=(t, steps)))
+        # States stay near 1, so that a chain of them says something.
+        return [
+            te.compute(
+                shape,
+                lambda *i, s=s, own=own, shape=shape: (
+                    te.sin(states[s][i]) + 0.5 * _element(rng, own, places, i, shape, (t, steps))
+                ),
+                name=f"{name}_next{s}",
+            )
+            for s, shape in enumerate(shapes)
+        ]
 
-    return te.compute(shape, element, name=name)
+    results = te.scan(steps, init, step, name=name)
+    return results if isinstance(results, te.Tensor) else results[rng.integers(len(results))]
+
+
+def _tensor(rng, tensors, places, name, shape=None, step=None):
+    if shape is None:
+        shape = tuple(int(e) for e in rng.integers(2, 5, size=rng.integers(0, 4)))
+    return te.compute(shape, lambda *i: _element(rng, tensors, places, i, shape, step), name=name)
+
+
+def _element(rng, tensors, places, indices, shape, step):
+    """Value of an element; `step` is the variable of a scan around, with its extent."""
+    variables = list(zip(indices, shape, strict=True))
+    if step is not None:
+        variables.append(step)
+    value = _value(rng, tensors, places, variables, depth=2)
+    if rng.random() < 0.7:
+        value = _reduction(rng, tensors, places, variables)
+        if rng.random() < 0.4:
+            value = te.tanh(value) * _value(rng, tensors, places, variables, depth=1)
+    return value
 
 
 def _reduction(rng, tensors, places, variables):

@@ -1,22 +1,33 @@
-"""Derivatives of 300 random programs: reverse mode against central differences and forward mode."""
+"""Derivatives of random programs: reverse mode against central differences and forward mode."""
 
 import pytest
 from derivatives import check
 from random_programs import Program
 
 NUM_PROGRAMS = 300
+NUM_SCANS = 100
 CHUNK = 25
+
+
+def check_programs(programs, max_unsteady=2):
+    unsteady = 0
+    for program in programs:
+        try:
+            unsteady += not check(program.make, *program.arrays, kinks=True)
+        except Exception as error:
+            raise AssertionError(f"program {program.seed}") from error
+    assert unsteady <= max_unsteady
 
 
 # A program may use one of its inputs only.
 @pytest.mark.filterwarnings("ignore:.*its derivative is zero:UserWarning")
 @pytest.mark.parametrize("first", range(0, NUM_PROGRAMS, CHUNK))
 def test_random_programs(first):
-    unsteady = 0
-    for seed in range(first, first + CHUNK):
-        program = Program(seed)
-        try:
-            unsteady += not check(program.make, *program.arrays, kinks=True)
-        except Exception as error:
-            raise AssertionError(f"program {seed}") from error
-    assert unsteady <= 2
+    check_programs(Program(seed) for seed in range(first, first + CHUNK))
+
+
+@pytest.mark.filterwarnings("ignore:.*its derivative is zero:UserWarning")
+@pytest.mark.parametrize("first", range(0, NUM_SCANS, CHUNK))
+def test_random_programs_with_scans(first):
+    programs = (Program(seed, scans=True) for seed in range(first, first + CHUNK))
+    check_programs(programs, max_unsteady=6)

@@ -127,15 +127,3 @@ def test_mistakes():
     te.scan(3, start, step)
     with pytest.raises(tn.ExpressionError, match=r"outside of the scan's step.*\[E0117\]"):
         tn.function([start], [leaked[0]])
-
-
-def test_what_cannot_hold_a_scan_yet_says_so():
-    x = te.placeholder((4,), "float32", name="x")
-    total = te.cumsum(x)
-    loss = te.compute((), lambda: total[3], name="loss")
-    with pytest.raises(tn.GradientError, match=r"through scan 'cumsum' yet \[E0166\]"):
-        te.grad(loss, [x])
-    with pytest.raises(tn.ExpressionError, match=r"cannot batch scan 'cumsum' yet \[E0144\]"):
-        te.vmap([loss], [x], 3)
-    with pytest.raises(tn.ExpressionError, match=r"'cumsum' is a scan, which .*\[E0145\]"):
-        tn.op(te.cumsum)(np.ones(4, np.float32))

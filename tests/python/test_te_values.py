@@ -128,3 +128,19 @@ def test_strided_placeholders_read_their_layout():
     assert np.array_equal(tn.build(f)(x), x + 1)
     with pytest.raises(tn.ShapeError, match="strides"):
         tn.build(f)(np.ascontiguousarray(x))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_sums_over_axes_whose_start_moves(order):
+    x = te.placeholder((5, 3), "float64", name="x")
+    k = te.reduce_axis(3, "k")
+
+    def element(i):
+        b = te.reduce_axis((i, 5 - i), "b")
+        return te.sum(x[b, k], axis=[b, k][::order])
+
+    f = tn.function([x], [te.compute((6,), element, name="y")])
+    values = RNG.normal(size=(5, 3))
+    expected = [values[i:].sum() for i in range(6)]
+    np.testing.assert_allclose(tn.build(f)(values).numpy(), expected, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(tn.interpret(f, values).numpy(), expected, rtol=1e-13, atol=1e-15)

@@ -22,6 +22,9 @@ using StepFunction =
 std::vector<Tensor> scan(const Expr& steps, const std::vector<Tensor>& init,
                          const StepFunction& step, const std::string& name = "scan");
 
+/// The tensor of state `state` after each step: one result more of a scan that exists.
+Tensor scan_result(const std::shared_ptr<const Scan>& scan, std::size_t state);
+
 /// The state after the last step of a scan's result; the init where there is no step.
 Tensor last_state(const Tensor& states);
 

@@ -210,7 +210,7 @@ class Dissolve : public Mutator {
       Expr first;
       for (std::size_t i = 0; i < n.iters.size(); ++i) {
         if (n.iters[i].kind == IterKind::kReduction)
-          first = and_predicate(first, eq(n.bindings[i], n.iters[i].domain.min));
+          first = and_predicate(first, eq(n.bindings[i], substitute(n.iters[i].domain.min, bound)));
       }
       body = make_seq({first ? make_if(first, init) : init, body});
     }
