@@ -11,7 +11,19 @@ constexpr std::int64_t kNewestOpset = 27;
 const std::multimap<std::pair<std::string, std::string>, Conversion>& conversions() {
   static const auto* const table = [] {
     auto* all = new std::multimap<std::pair<std::string, std::string>, Conversion>;
-    for (const auto& family : {elementwise_conversions(), shape_conversions()}) {
+    for (const auto& family : {
+             elementwise_conversions(),
+             gather_conversions(),
+             generate_conversions(),
+             image_conversions(),
+             pad_conversions(),
+             rearrange_conversions(),
+             resize_conversions(),
+             scatter_conversions(),
+             shape_conversions(),
+             signal_conversions(),
+             slice_conversions(),
+         }) {
       for (const Conversion& c : family) all->emplace(std::pair(c.domain, c.op), c);
     }
     return all;

@@ -118,6 +118,15 @@ struct Conversion {
 
 // The families (op/*.cpp).
 std::vector<Conversion> elementwise_conversions();
+std::vector<Conversion> gather_conversions();
+std::vector<Conversion> generate_conversions();
+std::vector<Conversion> image_conversions();
+std::vector<Conversion> pad_conversions();
+std::vector<Conversion> rearrange_conversions();
+std::vector<Conversion> resize_conversions();
+std::vector<Conversion> scatter_conversions();
 std::vector<Conversion> shape_conversions();
+std::vector<Conversion> signal_conversions();
+std::vector<Conversion> slice_conversions();
 
 }  // namespace tenon::onnx
