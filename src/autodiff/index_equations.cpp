@@ -356,6 +356,15 @@ class Solver {
     const Expr first =
         top->coefficient > 0 ? domain.domain.min : imm(1) - domain.domain.min - extent;
     equations_.push_back({v, floordiv(scaled, imm(c)), {first, extent}});
+    // Not every remainder is reached. A single variable with a domain of its own says so itself.
+    const auto is_moving = [&](const VariableTerm& t) {
+      return !t.var.same_as(top->var) && has_moving_domain(t.var);
+    };
+    const bool is_known =
+        form.terms.size() == 2 && std::none_of(form.terms.begin(), form.terms.end(), is_moving);
+    const std::int64_t reached = *span.upper - *span.lower + 1;
+    if (!is_known && reached < c)
+      out_.outside.push_back(lt(floormod(scaled, imm(c)), imm(reached)));
     equations_.push_back({others,
                           floormod(scaled, imm(c)) + *span.lower,
                           {imm(*span.lower), imm(*span.upper - *span.lower + 1)}});

@@ -31,3 +31,11 @@ def test_random_programs(first):
 def test_random_programs_with_scans(first):
     programs = (Program(seed, scans=True) for seed in range(first, first + CHUNK))
     check_programs(programs, max_unsteady=6)
+
+
+@pytest.mark.filterwarnings("ignore:.*its derivative is zero:UserWarning")
+@pytest.mark.parametrize("seed", [275, 326, 481, 601, 673, 868, 1407])
+def test_programs_that_found_mistakes(seed):
+    """Merged axes of which one has a triangle as its domain, or leaves remainders unreached."""
+    program = Program(seed, scans=True)
+    check(program.make, *program.arrays, kinks=True)

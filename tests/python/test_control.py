@@ -236,10 +236,3 @@ X = tn.TensorSpec(("n", 4))
 def test_mistakes_are_named(function, error, message):
     with pytest.raises(error, match=f"(?s){message}"):
         compile(function, X)
-
-
-def test_vmap_of_a_loop_is_refused():
-    with pytest.raises(
-        tn.UnsupportedError, match=r"scan at .*test_control.py:\d+: vmap .*\[E0916\]"
-    ):
-        compile(lambda x: tn.vmap(lambda v: tn.scan(lambda s, e: (s + e, s), v[0] * 0, v)[0])(x), X)

@@ -33,6 +33,33 @@ def attention(x):
     return f.tanh(banded_attention(rows, rows, rows, 1)).sum()
 
 
+def recurrence(x):
+    last, squares = tn.scan(lambda h, e: (f.tanh(h * P[0] + e * Q[1]), h * h), x[0], x)
+    return squares.sum() + last
+
+
+def iterated(x):
+    return tn.fori_loop(0, 3, lambda i, v: f.sin(v * (i.cast("float64") + 0.7)), x).sum()
+
+
+def branches(x):
+    return tn.cond(x[0] > 0, lambda v: f.sin(v).sum(), lambda v: (v * v * v).mean(), x)
+
+
+def running(x):
+    y = te_running(x)
+    return (y * y).sum()
+
+
+@tn.op
+def te_running(x):
+    def step(t, s):
+        return te.compute((), lambda: te.sin(s[()] * 0.5 + x[t]), "next")
+
+    zero = te.compute((), lambda: te.const(0.0, x.dtype), "zero")
+    return te.scan(x.shape[0], zero, step, name="running")
+
+
 FUNCTIONS = {
     "polynomial": lambda x: (x * x * x - 2.0 * x).sum(),
     "mlp": mlp,
@@ -44,6 +71,10 @@ FUNCTIONS = {
     "rational": lambda x: rational(x, GATE, P, Q).sum(),
     "histogram": histogram,
     "attention": attention,
+    "scan": recurrence,
+    "fori_loop": iterated,
+    "cond": branches,
+    "te.scan": running,
 }
 POINTS = random(3, 4)
 CASES = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)

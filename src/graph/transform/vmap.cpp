@@ -1,6 +1,8 @@
 #include "graph/pass/pass.h"
+#include "graph/transform/control.h"
 #include "graph/transform/definition.h"
 #include "tenon/autodiff/autodiff.h"
+#include "tenon/graph/control.h"
 #include "tenon/graph/expression.h"
 #include "tenon/graph/transform.h"
 
@@ -26,8 +28,17 @@ std::vector<Value> vmap(const std::vector<Value>& outputs, const std::vector<Val
     renewed[inputs[i].get()] = batches[i];
     if (is_batched[i]) batched.insert(inputs[i].get());
   }
+  // Of branches and loops that a batch reaches: their results, and which of these it reaches.
+  std::unordered_map<const ValueNode*, std::pair<std::vector<Value>, std::vector<bool>>> of_control;
   for (const Value& v : in_order(outputs)) {
-    if (renewed.count(v.get()) != 0) continue;
+    if (renewed.count(v.get()) != 0 || of_control.count(v.get()) != 0) continue;
+    if (const auto it = v->is_op("item") ? of_control.find(v->inputs[0].get()) : of_control.end();
+        it != of_control.end()) {
+      const auto index = static_cast<std::size_t>(attr<std::int64_t>(*v, "index"));
+      renewed[v.get()] = it->second.first[index];
+      if (it->second.second[index]) batched.insert(v.get());
+      continue;
+    }
     std::vector<Value> operands;
     std::vector<bool> flags;
     bool is_changed = false, is_any = false;
@@ -42,9 +53,11 @@ std::vector<Value> vmap(const std::vector<Value>& outputs, const std::vector<Val
       renewed[v.get()] = is_changed ? with_inputs(*v, operands) : v;
       continue;
     }
-    TENON_USER_CHECK(!v->control, UnsupportedError, "E0916", v->op, " at ", v->span.str(),
-                     ": vmap of branches and loops is not supported\n  hint: give the function "
-                     "inside them a leading dimension");
+    if (v->control) {
+      auto& [results, result_flags] = of_control[v.get()];
+      results = vmap_control(v, operands, flags, extent, &result_flags);
+      continue;
+    }
     batched.insert(v.get());
     const Operator& op = *operator_of(*v);
     Value made = op.vmap == nullptr ? nullptr : op.vmap(*v, operands, flags, extent);
