@@ -181,7 +181,16 @@ py::list call_details(const graph::CompiledNetwork& network) {
 py::list rewrites_of(const graph::CompiledNetwork& network) {
   py::list result;
   for (const graph::Rewrite& r : network.rewrites)
-    result.append(py::make_tuple(r.pass, r.node, r.line, r.action, r.reason));
+    result.append(py::make_tuple(r.pass, r.node, r.line, r.action, r.reason,
+                                 r.call < 0 ? py::none() : py::object(py::int_(r.call))));
+  return result;
+}
+
+/// (kernel call in front of which it stands, depth, text) of each branch and loop.
+py::list regions_of(const graph::CompiledNetwork& network) {
+  py::list result;
+  for (const graph::RegionReport& r : network.regions)
+    result.append(py::make_tuple(r.first_call, r.depth, r.text));
   return result;
 }
 
@@ -327,6 +336,8 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("calls", &calls_of)
       .def_property_readonly("call_details", &call_details)
       .def_property_readonly("rewrites", &rewrites_of)
+      .def_property_readonly("regions", &regions_of)
+      .def_readonly("target", &graph::CompiledNetwork::target)
       .def_readonly("num_compiled", &graph::CompiledNetwork::num_compiled)
       .def_readonly("num_from_cache", &graph::CompiledNetwork::num_from_cache)
       .def_readonly("compile_seconds", &graph::CompiledNetwork::seconds)

@@ -39,6 +39,8 @@ Span user_span() {
     const py::object code =
         py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(PyFrame_GetCode(raw)));
     const std::string_view file = file_of(reinterpret_cast<PyCodeObject*>(code.ptr()));
+    // On the command line there is no line of a user's.
+    if (file.starts_with(package_folder() + "cli/")) return {};
     if (!file.starts_with(package_folder())) {
       return Span(std::string(file), PyFrame_GetLineNumber(raw));
     }

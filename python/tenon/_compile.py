@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, overload
 
 from tenon import _core, te
+from tenon._files import write_atomically
+from tenon._inspect import describe, shapes_of
 from tenon._numerics import CheckedNetwork, compile_graph
 from tenon._profile import Profile, profile_network, time_network
 from tenon._rewrite import Rewrite
@@ -76,6 +80,7 @@ class Network:
         self._results = results  # None: one array, or a tuple of them
         self._num_results = num_results
         self._donated = list(donated)
+        self._result_names: list[str] | None = None  # what a file calls them
         self.num_kernels = len(core.calls)
         self.num_compiled: int = core.num_compiled
         self.compile_seconds = core.compile_seconds
@@ -131,6 +136,13 @@ class Network:
         """The names of the inputs, in order."""
         return list(self._names)
 
+    @property
+    def result_names(self) -> list[str]:
+        """The names of the results, in order: those of an ONNX model, else result, or result0..."""
+        if self._result_names is not None:
+            return list(self._result_names)
+        return [name for name, _, _ in self._compiled.arguments(True)][: self._num_results]
+
     def report(self) -> str:
         """Return which kernels run, what they compute, and how long compilation took."""
         return self._core.report()
@@ -182,6 +194,54 @@ class Network:
         8.0
         """
         return profile_network(self._compiled, self._flat(arrays, named), seconds, roof)
+
+    def describe(
+        self, shapes: Sequence[Sequence[int]] | None = None, profile: Profile | None = None
+    ) -> dict[str, Any]:
+        """Return what the network is made of, as plain values.
+
+        Parameters
+        ----------
+        shapes
+            Of the inputs, for costs and the memory plan; by default those of the profile, else
+            with 1 for each symbol.
+        profile
+            What `profile` returned, for times.
+
+        Returns
+        -------
+        dict
+            `inputs`, `results`, `kernels` (operators, what is fused and why, what they read,
+            operations, bytes, times), `memory` (the arena and its blocks), `rewrites`, `sizes`.
+
+        Raises
+        ------
+        ShapeError
+            Other numbers of shapes or sizes than the network has [E0421].
+        """
+        if shapes is None:
+            shapes = shapes_of(self._compiled) if profile is None else profile.shapes
+        return describe(self._compiled, shapes, profile, self.result_names)
+
+    def html(
+        self,
+        path: str | os.PathLike[str],
+        shapes: Sequence[Sequence[int]] | None = None,
+        profile: Profile | None = None,
+    ) -> None:
+        """Write a page about the network: its kernels as a graph, times, memory plan, passes.
+
+        One file, which needs no other and no connection. Parameters as `describe`.
+
+        Raises
+        ------
+        ResourceError
+            The file cannot be written [E0828].
+        """
+        from tenon._page import page_html
+
+        page = page_html(self.describe(shapes, profile)).encode()
+        write_atomically(Path(path), [page])
 
     @property
     def _compiled(self) -> _core.CompiledNetwork:
@@ -301,7 +361,9 @@ def _compile_model(
     def make(graph: _core.OnnxNetwork) -> Network:
         title = name or graph.name or "network"
         core = compile_graph(graph.inputs, graph.outputs, title, chosen)
-        return Network(core, [v.name for v in graph.inputs], num_results=len(graph.outputs))
+        network = Network(core, [v.name for v in graph.inputs], num_results=len(graph.outputs))
+        network._result_names = list(graph.output_names)
+        return network
 
     graph = model.network()
     if graph.needed_values:

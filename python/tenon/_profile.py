@@ -70,6 +70,8 @@ class Profile:
     """Threads that parallel loops used."""
     peaks: Peaks | None
     """What this machine reaches with as many threads."""
+    shapes: list[list[int]]
+    """Of the inputs."""
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Profile:
         num_runs: int,
         threads: int,
         peaks: Peaks | None,
+        shapes: list[list[int]],
     ) -> None:
         self.name = name
         self.kernels = kernels
@@ -86,6 +89,7 @@ class Profile:
         self.num_runs = num_runs
         self.threads = threads
         self.peaks = peaks
+        self.shapes = shapes
 
     @property
     def total(self) -> KernelProfile:
@@ -195,7 +199,7 @@ def profile_network(
         durations[0],
         durations[min(len(durations) - 1, (9 * len(durations)) // 10)],
     )
-    return Profile(core.name, kernels, latency, len(timed), threads, peaks)
+    return Profile(core.name, kernels, latency, len(timed), threads, peaks, shapes)
 
 
 def time_network(core: _core.CompiledNetwork, arrays: Sequence[Any], seconds: float) -> Timing:

@@ -17,6 +17,8 @@ class Rewrite(NamedTuple):
     line: str
     """The user's line that made it; may be empty."""
     action: str
-    """removed, computed, merged, moved, added, or fused into a kernel."""
+    """removed, computed, merged, moved, added or fused."""
     reason: str
     """Why."""
+    kernel: int | None
+    """The kernel call that it is fused into."""

@@ -208,10 +208,10 @@ class Describer {
     for (const KernelParam& p : k.params) call.inputs.push_back(operand(*p.value));
     const auto names = names_.find(k.result.get());
     if (names != names_.end()) call.outputs = names->second;
-    const std::string where =
-        " into kernel " + std::to_string(network_->calls.size()) + ", " + call.name;
-    for (const FusedOperator& f : k.fused)
-      note(&network_->rewrites, "fuse", *f.value, ("fused" + where).c_str(), f.reason);
+    for (const FusedOperator& f : k.fused) {
+      note(&network_->rewrites, "fuse", *f.value, "fused", f.reason);
+      network_->rewrites.back().call = static_cast<int>(network_->calls.size());
+    }
     call_of_[k.result.get()] = static_cast<int>(network_->calls.size());
     network_->calls.push_back(std::move(call));
   }
@@ -306,6 +306,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   network.executable = Executable(write_plan(inputs, made, groups, kernels, name));
   network.constant_seconds = seconds_since(constant_start);
   network.functions = groups.distinct;
+  network.target = target.str();
   network.inputs = reports(inputs, network.executable.plan().inputs);
   network.results = reports(made, network.executable.plan().results);
   Describer(inputs, made, groups, &network).run(groups.program);

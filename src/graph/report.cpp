@@ -90,9 +90,7 @@ std::string listed(const std::vector<std::string>& names) {
 std::string describe(const RewriteLog& rewrites) {
   std::vector<std::pair<std::string, std::vector<std::pair<std::string, int>>>> groups;
   for (const Rewrite& r : rewrites) {
-    // Which kernel an operator is fused into is in the lines of the kernels.
-    const std::string action = r.action.substr(0, r.action.find(' '));
-    const std::string title = r.pass + ": " + action + " (" + r.reason + "): ";
+    const std::string title = r.pass + ": " + r.action + " (" + r.reason + "): ";
     auto group =
         std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == title; });
     if (group == groups.end()) group = groups.insert(groups.end(), {title, {}});

@@ -9,7 +9,7 @@ void note(RewriteLog* log, const char* pass, const ValueNode& v, const char* act
   if (log == nullptr) return;
   std::string node = v.op;
   if (!v.control) node += " -> " + type_str(v);
-  log->push_back({pass, std::move(node), v.span.str(), action, std::move(reason)});
+  log->push_back({pass, std::move(node), v.span.str(), action, std::move(reason), -1});
 }
 
 }  // namespace tenon::graph

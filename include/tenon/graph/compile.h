@@ -79,6 +79,7 @@ struct RegionReport {
 /// A compiled network, valid for every value of its symbols.
 struct CompiledNetwork {
   Executable executable;
+  std::string target;
   std::vector<ArgumentReport> inputs, results;
   std::vector<KernelCall> calls;  ///< those in bodies once
   std::vector<RegionReport> regions;

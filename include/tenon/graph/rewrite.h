@@ -16,6 +16,7 @@ struct Rewrite {
   std::string line;    ///< the user's line that made it; may be empty
   std::string action;  ///< "removed", "computed", "merged", "added", "moved", "fused"
   std::string reason;  ///< why, for people
+  int call = -1;       ///< the kernel call that it is fused into, or -1
 };
 
 /// In the order of the passes. A null log is legal everywhere: nothing is written down.

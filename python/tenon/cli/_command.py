@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,7 +23,6 @@ __all__ = [
     "stage",
     "table",
     "time_text",
-    "write_file",
 ]
 
 
@@ -140,27 +138,3 @@ def check_target_folder(path: Path, option: str) -> None:
         raise UserError("E1028", f"{option} '{path}': the folder '{folder}' does not exist")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError("E1028", f"{option} '{path}': the folder '{folder}' cannot be written")
-
-
-def write_file(path: Path, write: Callable[[Any], None], option: str) -> None:
-    """Write a whole file or none: into a temporary beside it, which then takes its name.
-
-    Raises
-    ------
-    UserError
-        ``E1028``: it cannot be written; the message has the system's reason.
-    """
-    check_target_folder(path, option)
-    try:
-        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-        try:
-            with os.fdopen(fd, "wb") as file:
-                write(file)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
-    except OSError as error:
-        raise UserError("E1028", f"{option} '{path}' cannot be written: {error.strerror}") from None

@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -19,11 +19,49 @@ from tenon.cli._command import number
 from tenon.cli._model import Argument
 from tenon.errors import DTypeError, ShapeError, UserError
 
-__all__ = ["add_input_options", "array_of", "make_inputs", "named", "parse_shapes", "parse_sizes"]
+__all__ = [
+    "Given",
+    "add_input_options",
+    "add_run_options",
+    "array_of",
+    "given_inputs",
+    "make_inputs",
+    "read_array",
+]
 
 Array = npt.NDArray[Any]
 _MAX_BYTES = 1 << 36
 _RANDOM = re.compile(r"random(?::(-?\d+):(-?\d+))?")
+
+
+class Given(NamedTuple):
+    """What the options say of the inputs."""
+
+    inputs: dict[str, str]
+    shapes: dict[str, list[int]]
+    sizes: dict[str, int]
+    seed: int
+
+
+def given_inputs(arguments: argparse.Namespace) -> Given:
+    """Return what the options of `add_input_options` say; E1023 and E1024 for what has no form."""
+    return Given(
+        named(arguments.input, "--input", "x=file.npy"),
+        parse_shapes(arguments.shape),
+        parse_sizes(arguments.size),
+        arguments.seed,
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add threads, target and duration."""
+    parser.add_argument(
+        "--threads", type=number(0, 1024), default=0, help="threads (default: all that may be used)"
+    )
+    parser.add_argument("--target", default="cpu", help="such as 'cpu -mcpu=x86-64-v3'")
+    parser.add_argument(
+        "--seconds", type=number(0.0, 3600.0, float), default=2.0, help="how long (default: 2)"
+    )
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -96,13 +134,9 @@ def parse_sizes(texts: Sequence[str]) -> dict[str, int]:
 
 
 def make_inputs(
-    arguments: Sequence[Argument],
-    inputs: Mapping[str, str],
-    shapes: Mapping[str, Sequence[int]],
-    sizes: Mapping[str, int],
-    seed: int,
+    arguments: Sequence[Argument], given: Given, constants: Sequence[str] = ()
 ) -> list[Array]:
-    """Return one array for each input of a network.
+    """Return one array for each input of a network; `constants` are inputs that became part of it.
 
     Raises
     ------
@@ -114,7 +148,8 @@ def make_inputs(
     DTypeError
         ``E1027``: a file with elements of another type.
     """
-    _check_names(arguments, inputs, shapes, sizes)
+    inputs, shapes, sizes = given.inputs, given.shapes, given.sizes
+    _check_names(arguments, inputs, shapes, sizes, constants)
     files = {a.name: _file(a, inputs[a.name]) for a in arguments if _is_file(inputs, a.name)}
     values = _Values(sizes)
     for argument in arguments:
@@ -128,7 +163,7 @@ def make_inputs(
             arrays.append(files[argument.name])
             continue
         shape = values.shape(argument)
-        rng = np.random.default_rng([seed, i])
+        rng = np.random.default_rng([given.seed, i])
         arrays.append(array_of(argument, inputs.get(argument.name, "random"), shape, rng))
     return arrays
 
@@ -138,8 +173,9 @@ def _check_names(
     inputs: Mapping[str, str],
     shapes: Mapping[str, Any],
     sizes: Mapping[str, int],
+    constants: Sequence[str],
 ) -> None:
-    names = [a.name for a in arguments]
+    names = [*(a.name for a in arguments), *constants]
     for option, given in (("--input", inputs), ("--shape", shapes)):
         for name in given:
             if name not in names:
@@ -233,12 +269,7 @@ def array_of(argument: Argument, what: str, shape: Sequence[int], rng: Any) -> A
 
 def _file(argument: Argument, text: str) -> Array:
     """Return the array of a file: no pickle, regular files only."""
-    path, key = text, None
-    if not os.path.exists(text):
-        match = re.fullmatch(r"(.*\.npz):(.+)", text)
-        if match is not None:
-            path, key = match[1], match[2]
-    array = _read(argument, path, key)
+    array = read_array(argument.name, text)
     wanted = numpy_dtype(argument.dtype)
     if argument.dtype == "bfloat16" and array.dtype == np.dtype("V2"):
         array = array.view(wanted)  # how .npy files keep it
@@ -251,8 +282,20 @@ def _file(argument: Argument, text: str) -> Array:
     return np.ascontiguousarray(array, wanted).reshape(array.shape)
 
 
-def _read(argument: Argument, path: str, key: str | None) -> Array:
-    option = f"--input {argument.name}={path}"
+def read_array(name: str, text: str) -> Array:
+    """Return the array of FILE.npy, or of FILE.npz:KEY.
+
+    Raises
+    ------
+    UserError
+        ``E1026``: the file is missing, cut short, or holds no numbers.
+    """
+    path, key = text, None
+    if not os.path.exists(text):
+        match = re.fullmatch(r"(.*\.npz):(.+)", text)
+        if match is not None:
+            path, key = match[1], match[2]
+    option = f"--input {name}={path}"
     fd, _ = open_regular(_checked(path, option))
     try:
         with os.fdopen(fd, "rb") as file:
@@ -261,7 +304,7 @@ def _read(argument: Argument, path: str, key: str | None) -> Array:
                 return np.asarray(loaded)
             with loaded:
                 if key is None:
-                    key = argument.name if argument.name in loaded.files else None
+                    key = name if name in loaded.files else None
                     key = loaded.files[0] if key is None and len(loaded.files) == 1 else key
                 if key not in loaded.files:
                     have = ", ".join(loaded.files[:20])

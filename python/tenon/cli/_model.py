@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tenon._compile import Network
+from tenon._compile import Network, compile
 from tenon.cli._command import stage
 from tenon.errors import UserError
 
@@ -67,13 +67,17 @@ def kind_of(text: str) -> str:
     )
 
 
-def compile_model(text: str, target: str, sizes: Mapping[str, int] | None = None) -> Network:
-    """Read a model and compile it; `sizes` are fixed values of symbols.
+def compile_model(text: str, target: str, inputs: Mapping[str, str]) -> tuple[Network, list[str]]:
+    """Read a model and compile it; return it and the inputs that became part of it.
+
+    `inputs` are the texts of ``--input``: arrays of inputs that decide shapes become part of
+    the network.
 
     Raises
     ------
     UserError
-        ``E1022`` as `kind_of`; ``E1031``: a library, which holds no graph.
+        ``E1022`` as `kind_of`; ``E1031``: a library, which holds no graph; ``E1033``: the value of
+        an input that decides shapes is missing.
     Error
         What reading and compiling raise.
     """
@@ -84,7 +88,26 @@ def compile_model(text: str, target: str, sizes: Mapping[str, int] | None = None
         )
     name = os.path.basename(os.path.normpath(text))
     with stage(f"compiling {name}"):
-        return _encoder(text, target)
+        return (_encoder(text, target), []) if kind == "folder" else _onnx(text, target, inputs)
+
+
+def _onnx(text: str, target: str, inputs: Mapping[str, str]) -> tuple[Network, list[str]]:
+    from tenon import onnx
+    from tenon.cli._inputs import read_array
+
+    values: dict[str, Any] = {}
+    while True:
+        network = compile(onnx.load(text, values=values), target=target)
+        if isinstance(network, Network):
+            return network, list(values)
+        for name in network.value_names:
+            if not os.path.exists(inputs.get(name, "")):
+                raise UserError(
+                    "E1033",
+                    f"input '{name}' of '{text}' decides shapes, so that its value has to be known"
+                    f" when compiling; give it: --input {name}=file.npy",
+                )
+            values[name] = read_array(name, inputs[name])
 
 
 def _encoder(text: str, target: str) -> Network:
@@ -102,5 +125,8 @@ def arguments_of(network: Network) -> tuple[list[Argument], list[Argument]]:
     """Return inputs and results."""
     core: Any = network._compiled
     inputs = [Argument(name, dtype, tuple(dims)) for name, dtype, dims in core.arguments(False)]
-    results = [Argument(name, dtype, tuple(dims)) for name, dtype, dims in core.arguments(True)]
+    results = [
+        Argument(name, dtype, tuple(dims))
+        for name, (_, dtype, dims) in zip(network.result_names, core.arguments(True), strict=False)
+    ]
     return inputs, results

@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from tenon._config import config
-from tenon.cli._command import add_command, number, print_json, stage
-from tenon.cli._inputs import add_input_options, make_inputs, named, parse_shapes, parse_sizes
+from tenon.cli._command import add_command, print_json, stage
+from tenon.cli._inputs import add_input_options, add_run_options, given_inputs, make_inputs
 from tenon.cli._model import arguments_of, compile_model
 
 _DESCRIPTION = """\
@@ -33,26 +33,14 @@ def add_parser(commands: Any) -> None:
     add_run_options(parser)
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add threads, target and duration."""
-    parser.add_argument(
-        "--threads", type=number(0, 1024), default=0, help="threads (default: all that may be used)"
-    )
-    parser.add_argument("--target", default="cpu", help="such as 'cpu -mcpu=x86-64-v3'")
-    parser.add_argument(
-        "--seconds", type=number(0.0, 3600.0, float), default=2.0, help="how long (default: 2)"
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
-    inputs = named(arguments.input, "--input", "x=file.npy")
-    shapes, sizes = parse_shapes(arguments.shape), parse_sizes(arguments.size)
+    given = given_inputs(arguments)
     before = config.threads
     config.threads = arguments.threads
     try:
-        network = compile_model(arguments.model, arguments.target)
-        arrays = make_inputs(arguments_of(network)[0], inputs, shapes, sizes, arguments.seed)
+        network, constants = compile_model(arguments.model, arguments.target, given.inputs)
+        arrays = make_inputs(arguments_of(network)[0], given, constants)
         with stage("measuring"):
             profile = network.profile(*arrays, seconds=arguments.seconds)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import functools
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tenon._config import config
+from tenon._files import write_atomically
 from tenon.cli._command import (
     add_command,
     check_target_folder,
     number,
     print_json,
     table,
-    write_file,
 )
-from tenon.cli._inputs import add_input_options, make_inputs, named, parse_shapes, parse_sizes
+from tenon.cli._inputs import add_input_options, given_inputs, make_inputs
 from tenon.cli._model import arguments_of, compile_model
 from tenon.errors import UserError
 
@@ -53,34 +53,33 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run, print, write."""
-    inputs = named(arguments.input, "--input", "x=file.npy")
-    shapes, sizes = parse_shapes(arguments.shape), parse_sizes(arguments.size)
+    given = given_inputs(arguments)
     if arguments.output is not None:
         check_output(arguments.output)
     before = config.threads
     config.threads = arguments.threads
     try:
-        network = compile_model(arguments.model, arguments.target)
+        network, constants = compile_model(arguments.model, arguments.target, given.inputs)
         accepted, produced = arguments_of(network)
-        arrays = make_inputs(accepted, inputs, shapes, sizes, arguments.seed)
+        arrays = make_inputs(accepted, given, constants)
         returned = network._compiled(*arrays)
     finally:
         config.threads = before
     results = returned if isinstance(returned, tuple) else (returned,)
     values = {a.name: np.asarray(r) for a, r in zip(produced, results, strict=True)}
     written = [] if arguments.output is None else write_results(arguments.output, values)
-    given = {a.name: array for a, array in zip(accepted, arrays, strict=True)}
+    passed = {a.name: array for a, array in zip(accepted, arrays, strict=True)}
     if arguments.json:
         print_json(
             {
-                "inputs": {name: summary(array) for name, array in given.items()},
+                "inputs": {name: summary(array) for name, array in passed.items()},
                 "results": {name: summary(array) for name, array in values.items()},
                 "files": written,
             }
         )
         return 0
     rows: list[tuple[str, ...]] = [("", "name", "type", "minimum", "maximum", "mean", "not finite")]
-    rows += [_row("input", name, array) for name, array in given.items()]
+    rows += [_row("input", name, array) for name, array in passed.items()]
     rows += [_row("result", name, array) for name, array in values.items()]
     print(table(rows, right=(3, 4, 5, 6)), end="")
     for file in written:
@@ -126,20 +125,20 @@ def check_output(place: str) -> None:
 
 def write_results(place: str, values: dict[str, npt.NDArray[Any]]) -> list[str]:
     """Write the results; return the names of the files."""
+    arrays: dict[str, Any] = _by_file_name(values)
     if Path(place).suffix == ".npz":
-        arrays: dict[str, Any] = _by_file_name(values)
-        write_file(Path(place), lambda file: np.savez(file, **arrays), "--output")
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_atomically(Path(place), [buffer.getbuffer()])
         return [place]
     written = []
-    for name, array in _by_file_name(values).items():
+    for name, array in arrays.items():
         path = Path(place) / f"{name}.npy"
-        write_file(path, functools.partial(_save, array), "--output")
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        write_atomically(path, [buffer.getbuffer()])
         written.append(str(path))
     return written
-
-
-def _save(array: npt.NDArray[Any], file: Any) -> None:
-    np.save(file, array, allow_pickle=False)
 
 
 def _by_file_name(values: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
