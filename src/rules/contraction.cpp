@@ -149,30 +149,48 @@ void pack_operand(RuleContext& context, const std::string& block, const std::str
   }
 }
 
-void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
-                                 const std::string& copy, const LoopRef& row) {
+namespace {
+
+/// One block of a contraction under `row`: the loops over all iters are fresh, the column's first
+/// of `terms`, or before the loop over blocks of terms where there is one.
+void tile_columns_in_row(RuleContext& context, const BlockInfo& info, const std::string& block,
+                         const std::string& copy, const LoopRef& row, bool has_blocks,
+                         std::size_t num_terms) {
   Schedule& s = context.s;
-  const std::string& name = info.name();
-  std::vector<LoopRef> loops = s.loops(name);
+  std::vector<LoopRef> loops = s.loops(block);
   const auto at = std::find_if(loops.begin(), loops.end(),
                                [&](const LoopRef& l) { return l.var.same_as(row.var); });
   loops.erase(loops.begin(), at == loops.end() ? loops.begin() : at + 1);
-  const std::size_t reductions = loops.size() - static_cast<std::size_t>(info.num_reduction);
-  if (reductions == 0) detail::raise<ScheduleError>("E0299", "no axis of a row is left for lanes");
+  const std::size_t first_term = loops.size() - num_terms;
+  if (first_term < (has_blocks ? 2U : 1U))
+    detail::raise<ScheduleError>("E0299", "no axis of a row is left for lanes");
   const std::int64_t columns = extent_of(info, info.num_spatial - 1);
   const DType dtype = info.output()->dtype;
   const Tile column =
-      tile_columns(s, loops[reductions - 1], columns,
+      tile_columns(s, loops[first_term - (has_blocks ? 2 : 1)], columns,
                    column_lanes(columns, context.target.register_tile(dtype).columns,
                                 register_lanes(context.target, dtype)));
   std::vector<LoopRef> order{column.outer};
-  order.insert(order.end(), loops.begin() + static_cast<std::ptrdiff_t>(reductions), loops.end());
+  if (has_blocks) order.insert(order.begin(), loops[first_term - 1]);
+  order.insert(order.end(), loops.begin() + static_cast<std::ptrdiff_t>(first_term), loops.end());
   order.push_back(column.inner);
   s.reorder(order);
   s.reverse_compute_at({copy}, column.outer);
   s.vectorize(column.inner);
   s.vectorize(s.loops(copy).back());
-  if (info.block->init) s.decompose_reduction({name}, loops[reductions]);
+  if (info.block->init) s.decompose_reduction({block}, loops[first_term]);
+}
+
+}  // namespace
+
+void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
+                                 const RowContraction& parts, const LoopRef& row) {
+  const auto num_terms = static_cast<std::size_t>(info.num_reduction);
+  const bool is_divided = !parts.sums.empty();
+  tile_columns_in_row(context, info, info.name(), parts.copy, row, false,
+                      is_divided ? 1 : num_terms);
+  if (is_divided)
+    tile_columns_in_row(context, info, parts.sums, parts.sums_copy, row, true, num_terms);
 }
 
 namespace {
@@ -247,73 +265,120 @@ std::ptrdiff_t num_reads(const BlockInfo& info, const std::string& buffer) {
 
 }  // namespace
 
-void schedule_contraction(RuleContext& context, const BlockInfo& info,
-                          const std::optional<std::string>& consumer) {
+namespace {
+
+/// The spatial loops outside the tile. Panels of columns outside, so that a panel of the reused
+/// operand stays in the cache while the rows pass; one panel alone: rows.
+/// Batch loops of a known extent come first: one of a symbolic extent may run once, and would
+/// leave threads without work.
+struct OuterLoops {
+  std::vector<int> batch;     ///< iters
+  bool rows_outside = false;  ///< the tiles of rows come before those of columns
+  std::int64_t shared = -1;   ///< iterations of the outermost one; -1 when unknown
+};
+
+OuterLoops choose_outer(const BlockInfo& info, const TileAxes& axes, const RegisterTile& tile,
+                        int num_cores) {
+  OuterLoops out;
+  for (const bool is_known : {true, false}) {
+    for (int d = info.num_context; d < info.num_spatial; ++d) {
+      const bool is_batch = d != axes.column && d != axes.row;
+      if (is_batch && (extent_of(info, d) > 1) == is_known) out.batch.push_back(d);
+    }
+  }
+  const auto tiles = [&](int iter, std::int64_t size) {
+    const std::int64_t extent = extent_of(info, iter);
+    return extent < 0 ? -1 : (extent + size - 1) / size;
+  };
+  const std::int64_t panels = tiles(axes.column, tile.columns);
+  out.rows_outside =
+      axes.row >= 0 && panels >= 0 && panels < 2 * num_cores && panels % num_cores != 0;
+  out.shared = !out.batch.empty() ? extent_of(info, out.batch.front())
+               : out.rows_outside ? tiles(axes.row, tile.rows)
+                                  : panels;
+  return out;
+}
+
+void tile_contraction(RuleContext& context, const BlockInfo& info,
+                      const std::optional<std::string>& consumer, bool into_blocks) {
   Schedule& s = context.s;
   const std::string& name = info.name();
   const TileAxes axes =
       choose_axes(info, context.target.register_tile(info.output()->dtype).columns);
-  const std::vector<LoopRef> loops = s.loops(name);
+  std::vector<LoopRef> loops = s.loops(name);
   TENON_CHECK(static_cast<int>(loops.size()) == info.num_spatial + info.num_reduction, "block '",
               name, "' is scheduled already");
   if (axes.column < 0) return schedule_fallback(context, name, info.num_context);
-  const auto [tile_height, tile_width] = accumulator_tile(context, info, axes);
-  const std::string copy = copy_unpacked_operand(context, info, axes);
-
-  const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
-  const std::int64_t columns = extent_of(info, axes.column);
-  const std::int64_t rows = axes.row < 0 ? 1 : extent_of(info, axes.row);
+  const RegisterTile size = accumulator_tile(context, info, axes);
+  const OuterLoops outer = choose_outer(info, axes, size, context.target.num_cores);
   const std::int64_t work =
       num_iterations(info, info.num_context, info.num_spatial + info.num_reduction);
-  const Tile column = tile_columns(s, at(axes.column), columns, tile_width);
-  std::optional<Tile> row;
-  if (axes.row >= 0) row = tile_rows(s, at(axes.row), rows, tile_height);
-
-  // Panels of columns outside, so that a panel of the reused operand stays in the cache while the
-  // rows pass; one panel alone: rows.
-  // Batch loops of a known extent come first: one of a symbolic extent may run once, and would
-  // leave threads without work.
-  std::vector<LoopRef> order;
-  for (const bool is_known : {true, false}) {
-    for (int d = info.num_context; d < info.num_spatial; ++d) {
-      const bool is_batch = d != axes.column && d != axes.row;
-      if (is_batch && (extent_of(info, d) > 1) == is_known) order.push_back(at(d));
-    }
+  const std::string copy = copy_unpacked_operand(context, info, axes);
+  const auto chain = into_blocks ? divide_chain(context, info) : std::nullopt;
+  const bool shares_blocks =
+      chain && threads_share_blocks(context, info, outer.shared) && worth_threads(work);
+  const std::string tiled = shares_blocks ? chain->sums : name;
+  std::vector<LoopRef> terms(loops.begin() + info.num_spatial, loops.end());
+  if (shares_blocks) terms = chain->terms;
+  if (chain && !shares_blocks) {
+    loops = s.loops(name);
+    terms = {chain->joined};
   }
-  const std::int64_t panels = columns < 0 ? -1 : (columns + tile_width - 1) / tile_width;
+
+  const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  const Tile column = tile_columns(s, at(axes.column), extent_of(info, axes.column), size.columns);
+  std::optional<Tile> row;
+  if (axes.row >= 0) row = tile_rows(s, at(axes.row), extent_of(info, axes.row), size.rows);
+
+  std::vector<LoopRef> order;
+  if (shares_blocks) order.push_back(chain->block);
+  for (const int d : outer.batch) order.push_back(at(d));
   const std::optional<LoopRef> batch = order.empty() ? std::nullopt : std::optional(order.back());
-  const bool rows_outside = row && panels >= 0 && panels < 2 * context.target.num_cores &&
-                            panels % context.target.num_cores != 0;
-  if (row && rows_outside) order.push_back(row->outer);
+  if (row && outer.rows_outside) order.push_back(row->outer);
   order.push_back(column.outer);
-  if (row && !rows_outside) order.push_back(row->outer);
-  const LoopRef innermost_outer = order.back();
-  const LoopRef outermost = order.front();
-  const LoopRef first_reduction = at(info.num_spatial);
-  for (int d = 0; d < info.num_reduction; ++d) order.push_back(at(info.num_spatial + d));
+  if (row && !outer.rows_outside) order.push_back(row->outer);
+  const LoopRef innermost_outer = order.back(), outermost = order.front();
+  order.insert(order.end(), terms.begin(), terms.end());
   if (row) order.push_back(row->inner);
   order.push_back(column.inner);
   s.reorder(order);
 
   std::string tail_block;
-  if (consumer) {
+  if (consumer && !shares_blocks) {
     s.set_scope({name}, "register");
     tail_block = *consumer;
   } else {
-    tail_block = s.cache_write({name}, "register").name;
+    tail_block = s.cache_write({tiled}, "register").name;
   }
   s.reverse_compute_at({tail_block}, innermost_outer);
   s.vectorize(column.inner);
   if (row) s.unroll(row->inner);
   finish_tile_loops(s, tail_block, innermost_outer);
-  if (info.block->init) s.decompose_reduction({name}, first_reduction);
+  if (info.block->init) s.decompose_reduction({tiled}, terms.front());
+  if (chain && !shares_blocks) place_sums(context, info, *chain, axes.row, axes.column);
   // A panel is packed where it is used; panels that every tile of rows uses, before these.
   // What the steps of a scan use is packed before them.
   const bool pack_before = num_reads(info, unpacked_operand(info)) > 1 ||
-                           (rows_outside && !batch) || info.num_context > 0;
-  if (!copy.empty() && !pack_before) s.compute_at({copy}, rows_outside ? *batch : column.outer);
+                           (outer.rows_outside && !batch) || info.num_context > 0;
+  if (!copy.empty() && !pack_before)
+    s.compute_at({copy}, outer.rows_outside ? *batch : column.outer);
   if (worth_threads(work)) s.parallel(outermost);
   if (!copy.empty()) schedule_packing(context, copy, pack_before);
+  if (shares_blocks) join_blocks(context, name, consumer);
+}
+
+}  // namespace
+
+void join_blocks(RuleContext& context, const std::string& block,
+                 const std::optional<std::string>& consumer) {
+  const Function f = context.s.function();  // keeps the infos valid
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  tile_contraction(context, *find_block(blocks, block), consumer, false);
+}
+
+void schedule_contraction(RuleContext& context, const BlockInfo& info,
+                          const std::optional<std::string>& consumer) {
+  tile_contraction(context, info, consumer, true);
 }
 
 }  // namespace tenon::rules

@@ -230,32 +230,36 @@ int shared_iter(const BlockInfo& info, const TileChoice& choice, int num_cores) 
   return longest;
 }
 
-/// The spatial loops outside the tile, in the order in which they run. Where all columns of the
-/// operand stay in half of L2, they are inside, so that pixels are read once; else a panel of them
-/// stays while the pixels pass.
-std::vector<LoopRef> order_outer(const BlockInfo& info, const std::vector<LoopRef>& loops,
-                                 const TileChoice& choice, const LoopRef& column,
-                                 const std::optional<LoopRef>& row, const Target& target) {
+/// How many tiles (for other iters: iterations) there are along a spatial iter; -1 when unknown.
+std::int64_t num_tiles(const BlockInfo& info, const TileChoice& choice, int d) {
+  const std::int64_t size = d == choice.column ? choice.columns : d == choice.row ? choice.rows : 1;
+  return extent_of(info, d) < 0 ? -1 : (extent_of(info, d) + size - 1) / size;
+}
+
+/// The spatial iters in the order in which their loops, over tiles along the columns and the rows,
+/// run outside the tile. Where all columns of the operand stay in half of L2, they are inside, so
+/// that pixels are read once; else a panel of them stays while the pixels pass.
+std::vector<int> order_outer(const BlockInfo& info, const TileChoice& choice,
+                             const Target& target) {
   const int num_cores = target.num_cores;
   const std::int64_t extent = extent_of(info, choice.column);
-  const std::int64_t panels =
-      extent < 0 ? kUnknown : (extent + choice.columns - 1) / choice.columns;
+  const std::int64_t panels = extent < 0 ? kUnknown : num_tiles(info, choice, choice.column);
   const Operands operands = operands_of(info, choice);
   const int shared = shared_iter(info, choice, num_cores);
   const bool panels_inside =
-      extent >= 0 && operands.columns != nullptr && row && (shared >= 0 || num_cores == 1) &&
+      extent >= 0 && operands.columns != nullptr && choice.row >= 0 &&
+      (shared >= 0 || num_cores == 1) &&
       bytes_read(info, *operands.columns, extent, info.num_spatial) <= target.l2_bytes / 2;
   const bool shares_panels = panels % num_cores == 0 || panels >= 4 * num_cores;
   const int first = panels_inside || !shares_panels ? shared : -1;
-  std::vector<LoopRef> out;
-  const auto add = [&](int d) { out.push_back(loops[static_cast<std::size_t>(d)]); };
-  if (first >= 0) add(first);
-  if (!panels_inside) out.push_back(column);
+  std::vector<int> out;
+  if (first >= 0) out.push_back(first);
+  if (!panels_inside) out.push_back(choice.column);
   for (int d = 0; d < info.num_spatial; ++d) {
-    if (d != choice.column && d != choice.row && d != first) add(d);
+    if (d != choice.column && d != choice.row && d != first) out.push_back(d);
   }
-  if (row) out.push_back(*row);
-  if (panels_inside) out.push_back(column);
+  if (choice.row >= 0) out.push_back(choice.row);
+  if (panels_inside) out.push_back(choice.column);
   return out;
 }
 
@@ -290,10 +294,9 @@ std::int64_t pass_length(std::int64_t n) {
 /// Passes for a gradient by weights whose pixels do not stay in L2: parts of all pixels, or image
 /// rows where a window slides along them.
 ReductionLoops divide_reduction(Schedule& s, const BlockInfo& info, const TileChoice& choice,
-                                const std::vector<LoopRef>& loops, const Target& target) {
+                                const std::vector<LoopRef>& terms, const Target& target) {
   constexpr std::int64_t kMinTerms = 24;
-  ReductionLoops out;
-  out.inside.assign(loops.begin() + info.num_spatial, loops.end());
+  ReductionLoops out{{}, terms};
   const Operands operands = operands_of(info, choice);
   const bool is_gradient = info.num_reduction > 1 && choice.row >= 0 &&
                            operands.columns != nullptr && operands.rows != nullptr &&
@@ -304,7 +307,9 @@ ReductionLoops divide_reduction(Schedule& s, const BlockInfo& info, const TileCh
       bytes_read(info, *operands.columns, choice.columns, info.num_spatial);
   if (bytes <= target.l2_bytes) return out;
   const int last = info.num_spatial + info.num_reduction;
-  const std::int64_t length = pass_length(num_iterations(info, info.num_spatial, last));
+  // Passes do not reach over the steps of a block, the last of which may have fewer.
+  const int first = info.num_spatial + (steps_of_block(info) > 0 ? 1 : 0);
+  const std::int64_t length = pass_length(num_iterations(info, first, last));
   if (is_flat(info) && length > 0) {
     const auto parts = s.split(s.fuse(out.inside), {std::nullopt, length});
     return {{parts[0]}, {parts[1]}};
@@ -360,13 +365,13 @@ const LoadNode* operand_to_pack(const BlockInfo& info, const TileChoice& choice,
   return nullptr;
 }
 
-/// Lets the block read the operand from panels [columns / C][the other dimensions][C]; returns the
-/// block that fills them.
-std::string pack(Schedule& s, const BlockInfo& info, const LoadNode& operand,
-                 const TileChoice& choice) {
+/// Lets `block`, which is that of `info` or has its sums, read the operand from panels
+/// [columns / C][the other dimensions][C]; returns the block that fills them.
+std::string pack(Schedule& s, const std::string& block, const BlockInfo& info,
+                 const LoadNode& operand, const TileChoice& choice) {
   const auto column =
       static_cast<std::size_t>(dimension_of(operand, iter_var(info, choice.column)));
-  const std::string copy = s.cache_read({info.name()}, operand.buffer->name, "global").name;
+  const std::string copy = s.cache_read({block}, operand.buffer->name, "global").name;
   IndexMap map;
   for (std::size_t d = 0; d < operand.indices.size(); ++d)
     map.vars.push_back(var("d" + std::to_string(d)));
@@ -417,18 +422,24 @@ struct TileLoops {
   Divided column, row;
 };
 
-/// Outer reduction loops around all tiles of a thread's panels. The sums stay in the result; within
-/// a tile code generation keeps them in registers.
+/// Outer reduction loops around all tiles of a thread's panels. The sums stay in the result (in
+/// that of their block of terms, `chain`); within a tile code generation keeps them in registers.
 void schedule_passes(RuleContext& context, const BlockInfo& info, const TileChoice& choice,
                      const TileLoops& tile, const std::vector<LoopRef>& loops,
-                     const ReductionLoops& reduction, bool threads) {
+                     const ReductionLoops& reduction, const std::optional<ChainBlocks>& chain,
+                     bool threads) {
   Schedule& s = context.s;
   const std::int64_t extent = extent_of(info, choice.column), cores = context.target.num_cores;
   const std::int64_t panels =
       extent < 0 ? kUnknown : (extent + choice.columns - 1) / choice.columns;
   std::vector<LoopRef> order;
   std::optional<LoopRef> shared, inner = tile.column.outer;
-  if (threads && cores > 1) {
+  const bool shares_blocks =
+      threads && chain && threads_share_blocks(context, info, extent < 0 ? -1 : panels);
+  if (shares_blocks) {
+    shared = chain->block;
+    order.push_back(*shared);
+  } else if (threads && cores > 1) {
     shared = tile.column.outer;
     inner.reset();
     if (extent >= 0 && panels % cores == 0 && panels > cores) {
@@ -439,6 +450,7 @@ void schedule_passes(RuleContext& context, const BlockInfo& info, const TileChoi
     order.push_back(*shared);
   }
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  if (chain && !shares_blocks) order.push_back(chain->block);
   order.insert(order.end(), reduction.outside.begin(), reduction.outside.end());
   if (inner) order.push_back(*inner);
   for (int d = 0; d < info.num_spatial; ++d) {
@@ -451,7 +463,8 @@ void schedule_passes(RuleContext& context, const BlockInfo& info, const TileChoi
   s.reorder(order);
   s.vectorize(tile.column.inner);
   s.unroll(tile.row.inner);
-  if (info.block->init) s.decompose_reduction({info.name()}, reduction.outside.front());
+  if (info.block->init)
+    s.decompose_reduction({chain ? chain->sums : info.name()}, reduction.outside.front());
   if (shared) s.parallel(*shared);
 }
 
@@ -472,57 +485,74 @@ void schedule_convolution(RuleContext& context, const BlockInfo& info,
   if (choice.column < 0) detail::raise<ScheduleError>("E0299", "lanes fit along no axis");
   Schedule& s = context.s;
   const std::string& name = info.name();
-  const std::vector<LoopRef> loops = s.loops(name);
+  std::vector<LoopRef> loops = s.loops(name);
   const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
-  const ReductionLoops reduction = divide_reduction(s, info, choice, loops, context.target);
+  std::vector<LoopRef> terms(loops.begin() + info.num_spatial, loops.end());
+  const std::optional<ChainBlocks> chain = divide_chain(context, info);
+  const std::string sums = chain ? chain->sums : name;
+  if (chain) terms = chain->terms;
+  const ReductionLoops reduction = divide_reduction(s, info, choice, terms, context.target);
   const bool in_passes = !reduction.outside.empty();
-  if (in_passes && consumer)
+  if (in_passes && consumer && !chain)
     detail::raise<ScheduleError>("E0299", "the sums continue through memory");
   std::string packing;
   if (const LoadNode* operand = operand_to_pack(info, choice, in_passes))
-    packing = pack(s, info, *operand, choice);
+    packing = pack(s, sums, info, *operand, choice);
+  const bool threads =
+      worth_threads(num_iterations(info, 0, info.num_spatial + info.num_reduction));
+  const std::vector<int> outer = order_outer(info, choice, context.target);
+  const bool shares_blocks =
+      chain && threads &&
+      threads_share_blocks(context, info,
+                           outer.size() > 1 ? num_tiles(info, choice, outer.front()) : 1);
+  const bool in_own_nest = in_passes || shares_blocks;
+  if (chain && !in_own_nest) {
+    loops = s.loops(name);
+    terms = {chain->joined};
+  }
   const Divided column =
       divide(s, at(choice.column), extent_of(info, choice.column), choice.columns, "mask");
   std::optional<Divided> row;
   if (choice.row >= 0)
     row = divide(s, at(choice.row), extent_of(info, choice.row), choice.rows, "partition");
-
-  const bool threads =
-      worth_threads(num_iterations(info, 0, info.num_spatial + info.num_reduction));
   if (in_passes) {
-    schedule_passes(context, info, choice, {column, *row}, loops, reduction, threads);
+    schedule_passes(context, info, choice, {column, *row}, loops, reduction, chain, threads);
     if (!packing.empty()) schedule_packing(context, packing, choice.columns);
+    if (chain) join_blocks(context, name, consumer);
     return;
   }
-  const std::vector<LoopRef> outer =
-      order_outer(info, loops, choice, column.outer, row ? std::optional(row->outer) : std::nullopt,
-                  context.target);
-  const LoopRef& innermost_outer = outer.back();
-  std::vector<LoopRef> order = outer;
-  for (int r = info.num_spatial; r < info.num_spatial + info.num_reduction; ++r)
-    order.push_back(at(r));
+
+  std::vector<LoopRef> order;
+  if (shares_blocks) order.push_back(chain->block);
+  for (const int d : outer)
+    order.push_back(d == choice.column ? column.outer : d == choice.row ? row->outer : at(d));
+  const LoopRef innermost_outer = order.back(), outermost = order.front();
+  order.insert(order.end(), terms.begin(), terms.end());
   if (row) order.push_back(row->inner);
   order.push_back(column.inner);
   s.reorder(order);
 
+  const std::string& tiled = shares_blocks ? sums : name;
   std::string copy;
-  if (consumer) {
+  if (consumer && !shares_blocks) {
     s.set_scope({name}, "register");
     copy = *consumer;
   } else {
-    copy = s.cache_write({name}, "register").name;
+    copy = s.cache_write({tiled}, "register").name;
   }
   s.reverse_compute_at({copy}, innermost_outer);
   s.vectorize(column.inner);
   if (row) s.unroll(row->inner);
+  finish_copy(s, copy, innermost_outer);
+  if (info.block->init) s.decompose_reduction({tiled}, terms.front());
+  if (chain && !shares_blocks) terms = place_sums(context, info, *chain, choice.row, choice.column);
   // The conditions of padding are constant for each row of the tile once its window is unrolled.
   const int window = choice.row < 0 ? -1 : window_of(info, choice.row);
   if (window >= 0 && extent_of(info, window) > 1 && extent_of(info, window) <= kMaxUnrolledWindow)
-    s.unroll(at(window));
-  finish_copy(s, copy, innermost_outer);
-  if (info.block->init) s.decompose_reduction({name}, at(info.num_spatial));
-  if (threads && outer.size() > 1) s.parallel(outer.front());
+    s.unroll(terms[static_cast<std::size_t>(window - info.num_spatial)]);
+  if (threads && (shares_blocks || outer.size() > 1)) s.parallel(outermost);
   if (!packing.empty()) schedule_packing(context, packing, choice.columns);
+  if (shares_blocks) join_blocks(context, name, consumer);
 }
 
 }  // namespace tenon::rules

@@ -10,7 +10,9 @@
 namespace tenon {
 namespace rules {
 
-void schedule_fallback(RuleContext& context, const std::string& block, int num_context) {
+namespace {
+
+void run_in_parallel(RuleContext& context, const std::string& block, int num_context) {
   const std::vector<LoopRef> loops = context.s.loops(block);
   const auto outermost = static_cast<std::size_t>(num_context);
   if (loops.size() <= outermost) return;
@@ -19,6 +21,23 @@ void schedule_fallback(RuleContext& context, const std::string& block, int num_c
   } catch (const ScheduleError&) {
     // Iterations depend on each other: the loop stays serial.
   }
+}
+
+}  // namespace
+
+void schedule_fallback(RuleContext& context, const std::string& block, int num_context) {
+  const Function f = context.s.function();  // keeps the infos valid
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  const BlockInfo* info = find_block(blocks, block);
+  const Schedule before = context.s;
+  try {
+    const auto chain =
+        info != nullptr && info->store != nullptr ? divide_chain(context, *info) : std::nullopt;
+    if (chain) run_in_parallel(context, chain->sums, num_context);
+  } catch (const ScheduleError&) {
+    context.s = before;  // it stays one chain
+  }
+  run_in_parallel(context, block, num_context);
 }
 
 namespace {

@@ -54,6 +54,13 @@ bool schedule_row_chain(RuleContext& context) {
     packed = operand;
   }
 
+  // Before loops are looked up: the sink itself may be a chain.
+  std::map<std::string, RowContraction> contractions;
+  for (const BlockInfo& b : blocks) {
+    const auto chain = divide_chain(context, b);
+    if (chain) contractions[b.name()].sums = chain->sums;
+  }
+
   const std::size_t num_rows = static_cast<std::size_t>(sink.num_spatial) - 1;
   if (!packed.empty() && num_rows < 2) return false;
   std::vector<LoopRef> rows = s.loops(sink.name());
@@ -73,13 +80,13 @@ bool schedule_row_chain(RuleContext& context) {
 
   // What makes new blocks comes first, while each nest stands alone.
   std::vector<RowParts> divided;
-  std::map<std::string, std::string>
-      copies;  // a contraction, and the block that writes its registers back
   for (const BlockInfo& b : blocks) {
     if (is_row_reduction(b)) {
       divided.push_back(divide_row(context, b, has_order(b)));
     } else if (b.is_reduction()) {
-      copies[b.name()] = s.cache_write({b.name()}, "register").name;
+      RowContraction& parts = contractions[b.name()];
+      if (!parts.sums.empty()) parts.sums_copy = s.cache_write({parts.sums}, "register").name;
+      parts.copy = s.cache_write({b.name()}, "register").name;
     }
   }
   std::string packing;
@@ -104,7 +111,7 @@ bool schedule_row_chain(RuleContext& context) {
   for (const BlockInfo& b : blocks) {
     if (is_row_reduction(b) || b.name() == packing) continue;
     if (b.is_reduction()) {
-      schedule_contraction_in_row(context, b, copies.at(b.name()), row);
+      schedule_contraction_in_row(context, b, contractions.at(b.name()), row);
     } else {
       schedule_inside(context, b.name(), static_cast<int>(num_rows));
     }

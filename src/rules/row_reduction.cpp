@@ -9,7 +9,6 @@ namespace {
 
 // Design 3a (b): term (o, p) joins lane p mod 64 of block (o's block, p div 4096), ascending.
 constexpr std::int64_t kLanes = 64;
-constexpr std::int64_t kBlock = 4096;
 
 /// The extents of a row: the trailing axes count as one axis p, the others are o. -1: not constant.
 struct RowExtents {
@@ -17,7 +16,7 @@ struct RowExtents {
   std::int64_t p = -1;          ///< of all trailing axes together
   std::int64_t outermost = -1;  ///< of the first axis of o
   std::int64_t inside = -1;     ///< of all axes but the outermost
-  std::int64_t outer_steps() const { return std::max<std::int64_t>(1, kBlock / inside); }
+  std::int64_t outer_steps() const { return std::max<std::int64_t>(1, kBlockTerms / inside); }
 };
 
 RowExtents row_extents(const BlockInfo& info) {
@@ -73,8 +72,8 @@ RowParts divide_row(RuleContext& context, const BlockInfo& info, bool into_block
     order[0] = parts[1];
   }
   LoopRef lane;
-  if (into_blocks && (row.p < 0 || row.p > kBlock)) {
-    const auto parts = s.split(p, {std::nullopt, kBlock / kLanes, kLanes}, "mask");
+  if (into_blocks && (row.p < 0 || row.p > kBlockTerms)) {
+    const auto parts = s.split(p, {std::nullopt, kBlockTerms / kLanes, kLanes}, "mask");
     blocks.push_back(parts[0]);
     order.push_back(parts[1]);
     lane = parts[2];

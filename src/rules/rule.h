@@ -39,6 +39,39 @@ std::vector<LoopRef> tile_transpose(RuleContext& context, const LoopRef& row, co
 /// A transposing copy, or anything element-wise that reads so (transpose.cpp).
 void schedule_transpose(RuleContext& context, const BlockInfo& info, const TransposeAxes& axes);
 
+/// Design 3a (b): a block of a float sum or product is 4096 indices of its only axis, or
+/// max(1, 4096 div L) steps of the outermost of several, L being the product of the other extents.
+constexpr std::int64_t kBlockTerms = 4096;
+
+/// A chain in blocks of terms: the block `sums` adds up the terms of each, the reduction itself
+/// adds the blocks left to right (chain_blocks.cpp).
+struct ChainBlocks {
+  std::string sums;
+  LoopRef block;               ///< over the blocks, around the terms of `sums`, in its own nest
+  LoopRef joined;              ///< over the blocks, the only reduction loop of the block itself
+  std::vector<LoopRef> terms;  ///< of one block, the reduction loops of `sums`
+};
+/// How many steps of the outermost reduction axis one block of the chain has; 0 where it is one
+/// block: short, of another order, in a step of a scan, or with a symbolic extent inside.
+std::int64_t steps_of_block(const BlockInfo& info);
+/// How many blocks there are; -1 when that is not constant.
+std::int64_t num_blocks(const BlockInfo& info);
+/// Divides the reduction, which is a nest as written, where it has several blocks. The loops that
+/// the block had are then those of `sums`.
+std::optional<ChainBlocks> divide_chain(RuleContext& context, const BlockInfo& info);
+/// Computes the sums of one block in registers where the block itself, tiled, adds them up: the
+/// terms outside, `row` (an iter, or -1) unrolled, `column` in lanes. Returns the loops of the
+/// terms.
+std::vector<LoopRef> place_sums(RuleContext& context, const BlockInfo& info,
+                                const ChainBlocks& chain, int row, int column);
+
+/// Whether threads are to share the blocks of each sum, because they cannot share evenly the
+/// `shared` iterations (-1: unknown) of the outermost loop.
+bool threads_share_blocks(const RuleContext& context, const BlockInfo& info, std::int64_t shared);
+/// Schedules the reduction of a divided chain whose sums are a nest of their own (contraction.cpp).
+void join_blocks(RuleContext& context, const std::string& block,
+                 const std::optional<std::string>& consumer);
+
 /// Register tiles with the accumulators in registers over the reduction; `consumer` is an
 /// element-wise block that reads the result at the same place (contraction.cpp).
 void schedule_contraction(RuleContext& context, const BlockInfo& info,
@@ -62,11 +95,16 @@ std::string unpacked_operand(const BlockInfo& info);
 /// be its innermost one. The buffer is an intermediate; its loops do not change.
 void pack_operand(RuleContext& context, const std::string& block, const std::string& buffer);
 
+/// The blocks besides a contraction under the loops of a row, made before these are joined.
+struct RowContraction {
+  std::string copy;       ///< writes the accumulators back (made by cache_write)
+  std::string sums;       ///< the sums of the blocks of a divided chain; "" for one block
+  std::string sums_copy;  ///< writes the accumulators of `sums` back
+};
 /// A contraction under the loops of a row: accumulators in registers over the reduction, lanes
-/// along the last spatial axis. `row` is the innermost of these loops; `copy` is the block that
-/// writes the accumulators back (made by cache_write).
+/// along the last spatial axis. `row` is the innermost of these loops.
 void schedule_contraction_in_row(RuleContext& context, const BlockInfo& info,
-                                 const std::string& copy, const LoopRef& row);
+                                 const RowContraction& parts, const LoopRef& row);
 
 /// A row reduction in parts (design 3a (b)): the 64 accumulators of each block of terms, their
 /// joining for each block, and the joining of the blocks. A row of one block has no `blocks`.

@@ -184,8 +184,10 @@ bool has_condition_in_innermost_loop(const Function& f) {
 
 TEST(ConvolutionRuleTest, padding_leaves_no_condition_in_innermost_loops) {
   const Shape s{1, 20, 45, 16, 64, 3, 1, 1}, strided{1, 30, 45, 16, 64, 3, 2, 1};
+  const Shape blocks{1, 20, 45, 640, 640, 3, 1, 1}, batch{7, 42, 45, 12, 64, 3, 1, 1};  // of sums
   for (const Function& f : {forward(s), forward(strided), input_gradient(s), weight_gradient(s),
-                            weight_gradient(strided)}) {
+                            weight_gradient(strided), forward(blocks), input_gradient(blocks),
+                            weight_gradient(batch)}) {
     const Function lowered = lower(default_schedule(f, Target::host()).function());
     EXPECT_FALSE(has_condition_in_innermost_loop(lowered)) << f->name;
   }

@@ -126,7 +126,7 @@ def conv2d(
     """Cross-correlate images with windows, as convolutional networks do.
 
     ``y[n, i, j, o] = bias[o] + sum over kh, kw, c of x[n, i * stride + kh * dilation - padding,
-    ...] * weight[kh, kw, c, o]``; terms in the padding are left out. The sum is one chain in the
+    ...] * weight[kh, kw, c, o]``; terms in the padding are left out. The sum is a chain in the
     order kh, kw, c, so that results have the same bits for any batch, threads and CPU.
 
     Parameters

@@ -31,20 +31,27 @@ class BranchReductions : public Mutator {
     return body.same_as(n.body) ? Stmt(&n) : with_body(n, body);
   }
   Stmt rewrite(const StoreNode& n) override {
-    const auto* choice = n.value.as<SelectNode>();
-    if (choice == nullptr || n.predicate || !is_load_of_target(choice->false_value, n))
-      return Stmt(&n);
-    const Expr& condition = choice->condition;
-    const bool varies = std::any_of(lanes_.begin(), lanes_.end(),
-                                    [&](const Expr& lane) { return uses(condition, lane); });
-    if (varies || reads_memory(condition)) return Stmt(&n);
-    Stmt out = store(n.buffer, n.indices, choice->true_value);
+    // A condition of the term may stand inside one of its loop's tail.
+    Expr value = n.value, condition;
+    while (const auto* choice = value.as<SelectNode>()) {
+      if (!is_load_of_target(choice->false_value, n) || !may_branch(choice->condition)) break;
+      condition = and_predicate(condition, choice->condition);
+      value = choice->true_value;
+    }
+    if (!condition || n.predicate) return Stmt(&n);
+    Stmt out = store(n.buffer, n.indices, value);
     keep_span(n, *out.get());
     return make_if(condition, out);
   }
   Stmt rewrite(const EvaluateNode& n) override { return Stmt(&n); }
 
  private:
+  bool may_branch(const Expr& condition) const {
+    return !reads_memory(condition) &&
+           std::none_of(lanes_.begin(), lanes_.end(),
+                        [&](const Expr& lane) { return uses(condition, lane); });
+  }
+
   std::vector<Expr> lanes_;
 };
 

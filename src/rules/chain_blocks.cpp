@@ -1,0 +1,79 @@
+#include <algorithm>
+
+#include "rules/rule.h"
+
+namespace tenon::rules {
+
+std::int64_t steps_of_block(const BlockInfo& info) {
+  if (!info.is_reduction() || info.num_context > 0 || is_row_reduction(info) || !has_order(info))
+    return 0;
+  const int first = info.num_spatial;
+  const std::int64_t inside = num_iterations(info, first + 1, first + info.num_reduction);
+  if (inside < 0) return 0;  // a step of 4096 div L would not be a constant
+  const std::int64_t steps =
+      std::max<std::int64_t>(1, kBlockTerms / std::max<std::int64_t>(inside, 1));
+  const std::int64_t outermost = extent_of(info, first);
+  return outermost >= 0 && outermost <= steps ? 0 : steps;
+}
+
+std::int64_t num_blocks(const BlockInfo& info) {
+  const std::int64_t steps = steps_of_block(info), outermost = extent_of(info, info.num_spatial);
+  if (steps == 0) return 1;
+  return outermost < 0 ? -1 : (outermost + steps - 1) / steps;
+}
+
+bool threads_share_blocks(const RuleContext& context, const BlockInfo& info, std::int64_t shared) {
+  constexpr double kGain = 1.2;  // partial sums go through memory
+  const std::int64_t cores = context.target.num_cores, blocks = num_blocks(info);
+  if (blocks < 0) return cores > 1 && shared == 1;
+  if (blocks == 1 || shared < 0) return false;
+  // The share of time that all cores work.
+  const auto use = [&](std::int64_t tasks, double task, double all) {
+    const std::int64_t rounds = std::max<std::int64_t>(1, (tasks + cores - 1) / cores);
+    return all / (static_cast<double>(rounds * cores) * task);
+  };
+  const auto steps = static_cast<double>(steps_of_block(info));
+  const auto terms = static_cast<double>(extent_of(info, info.num_spatial));
+  return use(blocks, steps, terms) > kGain * use(shared, 1, static_cast<double>(shared));
+}
+
+std::optional<ChainBlocks> divide_chain(RuleContext& context, const BlockInfo& info) {
+  const std::int64_t steps = steps_of_block(info);
+  if (steps == 0) return std::nullopt;
+  Schedule& s = context.s;
+  const auto first = static_cast<std::size_t>(info.num_spatial);
+  const auto parts = s.split(s.loops(info.name()) [first], { std::nullopt, steps }, "mask");
+  ChainBlocks chain{s.rfactor(parts[0], 0).name, parts[0], s.loops(info.name()).back(), {}};
+  chain.terms = s.loops(chain.sums);
+  chain.terms.erase(chain.terms.begin(),
+                    chain.terms.begin() + static_cast<std::ptrdiff_t>(first) + 1);
+  return chain;
+}
+
+std::vector<LoopRef> place_sums(RuleContext& context, const BlockInfo& info,
+                                const ChainBlocks& chain, int row, int column) {
+  Schedule& s = context.s;
+  const LoopRef& around = chain.joined;
+  s.set_scope({chain.sums}, "register");
+  s.compute_at({chain.sums}, around);
+  std::vector<LoopRef> loops = s.loops(chain.sums);
+  const auto at = std::find_if(loops.begin(), loops.end(),
+                               [&](const LoopRef& l) { return l.var.same_as(around.var); });
+  loops.erase(loops.begin(), at + 1);
+  const auto iter = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  std::vector<LoopRef> order;
+  for (int d = 0; d <= info.num_spatial; ++d) {  // the block is the last of them
+    if (d != row && d != column) order.push_back(iter(d));
+  }
+  const std::vector<LoopRef> terms(loops.begin() + info.num_spatial + 1, loops.end());
+  order.insert(order.end(), terms.begin(), terms.end());
+  if (row >= 0) order.push_back(iter(row));
+  order.push_back(iter(column));
+  s.reorder(order);
+  s.vectorize(iter(column));
+  if (row >= 0) s.unroll(iter(row));
+  s.decompose_reduction({chain.sums}, terms.front());
+  return terms;
+}
+
+}  // namespace tenon::rules

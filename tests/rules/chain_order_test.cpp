@@ -1,0 +1,432 @@
+// Float sums in chains have the bits of their definition (design 3a (b)), which is written here
+// once more, term by term.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "rules/comparison.h"
+#include "tenon/driver/build.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/interpret.h"
+#include "tenon/ir/print.h"
+#include "tenon/rules/default_schedule.h"
+#include "tenon/runtime/c_api.h"
+#include "tenon/te/expr.h"
+#include "tenon/te/tensor.h"
+
+namespace tenon {
+namespace {
+
+using Indices = std::vector<Expr>;
+using Shape = std::vector<std::int64_t>;
+
+/// The sum over `extents`, outermost axis first: ascending within a block of 4096 indices of a
+/// single axis, or of max(1, 4096 div L) steps of the first of several; the blocks are added left
+/// to right. `next(sum, position)` adds a term.
+template <typename T, typename Next>
+T chain_result(const Shape& extents, const Next& next) {
+  std::int64_t inner = 1;
+  for (std::size_t d = 1; d < extents.size(); ++d) inner *= extents[d];
+  const std::int64_t steps = std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(inner, 1));
+  T total = 0;
+  for (std::int64_t first = 0; first < extents[0]; first += steps) {
+    T block = 0;
+    const std::int64_t end = std::min(first + steps, extents[0]) * inner;
+    for (std::int64_t t = first * inner; t < end; ++t) block = next(block, t);
+    total += block;
+  }
+  return total;
+}
+
+/// Targets whose results must be the same: both vector widths, and numbers of cores for which
+/// threads share columns, rows or blocks of terms.
+std::vector<Target> targets() {
+  std::vector<Target> out;
+  for (const auto& [name, cores] : {std::pair{"cpu", 1}, {"cpu", 2}, {"cpu -mcpu=x86-64-v3", 3}}) {
+    out.push_back(Target::parse(name));
+    out.back().num_cores = cores;
+  }
+  return out;
+}
+
+template <typename T>
+void expect_elements(const Array& got, const std::vector<T>& expected) {
+  ASSERT_EQ(got.size(), static_cast<std::int64_t>(expected.size()));
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    ASSERT_EQ(got.data<T>()[i], expected[i]) << "element " << i;
+}
+
+/// On every target, with 1, 2 and 3 threads.
+template <typename T>
+void expect_everywhere(const Function& f, const std::vector<Array>& inputs,
+                       const std::vector<T>& expected) {
+  for (const Target& target : targets()) {
+    SCOPED_TRACE(f->name + " for " + target.mcpu + ", " + std::to_string(target.num_cores) +
+                 " cores");
+    const Schedule s = default_schedule(f, target);
+    const Executable kernel = build(s.function(), target, {.use_cache = false});
+    for (const int threads : {1, 2, 3}) {
+      ASSERT_EQ(tenon_set_num_threads(threads), TENON_OK);
+      expect_elements<T>(kernel.call(inputs)[0], expected);
+      if (testing::Test::HasFailure()) std::cerr << print(s.function());
+      ASSERT_FALSE(testing::Test::HasFailure());
+    }
+  }
+  ASSERT_EQ(tenon_set_num_threads(0), TENON_OK);
+}
+
+/// Of a product of m x k by k x n, either operand stored transposed; with `is_fused`, a bias and
+/// ReLU follow.
+struct Product {
+  std::int64_t m, n, k;
+  bool a_transposed = false, b_transposed = false, is_fused = false, is_symbolic = false;
+
+  Shape a_shape() const { return a_transposed ? Shape{k, m} : Shape{m, k}; }
+  Shape b_shape() const { return b_transposed ? Shape{n, k} : Shape{k, n}; }
+
+  Function function(DType dtype = kFloat32) const {
+    const Expr rows = imm(m), columns = imm(n), terms = is_symbolic ? te::symbol("K") : imm(k);
+    IterVar at = te::reduce_axis(terms, "k");
+    te::Tensor a =
+        te::placeholder(a_transposed ? Indices{terms, rows} : Indices{rows, terms}, dtype, "A");
+    te::Tensor b = te::placeholder(b_transposed ? Indices{columns, terms} : Indices{terms, columns},
+                                   dtype, "B");
+    te::Tensor bias = te::placeholder({columns}, dtype, "bias");
+    te::Tensor c = te::compute(
+        {rows, columns},
+        [&](const Indices& v) {
+          const Expr x = te::read(a, a_transposed ? Indices{at.var, v[0]} : Indices{v[0], at.var});
+          const Expr y = te::read(b, b_transposed ? Indices{v[1], at.var} : Indices{at.var, v[1]});
+          return te::sum(x * y, {at});
+        },
+        "C");
+    if (!is_fused) return te::function({a, b}, {c}, "product");
+    te::Tensor d = te::compute(
+        {rows, columns},
+        [&](const Indices& v) {
+          return max(te::read(c, v) + te::read(bias, {v[1]}), float_imm(dtype, 0));
+        },
+        "D");
+    return te::function({a, b, bias}, {d}, "product_bias_relu");
+  }
+
+  template <typename T>
+  std::vector<T> expected(const Array& a, const Array& b, const T* bias) const {
+    std::vector<T> out;
+    for (std::int64_t i = 0; i < m; ++i) {
+      for (std::int64_t j = 0; j < n; ++j) {
+        const auto next = [&](T sum, std::int64_t t) {
+          return std::fma(a.data<T>()[a_transposed ? t * m + i : i * k + t],
+                          b.data<T>()[b_transposed ? j * k + t : t * n + j], sum);
+        };
+        const T sum = chain_result<T>({k}, next);
+        out.push_back(bias == nullptr ? sum : std::max(sum + bias[j], T{0}));
+      }
+    }
+    return out;
+  }
+
+  template <typename T = float>
+  void check(DType dtype = kFloat32) const {
+    SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k) +
+                 (a_transposed ? ", A transposed" : "") + (b_transposed ? ", B transposed" : "") +
+                 (is_symbolic ? ", symbolic" : ""));
+    std::vector<Array> inputs{random_array(a_shape(), 1, dtype), random_array(b_shape(), 2, dtype)};
+    const Array bias = random_array({n}, 3, dtype);
+    if (is_fused) inputs.push_back(bias);
+    expect_everywhere<T>(function(dtype), inputs,
+                         expected<T>(inputs[0], inputs[1], is_fused ? bias.data<T>() : nullptr));
+  }
+};
+
+class ChainLengthTest : public testing::TestWithParam<std::int64_t> {};
+INSTANTIATE_TEST_SUITE_P(Lengths, ChainLengthTest, testing::Values(4096, 4097, 5000, 8192, 10000));
+
+TEST_P(ChainLengthTest, products) {
+  Product{.m = 17, .n = 70, .k = GetParam()}.check();
+  Product{.m = 5, .n = 128, .k = GetParam(), .is_fused = true}.check();
+}
+
+TEST_P(ChainLengthTest, products_of_transposed_operands) {
+  Product{.m = 9, .n = 65, .k = GetParam(), .a_transposed = true}.check();
+  Product{.m = 9, .n = 65, .k = GetParam(), .b_transposed = true}.check();
+  Product{.m = 2, .n = 33, .k = GetParam(), .a_transposed = true, .b_transposed = true}.check();
+}
+
+TEST_P(ChainLengthTest, products_of_symbolic_length) {
+  Product{.m = 17, .n = 70, .k = GetParam(), .is_symbolic = true}.check();
+  Product{
+      .m = 9, .n = 65, .k = GetParam(), .b_transposed = true, .is_fused = true, .is_symbolic = true}
+      .check();
+}
+
+/// Sums of the columns of A, and a vector times A.
+TEST_P(ChainLengthTest, columns) {
+  const std::int64_t k = GetParam();
+  for (const std::int64_t n : {40, 300}) {
+    const Array a = random_array({k, n}, 1), x = random_array({k}, 2);
+    for (const bool is_symbolic : {false, true}) {
+      SCOPED_TRACE(std::to_string(k) + " x " + std::to_string(n));
+      const Expr terms = is_symbolic ? te::symbol("K") : imm(k);
+      te::Tensor ta = te::placeholder({terms, imm(n)}, kFloat32, "A");
+      te::Tensor tx = te::placeholder({terms}, kFloat32, "x");
+      IterVar at = te::reduce_axis(terms, "k");
+      te::Tensor sum = te::compute(
+          {imm(n)}, [&](const Indices& v) { return te::sum(te::read(ta, {at.var, v[0]}), {at}); },
+          "C");
+      te::Tensor product = te::compute(
+          {imm(n)},
+          [&](const Indices& v) {
+            return te::sum(te::read(tx, {at.var}) * te::read(ta, {at.var, v[0]}), {at});
+          },
+          "D");
+      std::vector<float> sums, products;
+      for (std::int64_t j = 0; j < n; ++j) {
+        sums.push_back(chain_result<float>(
+            {k}, [&](float s, std::int64_t t) { return s + a.data<float>()[t * n + j]; }));
+        products.push_back(chain_result<float>({k}, [&](float s, std::int64_t t) {
+          return std::fma(x.data<float>()[t], a.data<float>()[t * n + j], s);
+        }));
+      }
+      expect_everywhere(te::function({ta}, {sum}, "column_sums"), {a}, sums);
+      expect_everywhere(te::function({tx, ta}, {product}, "vector_times_matrix"), {x, a}, products);
+    }
+  }
+}
+
+TEST(ChainOrderTest, float64_and_products_of_terms) {
+  Product{.m = 3, .n = 20, .k = 9000}.check<double>(kFloat64);
+  const std::int64_t k = 9000, n = 20;
+  Array a = random_array({k, n}, 1);
+  for (std::int64_t i = 0; i < a.size(); ++i)
+    a.mutable_data<float>()[i] = 1 + a.data<float>()[i] / 64;
+  te::Tensor ta = te::placeholder({imm(k), imm(n)}, kFloat32, "A");
+  IterVar at = te::reduce_axis(imm(k), "k");
+  te::Tensor c = te::compute(
+      {imm(n)}, [&](const Indices& v) { return te::prod(te::read(ta, {at.var, v[0]}), {at}); },
+      "C");
+  std::vector<float> expected(static_cast<std::size_t>(n), 1.0F);
+  for (std::int64_t j = 0; j < n; ++j) {
+    for (std::int64_t first = 0; first < k; first += 4096) {
+      float block = 1;
+      for (std::int64_t t = first; t < std::min(first + 4096, k); ++t)
+        block *= a.data<float>()[t * n + j];
+      expected[static_cast<std::size_t>(j)] *= block;
+    }
+  }
+  expect_everywhere(te::function({ta}, {c}, "column_products"), {a}, expected);
+}
+
+/// Sums over several leading axes (what the gradient of a bias is): blocks are steps of the first.
+TEST(ChainOrderTest, several_axes) {
+  for (const Shape& shape : {Shape{9, 30, 35, 40}, Shape{3, 70, 70, 33}, Shape{50, 7, 1, 17}}) {
+    const Array a = random_array(shape, 4);
+    const std::int64_t n = shape[3];
+    std::vector<float> expected;
+    for (std::int64_t j = 0; j < n; ++j)
+      expected.push_back(chain_result<float>(
+          {shape[0], shape[1], shape[2]},
+          [&](float s, std::int64_t t) { return s + a.data<float>()[t * n + j]; }));
+    for (const bool is_symbolic : {false, true}) {
+      const Expr first = is_symbolic ? te::symbol("N") : imm(shape[0]);
+      te::Tensor ta = te::placeholder({first, imm(shape[1]), imm(shape[2]), imm(n)}, kFloat32, "A");
+      IterVar k = te::reduce_axis(first, "k"), l = te::reduce_axis(imm(shape[1]), "l"),
+              m = te::reduce_axis(imm(shape[2]), "m");
+      te::Tensor c = te::compute(
+          {imm(n)},
+          [&](const Indices& v) {
+            return te::sum(te::read(ta, {k.var, l.var, m.var, v[0]}), {k, l, m});
+          },
+          "C");
+      expect_everywhere(te::function({ta}, {c}, "bias_gradient"), {a}, expected);
+    }
+  }
+}
+
+/// Images of h x w pixels and c channels, windows of k x k with padding of k / 2, oc results.
+struct Images {
+  std::int64_t n, h, w, c, oc, k;
+  bool is_symbolic = false;  ///< the number of images
+
+  Expr images() const { return is_symbolic ? te::symbol("N") : imm(n); }
+  Expr inside(const Expr& i, const Expr& j) const {
+    return logical_and(logical_and(ge(i, imm(0)), lt(i, imm(h))),
+                       logical_and(ge(j, imm(0)), lt(j, imm(w))));
+  }
+  bool inside(std::int64_t i, std::int64_t j) const { return i >= 0 && i < h && j >= 0 && j < w; }
+
+  Function forward() const {
+    const Expr images = this->images();
+    te::Tensor x = te::placeholder({images, imm(h), imm(w), imm(c)}, kFloat32, "x");
+    te::Tensor f = te::placeholder({imm(k), imm(k), imm(c), imm(oc)}, kFloat32, "w");
+    te::Tensor bias = te::placeholder({imm(oc)}, kFloat32, "bias");
+    IterVar kh = te::reduce_axis(imm(k), "kh"), kw = te::reduce_axis(imm(k), "kw"),
+            ic = te::reduce_axis(imm(c), "ic");
+    te::Tensor y = te::compute(
+        {images, imm(h), imm(w), imm(oc)},
+        [&](const Indices& v) {
+          const Expr i = v[1] + kh.var - k / 2, j = v[2] + kw.var - k / 2;
+          return te::sum(
+              te::read(x, {v[0], i, j, ic.var}) * te::read(f, {kh.var, kw.var, ic.var, v[3]}),
+              {kh, kw, ic}, inside(i, j));
+        },
+        "y");
+    te::Tensor z = te::compute(
+        {images, imm(h), imm(w), imm(oc)},
+        [&](const Indices& v) {
+          return max(te::read(y, v) + te::read(bias, {v[3]}), float_imm(kFloat32, 0));
+        },
+        "z");
+    return te::function({x, f, bias}, {z}, "conv");
+  }
+
+  /// The gradient by the weight, of x and the gradient of the result.
+  Function weight_gradient() const {
+    const Expr images = this->images();
+    te::Tensor x = te::placeholder({images, imm(h), imm(w), imm(c)}, kFloat32, "x");
+    te::Tensor dy = te::placeholder({images, imm(h), imm(w), imm(oc)}, kFloat32, "dy");
+    IterVar at = te::reduce_axis(images, "n"), y = te::reduce_axis(imm(h), "y"),
+            z = te::reduce_axis(imm(w), "z");
+    te::Tensor dw = te::compute(
+        {imm(k), imm(k), imm(c), imm(oc)},
+        [&](const Indices& v) {
+          const Expr i = y.var + v[0] - k / 2, j = z.var + v[1] - k / 2;
+          return te::sum(
+              te::read(x, {at.var, i, j, v[2]}) * te::read(dy, {at.var, y.var, z.var, v[3]}),
+              {at, y, z}, inside(i, j));
+        },
+        "dw");
+    return te::function({x, dy}, {dw}, "conv_dw");
+  }
+
+  /// x is [n, h, w, c], f [k, k, c, oc].
+  std::vector<float> forward(const Array& x, const Array& f, const Array& bias) const {
+    std::vector<float> out;
+    for (std::int64_t pixel = 0; pixel < n * h * w; ++pixel) {
+      const std::int64_t image = pixel / (h * w), row = pixel / w % h, column = pixel % w;
+      for (std::int64_t o = 0; o < oc; ++o) {
+        const auto next = [&](float sum, std::int64_t t) {
+          const std::int64_t i = row + t / (k * c) - k / 2, j = column + t / c % k - k / 2;
+          if (!inside(i, j)) return sum;
+          return std::fma(x.data<float>()[((image * h + i) * w + j) * c + t % c],
+                          f.data<float>()[t * oc + o], sum);
+        };
+        out.push_back(std::max(chain_result<float>({k, k, c}, next) + bias.data<float>()[o], 0.0F));
+      }
+    }
+    return out;
+  }
+
+  std::vector<float> weight_gradient(const Array& x, const Array& dy) const {
+    std::vector<float> out;
+    for (std::int64_t e = 0; e < k * k * c * oc; ++e) {
+      const std::int64_t kh = e / (k * c * oc), kw = e / (c * oc) % k, ic = e / oc % c, o = e % oc;
+      const auto next = [&](float sum, std::int64_t t) {
+        const std::int64_t image = t / (h * w), i = t / w % h + kh - k / 2, j = t % w + kw - k / 2;
+        if (!inside(i, j)) return sum;
+        return std::fma(x.data<float>()[((image * h + i) * w + j) * c + ic],
+                        dy.data<float>()[t * oc + o], sum);
+      };
+      out.push_back(chain_result<float>({n, h, w}, next));
+    }
+    return out;
+  }
+
+  void check_forward() const {
+    const Array x = random_array({n, h, w, c}, 1), f = random_array({k, k, c, oc}, 2),
+                bias = random_array({oc}, 3);
+    expect_everywhere(forward(), {x, f, bias}, forward(x, f, bias));
+  }
+  void check_weight_gradient() const {
+    const Array x = random_array({n, h, w, c}, 1), dy = random_array({n, h, w, oc}, 2);
+    expect_everywhere(weight_gradient(), {x, dy}, weight_gradient(x, dy));
+  }
+};
+
+TEST(ChainOrderTest, convolutions_of_many_channels) {
+  Images{.n = 1, .h = 5, .w = 7, .c = 512, .oc = 40, .k = 3}.check_forward();  // 2 steps of kh
+  Images{.n = 2, .h = 2, .w = 9, .c = 1500, .oc = 8, .k = 3}.check_forward();  // 1 step
+  Images{.n = 3, .h = 3, .w = 4, .c = 512, .oc = 33, .k = 3, .is_symbolic = true}.check_forward();
+}
+
+TEST(ChainOrderTest, weight_gradients) {
+  for (const bool is_symbolic : {false, true}) {
+    // 1 image a block; passes over rows, and over pixels.
+    Images{.n = 8, .h = 30, .w = 34, .c = 3, .oc = 32, .k = 3, .is_symbolic = is_symbolic}
+        .check_weight_gradient();
+    Images{.n = 8, .h = 56, .w = 56, .c = 16, .oc = 32, .k = 1, .is_symbolic = is_symbolic}
+        .check_weight_gradient();
+    // 5 images a block, the last one of 3.
+    Images{.n = 8, .h = 27, .w = 28, .c = 20, .oc = 70, .k = 1, .is_symbolic = is_symbolic}
+        .check_weight_gradient();
+  }
+}
+
+/// What the interpreter makes of the scheduled function.
+Array interpreted(const Function& f, const std::vector<Array>& inputs, const Shape& result) {
+  Array out = Array::empty(result, kFloat32);
+  std::vector<ArrayView> views;
+  const auto add_view = [&](const Array& a) {
+    const auto dims = a.shape();
+    views.push_back({const_cast<void*>(a.raw()), a.dtype(), {dims.begin(), dims.end()}});
+  };
+  for (const Array& a : inputs) add_view(a);
+  add_view(out);
+  interpret(f, views).check();
+  return out;
+}
+
+TEST(ChainOrderTest, the_interpreter_agrees_on_the_scheduled_function) {
+  for (const bool is_symbolic : {false, true}) {
+    const Product product{.m = 2, .n = 5, .k = 8200, .is_symbolic = is_symbolic};
+    const Array a = random_array(product.a_shape(), 1), b = random_array(product.b_shape(), 2);
+    const std::vector<float> expected = product.expected<float>(a, b, nullptr);
+    for (const Target& target : targets()) {
+      const Schedule s = default_schedule(product.function(), target);
+      expect_elements(interpreted(s.function(), {a, b}, {2, 5}), expected);
+    }
+  }
+}
+
+/// Softmax of long rows times a matrix: one loop over rows.
+TEST(ChainOrderTest, contractions_in_a_row) {
+  const std::int64_t rows = 3, d = 70;
+  for (const std::int64_t n : {100, 4096, 5000, 9000}) {
+    for (const bool is_symbolic : {false, true}) {
+      const Expr terms = is_symbolic ? te::symbol("n") : imm(n);
+      te::Tensor a = te::placeholder({imm(rows), terms}, kFloat32, "A");
+      te::Tensor v = te::placeholder({terms, imm(d)}, kFloat32, "V");
+      IterVar k = te::reduce_axis(terms, "k"), l = te::reduce_axis(terms, "l");
+      te::Tensor e = te::compute(
+          {imm(rows), terms}, [&](const Indices& i) { return te::math("exp", {te::read(a, i)}); },
+          "E");
+      te::Tensor total = te::compute(
+          {imm(rows)}, [&](const Indices& i) { return te::sum(te::read(e, {i[0], k.var}), {k}); },
+          "total");
+      te::Tensor p = te::compute(
+          {imm(rows), terms},
+          [&](const Indices& i) { return te::read(e, i) / te::read(total, {i[0]}); }, "P");
+      te::Tensor c = te::compute(
+          {imm(rows), imm(d)},
+          [&](const Indices& i) {
+            return te::sum(te::read(p, {i[0], l.var}) * te::read(v, {l.var, i[1]}), {l});
+          },
+          "C");
+      const Array x = random_array({rows, n}, 1), y = random_array({n, d}, 2);
+      const Array weights = call_default(te::function({a}, {p}, "weights"), Target::host(), {x})[0];
+      std::vector<float> expected;
+      for (std::int64_t i = 0; i < rows * d; ++i) {
+        expected.push_back(chain_result<float>({n}, [&](float sum, std::int64_t t) {
+          return std::fma(weights.data<float>()[i / d * n + t], y.data<float>()[t * d + i % d],
+                          sum);
+        }));
+      }
+      expect_everywhere(te::function({a, v}, {c}, "attention"), {x, y}, expected);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tenon
