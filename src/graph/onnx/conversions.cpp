@@ -12,14 +12,18 @@ const std::multimap<std::pair<std::string, std::string>, Conversion>& conversion
   static const auto* const table = [] {
     auto* all = new std::multimap<std::pair<std::string, std::string>, Conversion>;
     for (const auto& family : {
+             branch_conversions(),
              elementwise_conversions(),
              gather_conversions(),
              generate_conversions(),
              image_conversions(),
+             loop_conversions(),
              pad_conversions(),
              rearrange_conversions(),
              resize_conversions(),
+             scan_conversions(),
              scatter_conversions(),
+             sequence_conversions(),
              shape_conversions(),
              signal_conversions(),
              slice_conversions(),

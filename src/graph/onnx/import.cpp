@@ -69,10 +69,16 @@ std::string Importer::place(const Node& node) const {
          (domain.empty() ? "" : domain + ".") + node.op_type + "): ";
 }
 
-Value Importer::make_network_input(const ValueInfo& info) {
+Value Importer::make_network_input(const ValueInfo& declared) {
   const auto refuse = [&](const std::string& why) {
-    detail::raise<UnsupportedError>("E0883", source_.name + ": input '" + info.name + "' " + why);
+    detail::raise<UnsupportedError>("E0883",
+                                    source_.name + ": input '" + declared.name + "' " + why);
   };
+  // An optional is taken as what it holds: a call gives that.
+  const bool is_optional = declared.type.kind == Type::Kind::kOptional && declared.type.element;
+  const ValueInfo info{declared.name, is_optional ? *declared.type.element : declared.type};
+  if (info.type.kind == Type::Kind::kSequence)
+    refuse("is a sequence, whose length is not known before the network runs");
   if (info.type.kind != Type::Kind::kTensor) refuse("is no tensor");
   const std::optional<DType> dtype = dtype_of(info.type.data_type);
   if (!dtype) refuse("has elements of " + to_string(info.type.data_type));
@@ -109,7 +115,7 @@ Value Importer::make_network_input(const ValueInfo& info) {
 void Importer::define_constants(const Graph& graph, Scope* scope) {
   for (const Tensor& t : graph.initializers) {
     try {
-      scope->names[t.name] = {graph::make_constant(to_array(t, source_), t.name), ""};
+      scope->names[t.name] = {graph::make_constant(to_array(t, source_), t.name)};
     } catch (const UnsupportedError& e) {
       if (!is_check_) throw;
       scope->names[t.name] = {nullptr, reason_of(e)};
@@ -125,12 +131,14 @@ void Importer::define_inputs(Scope* scope, std::vector<Value>* inputs) {
   for (const ValueInfo& info : model_.graph.inputs) {
     if (scope->names.count(info.name) != 0) continue;  // a constant that was an input before IR 4
     if (const auto it = options_.values.find(info.name); it != options_.values.end()) {
-      scope->names[info.name] = {graph::make_constant(it->second, info.name), ""};
+      scope->names[info.name] = {graph::make_constant(it->second, info.name)};
       continue;
     }
     try {
       inputs->push_back(make_network_input(info));
-      scope->names[info.name] = {inputs->back(), ""};
+      network_inputs_.insert(inputs->back().get());
+      Entry& entry = scope->names[info.name] = {inputs->back()};
+      entry.may_be_absent = info.type.kind == Type::Kind::kOptional;
     } catch (const UnsupportedError& e) {
       if (!is_check_) throw;
       scope->names[info.name] = {nullptr, reason_of(e)};
@@ -162,20 +170,20 @@ std::int64_t Importer::version_of(const Node& node, const Scope& scope) const {
   return 1;
 }
 
-std::vector<Value> Importer::results(const std::vector<std::string>& names, const Scope& scope,
+std::vector<Entry> Importer::results(const std::vector<std::string>& names, const Scope& scope,
                                      const char* what) const {
-  std::vector<Value> values;
+  std::vector<Entry> values;
   for (const std::string& name : names) {
     const Entry* entry = scope.find(name);
     TENON_USER_CHECK(entry != nullptr, ModelError, "E0881", "output '", name, "' of ", what,
                      " is computed by no node");
-    if (!entry->value) throw Unavailable{entry->failure};
-    values.push_back(entry->value);
+    if (!entry->failure.empty()) throw Unavailable{entry->failure};
+    values.push_back(*entry);
   }
   return values;
 }
 
-std::vector<Value> Importer::expand(const Function& function, const Node& node, Scope* scope) {
+std::vector<Entry> Importer::expand(const Function& function, const Node& node, Scope* scope) {
   const bool is_open =
       std::find(open_functions_.begin(), open_functions_.end(), &function) != open_functions_.end();
   TENON_USER_CHECK(!is_open, ModelError, "E0884", "function '", function.name, "' uses itself");
@@ -188,8 +196,10 @@ std::vector<Value> Importer::expand(const Function& function, const Node& node, 
   inner.opsets = &function.opsets;
   inner.depth = scope->depth + 1;
   const NodeView view(*this, *scope, node, 0);
-  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    if (view.has(i)) inner.names[function.inputs[i]] = {view.in(i), ""};
+  for (std::size_t i = 0; i < function.inputs.size(); ++i) {
+    Entry& entry = inner.names[function.inputs[i]];
+    entry.is_absent = !view.has(i);
+    if (!entry.is_absent) entry = view.entry(i);
   }
   for (const Attribute& a : function.default_attributes) inner.attributes[a.name] = &a;
   for (const Attribute& a : node.attributes) {
@@ -210,7 +220,7 @@ std::vector<Value> Importer::expand(const Function& function, const Node& node, 
   return results(names, inner, "a function");
 }
 
-std::vector<Value> Importer::run_body(const Graph& body, const std::vector<Value>& inputs,
+std::vector<Entry> Importer::run_body(const Graph& body, const std::vector<Entry>& inputs,
                                       const Scope& around) {
   TENON_USER_CHECK(around.depth < kMaxDepth, ModelError, "E0885", "bodies are nested deeper than ",
                    kMaxDepth);
@@ -219,16 +229,38 @@ std::vector<Value> Importer::run_body(const Graph& body, const std::vector<Value
   Scope inner;
   inner.around = &around;
   inner.depth = around.depth + 1;
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    inner.names[body.inputs[i].name] = {inputs[i], ""};
+  for (std::size_t i = 0; i < inputs.size(); ++i) inner.names[body.inputs[i].name] = inputs[i];
+  const bool was_counting = is_counting_;
+  is_counting_ = was_counting && counted_bodies_.insert(&body).second;
   define_constants(body, &inner);
   import_nodes(body.nodes, &inner);
+  is_counting_ = was_counting;
   std::vector<std::string> names;
   for (const ValueInfo& info : body.outputs) names.push_back(info.name);
   return results(names, inner, "a body");
 }
 
-std::vector<Value> Importer::convert(const Node& node, Scope* scope) {
+std::vector<Entry> Importer::attempt(const std::function<std::vector<Entry>()>& f) {
+  const std::vector<OnnxOperatorReport> report = report_;
+  const std::unordered_set<const Graph*> counted = counted_bodies_;
+  const std::vector<const Function*> open = open_functions_;
+  const bool was_counting = is_counting_;
+  ++num_attempts_;
+  try {
+    std::vector<Entry> made = f();
+    --num_attempts_;
+    return made;
+  } catch (...) {
+    --num_attempts_;
+    report_ = report;
+    counted_bodies_ = counted;
+    open_functions_ = open;
+    is_counting_ = was_counting;
+    throw;
+  }
+}
+
+std::vector<Entry> Importer::convert(const Node& node, Scope* scope) {
   ++num_nodes_;
   TENON_USER_CHECK(num_nodes_ <= kMaxNodes, ModelError, "E0885", "the model has more than ",
                    kMaxNodes, " nodes when its functions are expanded");
@@ -243,9 +275,16 @@ std::vector<Value> Importer::convert(const Node& node, Scope* scope) {
       find_conversion(normal_domain(node.domain), node.op_type, version, &reason);
   if (conversion == nullptr) detail::raise<UnsupportedError>("E0880", reason);
   const NodeView view(*this, *scope, node, version);
-  std::vector<Value> made = conversion->convert(view);
+  std::vector<Entry> made;
+  if (conversion->convert_any != nullptr) {
+    made = conversion->convert_any(view);
+  } else {
+    for (Value& v : conversion->convert(view)) made.push_back({std::move(v)});
+  }
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
-    if (view.wants(i) && (i >= made.size() || !made[i]))
+    const bool is_there =
+        i < made.size() && (made[i].value || made[i].sequence || made[i].is_absent);
+    if (view.wants(i) && !is_there)
       view.unsupported(detail::concat("output ", i, " ('", node.outputs[i], "') is not computed"));
   }
   return made;
@@ -288,22 +327,23 @@ void Importer::fail_in_check(const Node& node, Scope* scope, const std::string& 
 void Importer::import_node(const Node& node, Scope* scope) {
   const SpanScope span(Span(source_.name + ":" + (node.name.empty() ? node.op_type : node.name),
                             static_cast<int>(num_nodes_)));
-  if (is_check_) ++use_of(node, *scope).count;
-  std::vector<Value> made;
+  if (is_check_ && is_counting_) ++use_of(node, *scope).count;
+  const bool is_reported = is_check_ && num_attempts_ == 0;
+  std::vector<Entry> made;
   try {
     made = with_place(place(node), [&] { return convert(node, scope); });
   } catch (const UnsupportedError& e) {
-    if (!is_check_) throw;
+    if (!is_reported) throw;
     return fail_in_check(node, scope, reason_of(e), true);
   } catch (const Unavailable& e) {
-    if (!is_check_) throw;
+    if (!is_reported) throw;
     return fail_in_check(node, scope, e.why, false);
   } catch (const NeedsValues& e) {
-    if (!is_check_) throw;
+    if (!is_reported) throw;
     return fail_in_check(node, scope, "the values of " + e.inputs[0] + " decide shapes", false);
   }
   for (std::size_t i = 0; i < node.outputs.size() && i < made.size(); ++i) {
-    if (!node.outputs[i].empty()) scope->names[node.outputs[i]] = {made[i], ""};
+    if (!node.outputs[i].empty()) scope->names[node.outputs[i]] = std::move(made[i]);
   }
 }
 
@@ -314,9 +354,9 @@ void Importer::import_nodes(const std::vector<Node>& nodes, Scope* scope) {
 std::vector<std::string> Importer::deciding_inputs() const {
   std::vector<std::string> names;
   for (const Value& v : known_.sources()) {
-    for (const ValueInfo& info : model_.graph.inputs) {
-      if (info.name == v->name) names.push_back(v->name);
-    }
+    // An input of a body has another value each time.
+    if (network_inputs_.count(v.get()) == 0) return {};
+    names.push_back(v->name);
   }
   return names;
 }
@@ -335,8 +375,14 @@ graph::OnnxNetwork Importer::import_model() {
     return network;
   }
   for (const ValueInfo& info : model_.graph.outputs) network.output_names.push_back(info.name);
-  network.outputs = with_place(source_.name + ": ",
-                               [&] { return results(network.output_names, scope, "the model"); });
+  with_place(source_.name + ": ", [&] {
+    for (const Entry& entry : results(network.output_names, scope, "the model")) {
+      TENON_USER_CHECK(entry.value, UnsupportedError, "E0883", "output '",
+                       network.output_names[network.outputs.size()], "' is ",
+                       entry.sequence ? "a sequence" : "an optional without an element");
+      network.outputs.push_back(entry.value);
+    }
+  });
   return network;
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "graph/known.h"
@@ -22,12 +23,6 @@ struct NeedsValues {
 /// Thrown through a check: an operand is the result of an operator that is not supported.
 struct Unavailable {
   std::string why;
-};
-
-/// What a name stands for.
-struct Entry {
-  Value value;
-  std::string failure;  ///< why there is no value, in a check
 };
 
 /// The names of a graph or function, and of those around it.
@@ -53,10 +48,12 @@ class Importer {
   /// The same as far as it goes.
   std::vector<graph::OnnxOperatorReport> check();
 
-  std::vector<Value> run_body(const Graph& body, const std::vector<Value>& inputs,
+  std::vector<Entry> run_body(const Graph& body, const std::vector<Entry>& inputs,
                               const Scope& around);
+  std::vector<Entry> attempt(const std::function<std::vector<Entry>()>& f);
   std::optional<std::vector<Expr>> known(const Value& v) { return known_.elements(v); }
-  /// The inputs on which the elements that `known` was last asked for depend.
+  /// The inputs on which the elements that `known` was last asked for depend; empty when giving
+  /// them would not be enough.
   std::vector<std::string> deciding_inputs() const;
   const TensorSource& source() const { return source_; }
   /// "model.onnx: node 3 'conv1' (Conv): ".
@@ -69,11 +66,11 @@ class Importer {
   void import_nodes(const std::vector<Node>& nodes, Scope* scope);
   void import_node(const Node& node, Scope* scope);
   /// Follows the conversion or function.
-  std::vector<Value> convert(const Node& node, Scope* scope);
-  std::vector<Value> expand(const Function& function, const Node& node, Scope* scope);
+  std::vector<Entry> convert(const Node& node, Scope* scope);
+  std::vector<Entry> expand(const Function& function, const Node& node, Scope* scope);
   const Function* find_function(const Node& node) const;
   std::int64_t version_of(const Node& node, const Scope& scope) const;
-  std::vector<Value> results(const std::vector<std::string>& names, const Scope& scope,
+  std::vector<Entry> results(const std::vector<std::string>& names, const Scope& scope,
                              const char* what) const;
   /// The row of the report for the operator of `node`.
   graph::OnnxOperatorReport& use_of(const Node& node, const Scope& scope);
@@ -85,8 +82,12 @@ class Importer {
   graph::Known known_;
   std::map<std::string, Expr> symbols_;
   std::vector<const Function*> open_functions_;
+  std::unordered_set<const graph::ValueNode*> network_inputs_;
+  std::unordered_set<const Graph*> counted_bodies_;
   std::int64_t num_nodes_ = 0;
   bool is_check_ = false;
+  bool is_counting_ = true;  ///< in a check: a body that is run again is not counted again
+  int num_attempts_ = 0;     ///< that are open
   std::vector<graph::OnnxOperatorReport> report_;
 };
 

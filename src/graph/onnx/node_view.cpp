@@ -6,16 +6,33 @@
 namespace tenon::onnx {
 
 bool NodeView::has(std::size_t i) const {
-  return i < node_.inputs.size() && !node_.inputs[i].empty();
+  if (i >= node_.inputs.size() || node_.inputs[i].empty()) return false;
+  const Entry* entry = scope_.find(node_.inputs[i]);
+  return entry == nullptr || !entry->is_absent;
 }
 
-const Value& NodeView::in(std::size_t i) const {
-  if (!has(i)) invalid(detail::concat("input ", i, " is missing"));
+const Entry& NodeView::entry(std::size_t i) const {
+  if (i >= node_.inputs.size() || node_.inputs[i].empty())
+    invalid(detail::concat("input ", i, " is missing"));
   const Entry* entry = scope_.find(node_.inputs[i]);
   if (entry == nullptr)
     invalid(detail::concat("input '", node_.inputs[i], "' is computed by no node before"));
-  if (!entry->value) throw Unavailable{entry->failure};
-  return entry->value;
+  if (!entry->failure.empty()) throw Unavailable{entry->failure};
+  return *entry;
+}
+
+const Value& NodeView::in(std::size_t i) const {
+  const Entry& found = entry(i);
+  if (found.is_absent) invalid(detail::concat("input ", i, " is missing"));
+  if (found.sequence)
+    invalid(detail::concat("input '", node_.inputs[i], "' is a sequence, expected a tensor"));
+  return found.value;
+}
+
+const std::vector<Value>& NodeView::sequence(std::size_t i) const {
+  const Entry& found = entry(i);
+  if (!found.sequence) invalid(detail::concat("input '", node_.inputs[i], "' is no sequence"));
+  return *found.sequence;
 }
 
 Value NodeView::maybe(std::size_t i) const { return has(i) ? in(i) : nullptr; }
@@ -115,13 +132,22 @@ std::optional<std::vector<Expr>> NodeView::known(std::size_t i) const {
   return importer_.known(in(i));
 }
 
-std::vector<Expr> NodeView::elements(std::size_t i) const {
-  const std::optional<std::vector<Expr>> found = importer_.known(in(i));
+std::optional<std::vector<Expr>> NodeView::known(const Value& v) const {
+  return importer_.known(v);
+}
+
+std::vector<Expr> NodeView::elements(const Value& v, const std::string& what) const {
+  const std::optional<std::vector<Expr>> found = importer_.known(v);
   if (found) return *found;
   std::vector<std::string> deciding = importer_.deciding_inputs();
   if (!deciding.empty()) throw NeedsValues{std::move(deciding)};
-  unsupported(detail::concat("the elements of input '", node_.inputs[i],
-                             "' have to be known before the network runs"));
+  unsupported(
+      detail::concat("the elements of ", what, " have to be known before the network runs"));
+}
+
+std::vector<Expr> NodeView::elements(std::size_t i) const {
+  const Value& v = in(i);
+  return elements(v, "input '" + node_.inputs[i] + "'");
 }
 
 std::vector<Expr> NodeView::sizes(std::size_t i) const {
@@ -167,8 +193,12 @@ std::vector<double> NodeView::floats(std::size_t i) const {
   return all;
 }
 
-std::vector<Value> NodeView::run(const Graph& body, const std::vector<Value>& inputs) const {
+std::vector<Entry> NodeView::run(const Graph& body, const std::vector<Entry>& inputs) const {
   return importer_.run_body(body, inputs, scope_);
+}
+
+std::vector<Entry> NodeView::attempt(const std::function<std::vector<Entry>()>& f) const {
+  return importer_.attempt(f);
 }
 
 void NodeView::unsupported(const std::string& why) const {

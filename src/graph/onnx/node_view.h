@@ -3,6 +3,8 @@
 /// One node of a model as its conversion sees it.
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +18,15 @@ using graph::Value;
 
 class Importer;
 struct Scope;
+
+/// What a name stands for: a tensor, or what is resolved while a model is imported.
+struct Entry {
+  Value value;
+  std::string failure = {};  ///< why there is nothing, in a check
+  std::shared_ptr<const std::vector<Value>> sequence = nullptr;  ///< of a sequence of tensors
+  bool is_absent = false;      ///< an optional without an element, or an operand that is left out
+  bool may_be_absent = false;  ///< an optional that an input of the network gives
+};
 
 /// Operands, attributes and what is known of operands.
 class NodeView {
@@ -32,8 +43,12 @@ class NodeView {
   std::size_t num_inputs() const { return node_.inputs.size(); }
   /// Whether operand `i` is there: operands that may be left out can have an empty name.
   bool has(std::size_t i) const;
-  /// Operand `i`; ModelError [E0881] when it is left out.
+  /// Operand `i`, a tensor; ModelError [E0881] when it is left out or a sequence.
   const Value& in(std::size_t i) const;
+  /// Operand `i`, whatever it is; ModelError [E0881] when it has no name.
+  const Entry& entry(std::size_t i) const;
+  /// The elements of operand `i`; ModelError [E0881] when it is no sequence.
+  const std::vector<Value>& sequence(std::size_t i) const;
   /// Operand `i`, or null when it is left out.
   Value maybe(std::size_t i) const;
   /// All operands; none may be left out.
@@ -74,11 +89,16 @@ class NodeView {
   std::vector<double> floats(std::size_t i) const;
   /// The elements of operand `i` where they are known, as they are; nothing otherwise.
   std::optional<std::vector<Expr>> known(std::size_t i) const;
+  std::optional<std::vector<Expr>> known(const Value& v) const;
+  /// The elements of `v`, which messages call `what`; otherwise as `sizes`.
+  std::vector<Expr> elements(const Value& v, const std::string& what) const;
 
   // --- bodies
 
   /// The results of a body for its inputs; it sees the values around the node.
-  std::vector<Value> run(const Graph& body, const std::vector<Value>& inputs) const;
+  std::vector<Entry> run(const Graph& body, const std::vector<Entry>& inputs) const;
+  /// What `f` returns; failures are thrown in a check too, and then leave no trace in its report.
+  std::vector<Entry> attempt(const std::function<std::vector<Entry>()>& f) const;
 
   // --- failures
 
@@ -114,17 +134,23 @@ struct Conversion {
   const char* domain = "";
   /// Into what it is decomposed, for reports; may be empty.
   const char* note = "";
+  /// In place of `convert`, for operators that take or give sequences and optionals.
+  std::vector<Entry> (*convert_any)(const NodeView& n) = nullptr;
 };
 
 // The families (op/*.cpp).
+std::vector<Conversion> branch_conversions();
 std::vector<Conversion> elementwise_conversions();
 std::vector<Conversion> gather_conversions();
 std::vector<Conversion> generate_conversions();
 std::vector<Conversion> image_conversions();
+std::vector<Conversion> loop_conversions();
 std::vector<Conversion> pad_conversions();
 std::vector<Conversion> rearrange_conversions();
 std::vector<Conversion> resize_conversions();
+std::vector<Conversion> scan_conversions();
 std::vector<Conversion> scatter_conversions();
+std::vector<Conversion> sequence_conversions();
 std::vector<Conversion> shape_conversions();
 std::vector<Conversion> signal_conversions();
 std::vector<Conversion> slice_conversions();

@@ -106,6 +106,19 @@ std::vector<std::int64_t> normal_axes(const NodeView& n, const std::vector<std::
   return normal;
 }
 
+Value condition_scalar(const NodeView& n, const Value& v, const std::string& what) {
+  const bool is_one = v->shape.empty() || (v->shape.size() == 1 && is_int(v->shape[0], 1));
+  if (!is_one || !v->dtype.is_bool())
+    n.invalid(what + " should be one bool, got " + graph::type_str(*v));
+  return reshape(v, {});
+}
+
+Value bool_scalar(bool value) {
+  Array a = Array::empty({}, kBoolType);
+  a.mutable_data<bool>()[0] = value;
+  return graph::make_constant(a);
+}
+
 Expr product(const std::vector<Expr>& sizes, std::size_t begin, std::size_t end) {
   Expr all = imm(1);
   for (std::size_t d = begin; d < end; ++d) all = all * sizes[d];

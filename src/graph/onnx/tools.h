@@ -41,6 +41,10 @@ Value computed(
 std::int64_t normal_axis(const NodeView& n, std::int64_t axis, std::size_t rank);
 std::vector<std::int64_t> normal_axes(const NodeView& n, const std::vector<std::int64_t>& axes,
                                       std::size_t rank);
+/// `v`, called `what` in messages, as a scalar; ModelError [E0881] unless it is one bool.
+Value condition_scalar(const NodeView& n, const Value& v, const std::string& what);
+/// A constant.
+Value bool_scalar(bool value);
 /// The product of sizes.
 Expr product(const std::vector<Expr>& sizes, std::size_t begin, std::size_t end);
 

@@ -58,8 +58,6 @@ std::vector<Value> convert_reshape(const NodeView& n) {
   return {op("reshape", {x}, {{"shape", shape}})};
 }
 
-std::vector<Value> convert_identity(const NodeView& n) { return {n.in(0)}; }
-
 std::vector<Value> convert_transpose(const NodeView& n) {
   std::vector<std::int64_t> axes = n.ints_attr("perm");
   if (!n.has_attr("perm")) {
@@ -91,10 +89,9 @@ std::vector<Value> convert_constant(const NodeView& n) {
 
 std::vector<Conversion> shape_conversions() {
   return {
-      {"Concat", 4, kNative, convert_concat},       {"Constant", 1, kNative, convert_constant},
-      {"Identity", 1, kNative, convert_identity},   {"Reshape", 1, kNative, convert_reshape},
-      {"Shape", 1, kNative, convert_shape},         {"Size", 1, kNative, convert_size},
-      {"Transpose", 1, kNative, convert_transpose},
+      {"Concat", 4, kNative, convert_concat},   {"Constant", 1, kNative, convert_constant},
+      {"Reshape", 1, kNative, convert_reshape}, {"Shape", 1, kNative, convert_shape},
+      {"Size", 1, kNative, convert_size},       {"Transpose", 1, kNative, convert_transpose},
   };
 }
 
