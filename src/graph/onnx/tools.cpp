@@ -3,11 +3,27 @@
 #include <algorithm>
 
 #include "tenon/graph/expression.h"
+#include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/simplify.h"
+#include "tenon/ir/visit.h"
+#include "tenon/te/expr.h"
 #include "tenon/te/tensor.h"
 
 namespace tenon::onnx {
+namespace {
+
+constexpr std::size_t kMaxRank = 64;
+
+void bind_symbols(Analyzer* analyzer, const Expr& e) {
+  uses_var(e, [&](const VarNode& x) {
+    if (x.symbol != nullptr)
+      analyzer->bind(Symbol{Expr(&x), x.symbol->min, x.symbol->max, x.symbol->multiple_of});
+    return false;
+  });
+}
+
+}  // namespace
 
 Value cast_to(const Value& x, DType dtype) {
   return x->dtype == dtype ? x : op("cast", {x}, {{"dtype", dtype}});
@@ -117,6 +133,40 @@ Value bool_scalar(bool value) {
   Array a = Array::empty({}, kBoolType);
   a.mutable_data<bool>()[0] = value;
   return graph::make_constant(a);
+}
+
+void check_rank(const NodeView& n, std::size_t rank) {
+  if (rank > kMaxRank)
+    n.unsupported(detail::concat("a result of ", rank, " dimensions, at most ", kMaxRank));
+}
+
+std::vector<std::int64_t> axes_of(const NodeView& n, std::size_t i, const std::string& name,
+                                  std::size_t rank) {
+  if (n.has(i)) return normal_axes(n, n.ints(i), rank);
+  if (n.has_attr(name)) return normal_axes(n, n.ints_attr(name), rank);
+  std::vector<std::int64_t> all;
+  for (std::size_t d = 0; d < rank; ++d) all.push_back(static_cast<std::int64_t>(d));
+  return all;
+}
+
+Expr simplify_size(const Expr& e) {
+  if (as_int(e)) return e;
+  Analyzer analyzer;
+  bind_symbols(&analyzer, e);
+  return analyzer.simplify(e);
+}
+
+bool holds(const Expr& condition) {
+  if (const auto known = as_int(condition)) return *known != 0;
+  Analyzer analyzer;
+  bind_symbols(&analyzer, condition);
+  return analyzer.can_prove(condition);
+}
+
+Expr wrapped_index(const Expr& index, const Expr& extent) {
+  const Expr i = te::cast(kInt64, index);
+  if (!index->dtype.is_signed_int()) return i;
+  return te::select(lt(i, imm(0)), i + extent, i);
 }
 
 Expr product(const std::vector<Expr>& sizes, std::size_t begin, std::size_t end) {

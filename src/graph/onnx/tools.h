@@ -45,6 +45,19 @@ std::vector<std::int64_t> normal_axes(const NodeView& n, const std::vector<std::
 Value condition_scalar(const NodeView& n, const Value& v, const std::string& what);
 /// A constant.
 Value bool_scalar(bool value);
+/// UnsupportedError [E0880] for more dimensions than arrays have.
+void check_rank(const NodeView& n, std::size_t rank);
+/// The dimensions on which operator nodes work when they may leave that open: those that operand
+/// `i` lists (where it is there), or the attribute `name`, counted from the front; all if neither.
+std::vector<std::int64_t> axes_of(const NodeView& n, std::size_t i, const std::string& name,
+                                  std::size_t rank);
+
+/// A size or index in simplest form; symbols are at least what they say (0).
+Expr simplify_size(const Expr& e);
+/// Whether the condition holds for all sizes; false: it is not proved.
+bool holds(const Expr& condition);
+/// `index` into a dimension, as int64, where a negative one counts from the end.
+Expr wrapped_index(const Expr& index, const Expr& extent);
 /// The product of sizes.
 Expr product(const std::vector<Expr>& sizes, std::size_t begin, std::size_t end);
 

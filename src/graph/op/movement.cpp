@@ -1,7 +1,10 @@
 // Operators that only move elements: transpose, reshape, slice, broadcast_to, concat.
 
+#include <algorithm>
+
 #include "graph/operator.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/simplify.h"
 #include "tenon/te/expr.h"
 
 namespace tenon::graph {
@@ -56,33 +59,58 @@ Expr product(const std::vector<Expr>& shape) {
   return all;
 }
 
+/// Whether the constant sizes are sizes, and their product does not overflow.
+bool fits_a_tensor(const std::vector<Expr>& shape) {
+  std::int64_t count = 1;
+  bool is_empty = false, fits = true;
+  for (const Expr& e : shape) {
+    const std::int64_t size = as_int(e).value_or(1);
+    is_empty = is_empty || size == 0;
+    if (size < 0) return false;
+    fits = fits && !__builtin_mul_overflow(count, std::max<std::int64_t>(size, 1), &count);
+  }
+  return fits || is_empty;
+}
+
+/// The factors of a size, products taken apart.
+void add_factors(const Expr& e, std::vector<Expr>* factors) {
+  const auto* n = e.as<BinaryNode>();
+  if (n == nullptr || n->op != BinaryOp::kMul) return factors->push_back(e);
+  add_factors(n->a, factors);
+  add_factors(n->b, factors);
+}
+
 /// The size that stands for -1: what is left of the operand's sizes.
-Expr remaining_extent(const ValueNode& v, std::vector<Expr> have, const std::vector<Expr>& wanted) {
-  std::int64_t constant = 1;
-  for (const Expr& w : wanted) {
-    if (is_int(w, -1)) continue;
-    bool found = false;
-    for (Expr& h : have) {
-      if (as_int(w) || !same_extent(h, w)) continue;
-      h = imm(1);
-      found = true;
-      break;
+Expr remaining_extent(const ValueNode& v, const std::vector<Expr>& have,
+                      const std::vector<Expr>& wanted) {
+  std::vector<Expr> factors, divisors;
+  for (const Expr& e : have) add_factors(simplify(e), &factors);
+  for (const Expr& e : wanted) {
+    if (!is_int(e, -1)) add_factors(simplify(e), &divisors);
+  }
+  std::int64_t constant = 1, number = 1;
+  bool is_exact = true;
+  for (const Expr& divisor : divisors) {
+    if (const auto known = as_int(divisor)) {
+      is_exact = is_exact && !__builtin_mul_overflow(constant, *known, &constant);
+      continue;
     }
-    TENON_USER_CHECK(found || as_int(w), ShapeError, "E0414", describe(v),
+    const auto same = std::find_if(factors.begin(), factors.end(),
+                                   [&](const Expr& f) { return same_extent(f, divisor); });
+    TENON_USER_CHECK(same != factors.end(), ShapeError, "E0414", describe(v),
                      ": a symbolic size of the new shape is none of the operand's");
-    if (!found) constant *= *as_int(w);
+    *same = imm(1);
   }
-  std::int64_t number = 1;
   Expr rest = imm(1);
-  for (const Expr& h : have) {
-    if (as_int(h)) {
-      number *= *as_int(h);
+  for (const Expr& f : factors) {
+    if (const auto known = as_int(f)) {
+      is_exact = is_exact && !__builtin_mul_overflow(number, *known, &number);
     } else {
-      rest = rest * h;
+      rest = rest * f;
     }
   }
-  TENON_USER_CHECK(constant > 0 && number % constant == 0, ShapeError, "E0414", describe(v),
-                   ": the elements cannot be divided into the new shape");
+  TENON_USER_CHECK(is_exact && constant > 0 && number % constant == 0, ShapeError, "E0414",
+                   describe(v), ": the elements cannot be divided into the new shape");
   return rest * (number / constant);
 }
 
@@ -98,8 +126,9 @@ void infer_reshape(ValueNode* v) {
   }
   v->shape = shape;
   v->dtype = x->dtype;
-  TENON_USER_CHECK(same_extent(product(x->shape), product(shape)), ShapeError, "E0414",
-                   describe(*v), ": the new shape has another number of elements");
+  TENON_USER_CHECK(fits_a_tensor(shape) && same_extent(product(x->shape), product(shape)),
+                   ShapeError, "E0414", describe(*v),
+                   ": the new shape has another number of elements");
   v->attrs["shape"] = shape;
 }
 

@@ -41,13 +41,27 @@ std::vector<Value> convert_size(const NodeView& n) {
   return {reshape(as_vector({product(shape, 0, shape.size())}), {})};
 }
 
+/// The sizes of operand `i`; checked to be sizes, as far as they are constants.
+std::vector<Expr> sizes_of(const NodeView& n, std::size_t i, std::int64_t smallest) {
+  if (n.rank(i) != 1) n.invalid("the shape should be a vector");
+  std::vector<Expr> shape = n.sizes(i);
+  check_rank(n, shape.size());
+  for (Expr& e : shape) {
+    e = simplify_size(e);
+    if (const auto size = as_int(e); size && *size < smallest)
+      n.invalid(detail::concat("size ", *size, " in the shape"));
+  }
+  return shape;
+}
+
 std::vector<Value> convert_reshape(const NodeView& n) {
   const Value& x = n.in(0);
   std::vector<Expr> shape;
   if (n.version() < 5) {
     for (const std::int64_t size : n.ints_attr("shape")) shape.push_back(imm(size));
+    check_rank(n, shape.size());
   } else {
-    shape = n.sizes(1);
+    shape = sizes_of(n, 1, -1);
   }
   const bool keeps_zeros = n.version() >= 14 && n.int_attr("allowzero", 0) != 0;
   for (std::size_t d = 0; d < shape.size() && !keeps_zeros; ++d) {
@@ -55,7 +69,66 @@ std::vector<Value> convert_reshape(const NodeView& n) {
     if (d >= x->shape.size()) n.invalid("a size 0 stands for a size that the input does not have");
     shape[d] = x->shape[d];
   }
-  return {op("reshape", {x}, {{"shape", shape}})};
+  return {reshape(x, shape)};
+}
+
+std::vector<Value> convert_flatten(const NodeView& n) {
+  const std::vector<Expr>& shape = n.in(0)->shape;
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  std::int64_t axis = n.int_attr("axis", 1);
+  if (axis < -rank || axis > rank)
+    n.invalid(detail::concat("axis ", axis, " is out of range for ", rank, " dimensions"));
+  if (axis < 0) axis += rank;
+  const auto middle = static_cast<std::size_t>(axis);
+  return {reshape(n.in(0), {product(shape, 0, middle), product(shape, middle, shape.size())})};
+}
+
+std::vector<Value> convert_squeeze(const NodeView& n) {
+  const std::vector<Expr>& shape = n.in(0)->shape;
+  const bool is_given = n.has(1) || n.has_attr("axes");
+  std::vector<bool> goes(shape.size(), false);
+  if (is_given) {
+    for (const std::int64_t axis : axes_of(n, 1, "axes", shape.size())) {
+      const auto d = static_cast<std::size_t>(axis);
+      if (as_int(shape[d]) && !is_int(shape[d], 1))
+        n.invalid(detail::concat("dimension ", d, " of size ", *as_int(shape[d]), ", expected 1"));
+      goes[d] = true;
+    }
+  }
+  std::vector<Expr> left;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if ((goes[d] || !is_given) && !as_int(shape[d]))
+      n.unsupported(detail::concat("dimension ", d, " may be 1 or not; give sizes="));
+    if (!goes[d] && (is_given || !is_int(shape[d], 1))) left.push_back(shape[d]);
+  }
+  return {reshape(n.in(0), left)};
+}
+
+std::vector<Value> convert_unsqueeze(const NodeView& n) {
+  const std::vector<Expr>& shape = n.in(0)->shape;
+  const std::vector<std::int64_t> axes = n.has(1) ? n.ints(1) : n.ints_attr("axes");
+  const std::size_t rank = shape.size() + axes.size();
+  check_rank(n, rank);
+  std::vector<Expr> result(rank);
+  for (const std::int64_t axis : normal_axes(n, axes, rank))
+    result[static_cast<std::size_t>(axis)] = imm(1);
+  std::size_t next = 0;
+  for (Expr& size : result) {
+    if (!size) size = shape[next++];
+  }
+  return {reshape(n.in(0), result)};
+}
+
+std::vector<Value> convert_expand(const NodeView& n) {
+  return {broadcast(n.in(0), broadcast_shape({n.in(0)->shape, sizes_of(n, 1, 0)}))};
+}
+
+std::vector<Value> convert_constant_of_shape(const NodeView& n) {
+  const Value value =
+      n.has_attr("value") ? graph::make_constant(n.tensor_attr("value")) : scalar(kFloat32, 0);
+  if (!is_int(product(value->shape, 0, value->shape.size()), 1))
+    n.invalid("'value' should have one element");
+  return {broadcast(reshape(value, {}), sizes_of(n, 0, 0))};
 }
 
 std::vector<Value> convert_transpose(const NodeView& n) {
@@ -67,7 +140,9 @@ std::vector<Value> convert_transpose(const NodeView& n) {
 }
 
 std::vector<Value> convert_concat(const NodeView& n) {
-  return {op("concat", n.all(), {{"axis", n.int_attr("axis")}})};
+  if (n.num_inputs() == 0) n.invalid("there is nothing to concatenate");
+  const std::int64_t axis = n.version() < 4 ? n.int_attr("axis", 1) : n.int_attr("axis");
+  return {op("concat", n.all(), {{"axis", normal_axis(n, axis, n.rank(0))}})};
 }
 
 std::vector<Value> convert_constant(const NodeView& n) {
@@ -89,9 +164,17 @@ std::vector<Value> convert_constant(const NodeView& n) {
 
 std::vector<Conversion> shape_conversions() {
   return {
-      {"Concat", 4, kNative, convert_concat},   {"Constant", 1, kNative, convert_constant},
-      {"Reshape", 1, kNative, convert_reshape}, {"Shape", 1, kNative, convert_shape},
-      {"Size", 1, kNative, convert_size},       {"Transpose", 1, kNative, convert_transpose},
+      {"Concat", 1, kNative, convert_concat},
+      {"Constant", 1, kNative, convert_constant},
+      {"ConstantOfShape", 9, kNative, convert_constant_of_shape},
+      {"Expand", 8, kNative, convert_expand},
+      {"Flatten", 1, kNative, convert_flatten},
+      {"Reshape", 1, kNative, convert_reshape},
+      {"Shape", 1, kNative, convert_shape},
+      {"Size", 1, kNative, convert_size},
+      {"Squeeze", 1, kNative, convert_squeeze},
+      {"Transpose", 1, kNative, convert_transpose},
+      {"Unsqueeze", 1, kNative, convert_unsqueeze},
   };
 }
 
