@@ -137,6 +137,56 @@ def test_the_forward_loop_runs_once_and_weights_are_laid_out_before_it():
     assert report.count("(scan_grad;") == 1, report
 
 
+def test_gradients_of_what_all_iterations_use_are_sums_after_the_loop():
+    """One product for a weight, not one for each iteration; also without any loop backwards."""
+    w, b, h, xs = arguments()
+    net = tn.compile(
+        lambda w, b, h, xs: tn.value_and_grad(recurrence, argnums=(0, 1))(w, b, h, xs),
+        [tn.TensorSpec(a.shape, "float64") for a in (w, b, h, xs)],
+    )
+    assert "(scan_grad; 1 states" in net.report(), net.report()  # the cotangent of h alone
+
+    def elementwise(w, xs):
+        return tn.scan(lambda s, x: (s, f.linear(x, w)), xs[0], xs)[1].sum()
+
+    net = tn.compile(
+        lambda w, xs: tn.grad(elementwise)(w, xs),
+        [tn.TensorSpec(a.shape, "float64") for a in (w, xs)],
+    )
+    assert "scan_grad" not in net.report(), net.report()
+    close(net(w, xs), np.tile(xs.sum(axis=(0, 1)), (3, 1)))
+
+
+def test_weights_used_several_times_and_in_several_ways():
+    """Sums of terms, transposes, outer products and element-wise uses (which the loop carries)."""
+
+    def loss(w, v, xs, scan=True):
+        def step(h, x):
+            two = f.linear(h, w) + f.linear(x, w.transpose(1, 0)) * 0.5
+            return f.tanh(two * v + (w * w).sum() * 0.1 + v[0]), (two * w[0]).sum()
+
+        if scan:
+            last, ys = tn.scan(step, xs[0] * 0.0, xs)
+            return last.sum() + ys.sum()
+        h, total = xs[0] * 0.0, 0.0
+        for t in range(xs.shape[0]):
+            h, y = step(h, xs[t])
+            total = y + total
+        return h.sum() + total
+
+    for shape in [(4, 3), (4, 2, 3)]:
+        args = random(3, 3) * 0.4, random(3), random(*shape)
+        got = tn.grad(loss, argnums=(0, 1, 2))(*args)
+        want = tn.grad(lambda *a: loss(*a, scan=False), argnums=(0, 1, 2))(*args)
+        for g, e in zip(got, want, strict=True):
+            close(g, e)
+
+        def curvature(of, args=args):
+            return tn.jvp(tn.grad(lambda w: of(w, *args[1:])), [args[0]], [np.ones((3, 3))])[1]
+
+        close(curvature(loss), curvature(lambda *a: loss(*a, scan=False)), 1e-9)
+
+
 def test_branches():
     def loss(x, y):
         return tn.cond(x.sum() > 0, lambda a: (f.sin(a) * y).sum(), lambda a: (a * a * a).sum(), x)

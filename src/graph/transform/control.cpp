@@ -1,6 +1,7 @@
 #include "graph/transform/control.h"
 
 #include "graph/pass/pass.h"
+#include "graph/transform/iteration_sum.h"
 #include "tenon/graph/control.h"
 #include "tenon/graph/transform.h"
 
@@ -149,22 +150,28 @@ class LoopGradient {
         (i < first_captured_ ? slices : captured).push_back(k);
       }
     }
-    for (const std::size_t k : captured) {
+    for (const std::size_t k : slices) parts_.results.push_back(found_[k]);
+    // What all iterations use: a sum after the loop, or one that it carries.
+    IterationSums sums(&parts_);
+    std::vector<std::size_t> carried, after;
+    for (const std::size_t k : captured) (sums.can_sum(found_[k]) ? after : carried).push_back(k);
+    for (const std::size_t k : after) sums.stack(found_[k]);
+    for (const std::size_t k : carried) {
       const Value& x = body_.inputs[variables_[k]];
       parts_.init.push_back(zeros_like(x));
       parts_.states.push_back(input_like(x, "sum"));
       parts_.next.push_back(add(parts_.states.back(), found_[k]));
     }
-    for (const std::size_t k : slices) parts_.results.push_back(found_[k]);
     std::vector<Value> result(v_->inputs.size());
-    if (parts_.states.empty() && parts_.results.empty()) return result;
-    const std::vector<Value> made = make_loop(parts_);
+    std::vector<Value> made;
+    if (!parts_.states.empty() || !parts_.results.empty()) made = make_loop(parts_);
     std::size_t next = 0;
     for (const std::size_t i : variables_) {
       if (i < first_slice_) result[i - 1] = made[next++];
     }
-    for (const std::size_t k : captured) result[variables_[k] - 1] = made[next++];
+    for (const std::size_t k : carried) result[variables_[k] - 1] = made[next++];
     for (const std::size_t k : slices) result[variables_[k] - 1] = made[next++];
+    for (const std::size_t k : after) result[variables_[k] - 1] = sums.make(found_[k], made);
     return result;
   }
 
