@@ -139,14 +139,19 @@ struct Conversion {
 };
 
 // The families (op/*.cpp).
+std::vector<Conversion> attention_conversions();
 std::vector<Conversion> branch_conversions();
+std::vector<Conversion> convolution_conversions();
 std::vector<Conversion> elementwise_conversions();
 std::vector<Conversion> gather_conversions();
 std::vector<Conversion> generate_conversions();
 std::vector<Conversion> image_conversions();
 std::vector<Conversion> loop_conversions();
+std::vector<Conversion> normalization_conversions();
 std::vector<Conversion> pad_conversions();
+std::vector<Conversion> pooling_conversions();
 std::vector<Conversion> rearrange_conversions();
+std::vector<Conversion> recurrent_conversions();
 std::vector<Conversion> resize_conversions();
 std::vector<Conversion> scan_conversions();
 std::vector<Conversion> scatter_conversions();

@@ -104,6 +104,18 @@ Value pointwise(const std::string& name, const std::vector<Value>& inputs,
                   });
 }
 
+DType sum_dtype(DType dtype) { return dtype.is_float() && dtype.bits < 32 ? kFloat32 : dtype; }
+
+Value reduce(const std::string& name, const Value& x, const std::vector<std::int64_t>& axes,
+             bool keeps) {
+  if (axes.empty()) return x;
+  const Value y = op(name, {x}, {{"axes", axes}});
+  if (!keeps) return y;
+  std::vector<Expr> shape = x->shape;
+  for (const std::int64_t axis : axes) shape[static_cast<std::size_t>(axis)] = imm(1);
+  return reshape(y, shape);
+}
+
 std::int64_t normal_axis(const NodeView& n, std::int64_t axis, std::size_t rank) {
   const auto size = static_cast<std::int64_t>(rank);
   if (axis < -size || axis >= size)

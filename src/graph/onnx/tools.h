@@ -37,6 +37,13 @@ Value computed(
     const std::string& name, const std::vector<Value>& inputs, const std::vector<Expr>& shape,
     const std::function<Expr(const std::vector<Expr>& at, const graph::ElementReader& read)>& f);
 
+/// The dtype that sums of elements are computed in: float32 for floats of 16 bits.
+DType sum_dtype(DType dtype);
+/// "sum", "mean", "max" or "min" over axes counted from the front; with `keeps` they stay with size
+/// 1. Without axes x itself.
+Value reduce(const std::string& name, const Value& x, const std::vector<std::int64_t>& axes,
+             bool keeps);
+
 /// Axes counted from the front; ModelError [E0881] for one that is out of range or twice there.
 std::int64_t normal_axis(const NodeView& n, std::int64_t axis, std::size_t rank);
 std::vector<std::int64_t> normal_axes(const NodeView& n, const std::vector<std::int64_t>& axes,

@@ -42,21 +42,24 @@ void space(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) {
   *is_flat = false;
 }
 
-/// How many elements of the window at `o` count: all, or those that are no padding.
+/// How many elements of the window at `o` count: all, or those that are no padding. Of the padding
+/// after an axis as much counts as "counted_after" says (all of it when that is absent).
 Expr num_counted(const ValueNode& v, const Window& window, const Indices& o) {
   Expr count = imm(1);
   const bool counts_padding = attr_or(v, "count_padding", true);
+  const auto counted = attr_or(v, "counted_after", window.after);
   for (std::size_t d = 0; d < window.rank(); ++d) {
-    if (counts_padding || (window.before[d] == 0 && window.after[d] == 0)) {
+    if (counts_padding ? counted[d] >= window.after[d]
+                       : window.before[d] == 0 && window.after[d] == 0) {
       count = count * window.extents[d];
       continue;
     }
-    // Elements at first + k * dilation in [0, size).
+    // Elements at first + k * dilation in [0, size), or with padding that counts.
     const Expr first = o[d] * window.strides[d] - window.before[d];
     const Expr step = imm(window.dilations[d]);
-    const Expr begin = tenon::max(imm(0), ceildiv(-first, step));
-    const Expr end =
-        tenon::min(imm(window.extents[d]), ceildiv(v.inputs[0]->shape[d + 1] - first, step));
+    const Expr size = v.inputs[0]->shape[d + 1] + (counts_padding ? counted[d] : 0);
+    const Expr begin = counts_padding ? imm(0) : tenon::max(imm(0), ceildiv(-first, step));
+    const Expr end = tenon::min(imm(window.extents[d]), ceildiv(size - first, step));
     count = count * (end - begin);
   }
   return count;
