@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from tiny_model import CONFIG, write_tiny_model
@@ -14,7 +15,8 @@ from tiny_model import CONFIG, write_tiny_model
 import tenon as tn
 from tenon import _core
 from tenon._error_table import error_table
-from tenon.cli import _cuda, _machine, main
+from tenon.cli import _cuda, _inputs, _machine, main
+from tenon.cli._model import Argument
 
 ROOT = Path(__file__).resolve().parents[2]
 VOCABULARY = CONFIG["vocab_size"]
@@ -269,7 +271,7 @@ def test_random_inputs_are_the_same_for_one_seed(capsys, folder):
             ["--input", "ids={floats}"],
             "input 'ids' is int64, but '{floats}' holds float32; convert",
         ),
-        (["--input", "ids={short}"], "is no whole .npy or .npz file of numbers: "),
+        (["--input", "ids={short}"], "is no whole .npy or .npz file of numbers: it ends"),
         (["--input", "ids={pickled}"], "is no whole .npy or .npz file of numbers: Object arrays"),
         (["--input", "ids={text}"], "is no whole .npy or .npz file of numbers: "),
         (["--input", "ids={empty}"], "is no whole .npy or .npz file of numbers: "),
@@ -299,6 +301,59 @@ def test_bad_input_of_run_is_one_line(capsys, folder, ids, tmp_path, arguments, 
     # What follows decides before the order of shapes does.
     line = refused(capsys, "run", folder, *[a.format(**places) for a in arguments])
     assert message.format(**places) in line, line
+
+
+def is_refused(path):
+    try:
+        assert _inputs.read_array("x", path).nbytes < 1 << 20
+    except tn.UserError as error:
+        return error.code == "E1026"
+    return False
+
+
+def test_no_file_of_an_input_is_more_than_a_line(tmp_path):
+    """Files that were changed at random are read or refused; none asks for more than it holds."""
+    array = np.arange(12, dtype="float32").reshape(3, 4)
+    np.save(tmp_path / "a.npy", array)
+    np.savez_compressed(tmp_path / "a.npz", x=array, y=array)
+    rng = np.random.default_rng(0)
+    refusals = 0
+    for kind in ("npy", "npz"):
+        whole = (tmp_path / f"a.{kind}").read_bytes()
+        np.testing.assert_array_equal(_inputs.read_array("x", f"{tmp_path}/a.{kind}"), array)
+        for _ in range(300):
+            changed = bytearray(whole)
+            for at in rng.integers(0, len(whole), rng.integers(1, 6)):
+                changed[at] = rng.integers(0, 256)
+            (tmp_path / f"b.{kind}").write_bytes(changed[: rng.integers(0, len(whole) + 1)])
+            refusals += is_refused(f"{tmp_path}/b.{kind}")
+    assert refusals > 400
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"
+    content = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + bytes(64)
+    (tmp_path / "huge.npy").write_bytes(content)
+    with pytest.raises(tn.UserError, match=r"do not fit into \d+ bytes \[E1026\]"):
+        _inputs.read_array("x", f"{tmp_path}/huge.npy")
+
+
+def test_files_in_column_order_and_other_byte_order_are_read(tmp_path):
+    array = np.asfortranarray(np.arange(6, dtype=">f4").reshape(2, 3))
+    np.save(tmp_path / "f.npy", array)
+    argument = Argument("x", "float32", ("2", "3"))
+    made = _inputs.make_inputs([argument], given(f"{tmp_path}/f.npy"))[0]
+    assert made.dtype == np.float32
+    np.testing.assert_array_equal(made, array)
+
+
+def given(path):
+    return _inputs.Given({"x": path}, {}, {}, 0)
+
+
+def test_bfloat16_files_are_read_as_they_are_kept(tmp_path):
+    array = np.arange(3).astype(ml_dtypes.bfloat16)
+    np.save(tmp_path / "b.npy", array)
+    argument = Argument("x", "bfloat16", ("n",))
+    made = _inputs.make_inputs([argument], given(f"{tmp_path}/b.npy"))[0]
+    np.testing.assert_array_equal(made, array)
 
 
 def test_folders_without_rights_are_named_before_anything_is_computed(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import tokenize
+import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -31,6 +34,19 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 _MAX_BYTES = 1 << 36
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    KeyError,
+    NotImplementedError,  # of zipfile: a compression that it does not know
+    RuntimeError,  # of zipfile: encrypted
+    SyntaxError,
+    tokenize.TokenError,  # of the header
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _RANDOM = re.compile(r"random(?::(-?\d+):(-?\d+))?")
 
 
@@ -296,27 +312,66 @@ def read_array(name: str, text: str) -> Array:
         if match is not None:
             path, key = match[1], match[2]
     option = f"--input {name}={path}"
-    fd, _ = open_regular(_checked(path, option))
+    fd, size = open_regular(_checked(path, option))
     try:
         with os.fdopen(fd, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                return np.asarray(loaded)
-            with loaded:
-                if key is None:
-                    key = name if name in loaded.files else None
-                    key = loaded.files[0] if key is None and len(loaded.files) == 1 else key
-                if key not in loaded.files:
-                    have = ", ".join(loaded.files[:20])
-                    raise UserError("E1026", f"{option} has {have}; name one as {path}:KEY")
-                return np.asarray(loaded[key])
+            if file.read(4) != b"PK\3\4":
+                file.seek(0)
+                return _load_array(file, size)
+            file.seek(0)
+            with zipfile.ZipFile(file) as archive:
+                return _load_member(archive, name, key, option, path)
     except UserError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, SyntaxError) as error:
+    except _UNREADABLE as error:
         reason = (str(error).splitlines() or ["it is empty"])[0][:200]
         raise UserError(
             "E1026", f"{option} is no whole .npy or .npz file of numbers: {reason}"
         ) from None
+
+
+def _load_member(
+    archive: zipfile.ZipFile, name: str, key: str | None, option: str, path: str
+) -> Array:
+    """Return an array of an .npz: the one of that key, the only one, or the input's namesake."""
+    names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+    if key is None:
+        key = names[0] if len(names) == 1 else name
+    if key not in names:
+        have = ", ".join(names[:20]) or "no arrays"
+        raise UserError("E1026", f"{option} has {have}; name one as {path}:KEY")
+    entry = archive.getinfo(f"{key}.npy")
+    with archive.open(entry) as file:
+        return _load_array(file, entry.file_size)
+
+
+def _load_array(file: IO[bytes], size: int) -> Array:
+    """Return the array of a .npy file; nothing is allocated that the file does not hold."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version} of the format is not read")
+    read_header = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about headers that Python 2 wrote
+        shape, is_fortran, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError("Object arrays are not read")
+    count = 1
+    for extent in shape:
+        if extent < 0:
+            raise ValueError(f"its shape is {shape}")
+        count *= extent
+    if count * dtype.itemsize > size:
+        raise ValueError(f"{count} elements of {dtype} do not fit into {size} bytes")
+    data = file.read(count * dtype.itemsize)
+    if len(data) != count * dtype.itemsize:
+        raise ValueError(f"it ends after {len(data)} bytes of its elements")
+    array = np.frombuffer(data, dtype, count)
+    return array.reshape(shape, order="F" if is_fortran else "C")
 
 
 def _checked(path: str, option: str) -> Path:
