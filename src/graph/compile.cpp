@@ -166,20 +166,29 @@ class Describer {
  public:
   Describer(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
             const Groups& groups, CompiledNetwork* network)
-      : groups_(groups), network_(network) {
+      : outputs_(outputs), groups_(groups), network_(network) {
     for (const Value& v : inputs) inputs_.insert(v.get());
-    const std::vector<PlanArgument>& results = network->executable.plan().results;
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-      names_[outputs[i].get()].push_back(results[i].name);
   }
 
-  void run(const Program& program, int depth = 0) {
+  void run() {
+    run(groups_.program, 0);
+    const std::vector<PlanArgument>& results = network_->executable.plan().results;
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const auto call = call_of_.find(&origin_of(*outputs_[i]));
+      if (call != call_of_.end())
+        network_->calls[static_cast<std::size_t>(call->second)].outputs.push_back(results[i].name);
+    }
+  }
+
+ private:
+  void run(const Program& program, int depth) {
     for (const ProgramStep& step : program) {
       if (!step.control) {
         add_call(step.call, depth);
         continue;
       }
       const bool is_branch = step.control->control->kind == ControlKind::kIf;
+      add_origins(*step.control);
       add_region(depth, describe_region(*step.control));
       for (std::size_t i = 0; i < step.parts.size(); ++i) {
         if (is_branch && i > 0) add_region(depth, "else:");
@@ -188,7 +197,33 @@ class Describer {
     }
   }
 
- private:
+  /// What the inputs of bodies are at first.
+  void add_origins(const ValueNode& v) {
+    const std::size_t first = v.control->first_state_operand();
+    for (const SubGraph& body : v.control->bodies) {
+      for (std::size_t i = 1; i < body.inputs.size() && first + i - 1 < v.inputs.size(); ++i)
+        origin_[body.inputs[i].get()] = v.inputs[first + i - 1].get();
+    }
+  }
+
+  /// Where a value of a body, or a result of a branch or loop, comes from: the value that is given
+  /// first, or that is computed in the (first) body.
+  const ValueNode& origin_of(const ValueNode& value) const {
+    const ValueNode* v = &value;
+    while (true) {
+      const auto it = origin_.find(v);
+      if (it != origin_.end()) {
+        v = it->second;
+      } else if (v->is_op("item")) {
+        const Control& c = *v->inputs[0]->control;
+        const auto index = static_cast<std::size_t>(attr<std::int64_t>(*v, "index"));
+        v = c.bodies[0].outputs[c.first_next() + index].get();
+      } else {
+        return *v;
+      }
+    }
+  }
+
   void add_region(int depth, std::string text) {
     network_->regions.push_back({network_->calls.size(), depth, std::move(text)});
   }
@@ -206,8 +241,6 @@ class Describer {
     call.step = next_step_++;
     call.line = k.result->span.str();
     for (const KernelParam& p : k.params) call.inputs.push_back(operand(*p.value));
-    const auto names = names_.find(k.result.get());
-    if (names != names_.end()) call.outputs = names->second;
     for (const FusedOperator& f : k.fused) {
       note(&network_->rewrites, "fuse", *f.value, "fused", f.reason);
       network_->rewrites.back().call = static_cast<int>(network_->calls.size());
@@ -217,22 +250,25 @@ class Describer {
   }
 
   KernelOperand operand(const ValueNode& v) const {
+    const ValueNode& origin = origin_of(v);
     KernelOperand o;
-    o.name = v.name;
+    o.name = origin.name;
     o.type = type_str(v);
-    const auto call = call_of_.find(&v);
+    const auto call = call_of_.find(&origin);
     if (call != call_of_.end()) o.call = call->second;
     o.from = v.is_constant()          ? "constant"
+             : &origin != &v          ? "loop"
              : inputs_.count(&v) != 0 ? "input"
              : call != call_of_.end() ? "kernel"
                                       : "loop";
     return o;
   }
 
+  const std::vector<Value>& outputs_;
   const Groups& groups_;
   CompiledNetwork* network_;
   std::unordered_set<const ValueNode*> inputs_;
-  std::unordered_map<const ValueNode*, std::vector<std::string>> names_;
+  std::unordered_map<const ValueNode*, const ValueNode*> origin_;
   std::unordered_map<const ValueNode*, int> call_of_;
   std::size_t next_step_ = 0;
 };
@@ -309,7 +345,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   network.target = target.str();
   network.inputs = reports(inputs, network.executable.plan().inputs);
   network.results = reports(made, network.executable.plan().results);
-  Describer(inputs, made, groups, &network).run(groups.program);
+  Describer(inputs, made, groups, &network).run();
   network.num_compiled = static_cast<int>(kernels.size());
   for (const CompiledKernel& k : kernels) network.num_from_cache += k.is_from_cache ? 1 : 0;
   network.seconds = seconds_since(start);

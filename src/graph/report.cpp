@@ -151,9 +151,10 @@ MemoryLayout CompiledNetwork::memory(const std::vector<Shape>& shapes) const {
     const PlanBuffer& buffer = plan.buffers[b];
     const auto& [first, last] = steps[b];
     if (buffer.kind != PlanBufferKind::kWorkspace || first > last) continue;
-    const std::size_t end = call_at(calls, last + 1);
-    layout.blocks.push_back({value(buffer.offset_bytes), value(buffer.bytes), call_at(calls, first),
-                             end > 0 && calls[end].step > last ? end - 1 : end});
+    const std::size_t begin = call_at(calls, first), end = call_at(calls, last + 1);
+    const std::size_t until = end > 0 && calls[end].step > last ? end - 1 : end;
+    layout.blocks.push_back({value(buffer.offset_bytes), value(buffer.bytes), begin,
+                             std::max(begin, until)});  // a copy alone stands for what follows it
   }
   return layout;
 }

@@ -329,5 +329,31 @@ TEST(ControlTest, what_does_not_fit_is_named) {
                              "cond: result 0 is bool[] if the predicate holds", "E0524");
 }
 
+TEST(ControlTest, kernels_of_bodies_say_where_their_operands_come_from) {
+  const Value x = make_input({imm(4), imm(3)}, kFloat32, "x");
+  const Value init = make_op("exp", {x});
+  LoopParts parts;
+  parts.op = "scan";
+  parts.count = imm(4);
+  parts.init = {make_op("sum", {init}, {{"axes", std::vector<std::int64_t>{0}}})};
+  parts.stacked = {x};
+  parts.iteration = make_input({}, kInt64, "i");
+  parts.states = {make_input({imm(3)}, kFloat32, "s")};
+  parts.slices = {make_input({imm(3)}, kFloat32, "row")};
+  parts.next = {make_op("tanh", {make_op("add", {parts.states[0], parts.slices[0]})})};
+  const std::vector<Value> results = make_loop(parts);
+  const CompiledNetwork network =
+      compile({x}, {results[0]}, "loop", Target::host(), {.use_cache = false});
+  const KernelCall& body = network.calls.back();
+  ASSERT_EQ(body.depth, 1) << network.report();
+  ASSERT_EQ(body.inputs.size(), 2U);
+  EXPECT_EQ(body.inputs[0].from, "loop");
+  EXPECT_EQ(body.inputs[0].call, 0);  // the sum, of the first state
+  EXPECT_EQ(body.inputs[1].from, "loop");
+  EXPECT_EQ(body.inputs[1].name, "x");
+  EXPECT_EQ(body.outputs, std::vector<std::string>{"result"});
+  for (const MemoryBlock& b : network.memory({{4, 3}}).blocks) EXPECT_LE(b.first, b.last);
+}
+
 }  // namespace
 }  // namespace tenon::graph

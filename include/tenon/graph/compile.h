@@ -35,10 +35,11 @@ struct ArgumentReport {
 
 /// What a kernel call reads.
 struct KernelOperand {
-  std::string from;  ///< "input", "constant", "kernel", or "loop" for a state or slice
+  /// "input", "constant", "kernel", or "loop" for what comes into or out of a branch or loop.
+  std::string from;
   std::string name;  ///< of an input or constant; may be empty
   std::string type;
-  int call = -1;  ///< the kernel call that makes it, or -1
+  int call = -1;  ///< the kernel call that makes it (at first, of a state), or -1
 };
 
 /// One kernel call of a network, for reports.

@@ -72,7 +72,7 @@ def _nodes(network: dict[str, Any]) -> _Nodes:
     readers: dict[str, set[int]] = {name: set() for name in arguments}
     for kernel in network["kernels"]:
         for operand in kernel["inputs"]:
-            if operand["from"] == "input" and operand["name"] in readers:
+            if operand["from"] in ("input", "loop") and operand["name"] in readers:
                 readers[operand["name"]].add(kernel["index"])
     rows: list[_Node] = []
     place: dict[tuple[str, int], int] = {}  # of an input for a reader
@@ -87,12 +87,13 @@ def _nodes(network: dict[str, Any]) -> _Nodes:
     for kernel in network["kernels"]:
         for operand in kernel["inputs"]:
             source = None
-            if operand["from"] == "kernel":
+            if operand["call"] >= 0:
                 source = first + operand["call"]
-            elif operand["from"] == "input":
+            elif operand["from"] in ("input", "loop"):
                 name = operand["name"]
                 source = place.get((name, kernel["index"]), place.get((name, -1)))
-            if source is not None:
+            # What an earlier iteration left is in the box of the loop already.
+            if source is not None and source < len(rows):
                 edges.setdefault((source, len(rows)), operand["sized_type"])
         rows.append(_Node("kernel", kernel["index"], _kernel_lines(kernel)))
     for result in network["results"]:
@@ -177,7 +178,13 @@ def _kernel(number: int, kernel: dict[str, Any], lines: list[str], box: Box, sha
             f"<title>{html.escape(', '.join(names))}</title></text>"
         )
     return (
-        _group(number, "kernel", box, lines[0], f' data-kernel="{kernel["index"]}"')
+        _group(
+            number,
+            "kernel deep" if kernel["depth"] else "kernel",
+            box,
+            lines[0],
+            f' data-kernel="{kernel["index"]}"',
+        )
         + f'<text class="name" x="12" y="19">{html.escape(lines[0])}</text>'
         + f'<text class="type" x="12" y="36">{html.escape(lines[1])}</text>'
         + f'<text class="figure" x="12" y="53">{html.escape(lines[2])}</text>{badge}'

@@ -143,6 +143,13 @@ window.addEventListener("error", (e) => { document.body.dataset.error = e.messag
   };
   const section = (title, items) =>
     items.length ? [make("h3", title), make("ul", null, ...items)] : [];
+  // The branches and loops around a kernel, the outermost first.
+  const around = (k) => {
+    const texts = [];
+    for (const r of network.regions)
+      if (r.first_kernel <= k.index && r.depth < k.depth) texts[r.depth] = r.text.replace(/:$/, "");
+    return k.depth ? texts.slice(0, k.depth).join(" > ") : null;
+  };
   const show = (k) => {
     const moved = k.bytes_read + k.bytes_written;
     const calls = k.calls === null ? 1 : k.calls;
@@ -161,14 +168,15 @@ window.addEventListener("error", (e) => { document.body.dataset.error = e.messag
         ["bandwidth", isTimed && k.seconds ? count(moved * calls / k.seconds) + "B/s" : null],
         ["roof", k.roof === null ? null : `${(100 * k.roof).toFixed(0)} % of ${k.bound === "compute" ? "arithmetic" : "memory"}`],
         ["code", `kernel ${k.code}, shared by ${kernels.filter((o) => o.code === k.code).length} calls`],
+        ["inside", around(k)],
         ["made at", place(k.line) || null],
-        ["network's", k.outputs.length ? k.outputs.join(", ") : null],
+        ["gives", k.outputs.length ? k.outputs.join(", ") : null],
       ]),
       ...section("operators", k.operators.map((op) => make("li", op))),
       ...section("fused into it", k.fused.map((f) =>
         make("li", null, make("code", f.node), make("div", f.reason + (f.line ? ` (${place(f.line)})` : ""))))),
       ...section("reads", k.inputs.map((i) =>
-        make("li", null, i.from === "kernel" ? link(i.call) : make("span", `${i.from} ${i.name}`),
+        make("li", null, i.call >= 0 ? link(i.call) : make("span", `${i.from} ${i.name}`),
           make("div", null, make("code", i.sized_type))))),
       ...section("read by", readers.map((r) => make("li", null, link(r.index)))),
       ...section("memory", blocks.map((b) =>

@@ -67,17 +67,19 @@ def kind_of(text: str) -> str:
     )
 
 
-def compile_model(text: str, target: str, inputs: Mapping[str, str]) -> tuple[Network, list[str]]:
+def compile_model(
+    text: str, target: str, inputs: Mapping[str, str], sizes: Mapping[str, int] | None = None
+) -> tuple[Network, list[str]]:
     """Read a model and compile it; return it and the inputs that became part of it.
 
     `inputs` are the texts of ``--input``: arrays of inputs that decide shapes become part of
-    the network.
+    the network. `sizes` are those of symbols that become numbers.
 
     Raises
     ------
     UserError
         ``E1022`` as `kind_of`; ``E1031``: a library, which holds no graph; ``E1033``: the value of
-        an input that decides shapes is missing.
+        an input that decides shapes is missing; ``E1034``: no size is called so.
     Error
         What reading and compiling raise.
     """
@@ -88,16 +90,27 @@ def compile_model(text: str, target: str, inputs: Mapping[str, str]) -> tuple[Ne
         )
     name = os.path.basename(os.path.normpath(text))
     with stage(f"compiling {name}"):
-        return (_encoder(text, target), []) if kind == "folder" else _onnx(text, target, inputs)
+        if kind == "onnx":
+            return _onnx(text, target, inputs, sizes or {})
+        if sizes:
+            raise UserError(
+                "E1034",
+                f"the sizes of '{text}' are not fixed when it is compiled; leave --size away",
+            )
+        return _encoder(text, target), []
 
 
-def _onnx(text: str, target: str, inputs: Mapping[str, str]) -> tuple[Network, list[str]]:
+def _onnx(
+    text: str, target: str, inputs: Mapping[str, str], sizes: Mapping[str, int]
+) -> tuple[Network, list[str]]:
     from tenon import onnx
     from tenon.cli._inputs import read_array
 
     values: dict[str, Any] = {}
+    if sizes:
+        _check_sizes(text, sizes)
     while True:
-        network = compile(onnx.load(text, values=values), target=target)
+        network = compile(onnx.load(text, sizes=sizes, values=values), target=target)
         if isinstance(network, Network):
             return network, list(values)
         for name in network.value_names:
@@ -108,6 +121,19 @@ def _onnx(text: str, target: str, inputs: Mapping[str, str]) -> tuple[Network, l
                     f" when compiling; give it: --input {name}=file.npy",
                 )
             values[name] = read_array(name, inputs[name])
+
+
+def _check_sizes(text: str, sizes: Mapping[str, int]) -> None:
+    """Raise UserError [E1034] for a size that no input of the model has."""
+    from tenon import onnx
+
+    known: set[str] = set()
+    for value in onnx.load(text).network().inputs:
+        known |= {str(dim) for dim in value.shape if not str(dim).isdigit()}
+    for name in sizes:
+        if name not in known:
+            have = ", ".join(sorted(known)) or "none"
+            raise UserError("E1034", f"--size {name}: the open sizes of '{text}' are {have}")
 
 
 def _encoder(text: str, target: str) -> Network:
