@@ -81,12 +81,6 @@ def test_split_by_sizes_by_number_and_of_a_symbolic_size() -> None:
         )
     with pytest.raises(tn.ModelError, match="size 5 cannot be divided by 2"):
         og.tenon([node("Split", "x", "a b", axis=1)], {"x": X}, outputs="a b", opset=13)
-    with pytest.raises(tn.UnsupportedError, match="a size that is not fixed"):
-        og.network(
-            og.model(
-                [node("Split", "x", "a b")], {"x": X}, "a b", opset=13, dims={"x": ["n", 5, 4]}
-            )
-        )
 
 
 def test_squeeze_and_unsqueeze_of_old_and_new_opsets() -> None:
@@ -227,6 +221,44 @@ def test_gathers_check_their_indices() -> None:
     for given in (5, -6):
         with pytest.raises(tn.IndexError, match="is out of range"):
             og.tenon(nodes, {"x": X, "i": ints(0, given)})
+
+
+def test_a_constant_index_bounds_a_size_that_is_not_fixed() -> None:
+    nodes = [node("Gather", "x i", "y", axis=1)]
+    for index in (-4, 3):
+        constants = {"i": np.int64(index)}
+        data = og.model(nodes, {"x": X}, constants=constants, dims={"x": [3, "n", 4]})
+        compiled = og.network(data)
+        for n in (5, 4):
+            x = np.ascontiguousarray(X[:, :n])
+            og.same(np.asarray(compiled(x)), x[:, index])
+        with pytest.raises(tn.ShapeError, match=r"symbol 'n' is 3.*at least 4"):
+            compiled(X[:, :3])
+
+
+def test_a_size_that_has_to_be_one_or_a_multiple() -> None:
+    x = np.ascontiguousarray(X[:, :1])
+    squeeze = og.model(
+        [node("Squeeze", "x a", "y")], {"x": x}, constants={"a": ints(1)}, dims={"x": [3, "n", 4]}
+    )
+    compiled = og.network(squeeze)
+    og.same(np.asarray(compiled(x)), x[:, 0])
+    with pytest.raises(tn.ShapeError, match="argument 'x'"):
+        compiled(X)
+    x = X.reshape(1, 5, 3, 4)
+    blocks = og.network(
+        og.model(
+            [node("SpaceToDepth", "x", "y", blocksize=2)], {"x": x}, dims={"x": [1, 5, "h", 4]}
+        )
+    )
+    assert blocks(np.ones((1, 5, 4, 4), np.float32)).shape == (1, 20, 2, 2)
+    with pytest.raises(tn.ShapeError, match=r"symbol 'h' is 3.*a multiple of 2"):
+        blocks(x)
+    halves = [node("Split", "x", "a b", axis=1)]
+    parts = og.network(og.model(halves, {"x": X}, "a b", opset=13, dims={"x": [3, "n", 4]}))
+    assert [p.shape for p in parts(X[:, :4])] == [(3, 2, 4), (3, 2, 4)]
+    with pytest.raises(tn.ShapeError, match=r"symbol 'n' is 5.*a multiple of 2"):
+        parts(X)
 
 
 def test_gather_elements_and_gather_nd() -> None:

@@ -59,8 +59,9 @@ const Entry* Scope::find(const std::string& name) const {
 }
 
 Importer::Importer(const Model& model, const TensorSource& source,
-                   const graph::OnnxOptions& options)
-    : model_(model), source_(source), options_(options) {}
+                   const graph::OnnxOptions& options,
+                   const std::map<std::string, SymbolRange>& ranges)
+    : model_(model), source_(source), options_(options), ranges_(ranges) {}
 
 std::string Importer::place(const Node& node) const {
   const std::string domain = normal_domain(node.domain);
@@ -106,7 +107,12 @@ Value Importer::make_network_input(const ValueInfo& declared) {
       continue;
     }
     Expr& symbol = symbols_[name];
-    if (!symbol) symbol = te::symbol(name);
+    if (!symbol) {
+      const auto it = ranges_.find(name);
+      const SymbolRange range = it == ranges_.end() ? SymbolRange() : it->second;
+      symbol = range.min == range.max ? imm(range.min)
+                                      : te::symbol(name, range.min, range.max, range.multiple_of);
+    }
     shape.push_back(symbol);
   }
   return graph::make_input(std::move(shape), *dtype, info.name);
@@ -195,6 +201,7 @@ std::vector<Entry> Importer::expand(const Function& function, const Node& node, 
   Scope inner;
   inner.opsets = &function.opsets;
   inner.depth = scope->depth + 1;
+  inner.is_in_body = scope->is_in_body;
   const NodeView view(*this, *scope, node, 0);
   for (std::size_t i = 0; i < function.inputs.size(); ++i) {
     Entry& entry = inner.names[function.inputs[i]];
@@ -229,6 +236,7 @@ std::vector<Entry> Importer::run_body(const Graph& body, const std::vector<Entry
   Scope inner;
   inner.around = &around;
   inner.depth = around.depth + 1;
+  inner.is_in_body = true;
   for (std::size_t i = 0; i < inputs.size(); ++i) inner.names[body.inputs[i].name] = inputs[i];
   const bool was_counting = is_counting_;
   is_counting_ = was_counting && counted_bodies_.insert(&body).second;

@@ -20,6 +20,12 @@ struct NeedsValues {
   std::vector<std::string> inputs;
 };
 
+/// Thrown through an import: the model has a meaning only for these sizes of a dimension.
+struct NeedsSizes {
+  std::string dimension;
+  SymbolRange range;
+};
+
 /// Thrown through a check: an operand is the result of an operator that is not supported.
 struct Unavailable {
   std::string why;
@@ -34,6 +40,7 @@ struct Scope {
   /// What attributes that refer to the attributes of a function stand for.
   std::map<std::string, const Attribute*> attributes = {};
   int depth = 0;
+  bool is_in_body = false;  ///< it may be that the nodes do not run
 
   const Entry* find(const std::string& name) const;
 };
@@ -41,9 +48,11 @@ struct Scope {
 class Importer {
  public:
   /// All outlive the importer.
-  Importer(const Model& model, const TensorSource& source, const graph::OnnxOptions& options);
+  /// `ranges`: of named dimensions, where not every size has a meaning.
+  Importer(const Model& model, const TensorSource& source, const graph::OnnxOptions& options,
+           const std::map<std::string, SymbolRange>& ranges);
 
-  /// The network; throws `NeedsValues`.
+  /// The network; throws `NeedsSizes`.
   graph::OnnxNetwork import_model();
   /// The same as far as it goes.
   std::vector<graph::OnnxOperatorReport> check();
@@ -79,6 +88,7 @@ class Importer {
   const Model& model_;
   const TensorSource& source_;
   const graph::OnnxOptions& options_;
+  const std::map<std::string, SymbolRange>& ranges_;
   graph::Known known_;
   std::map<std::string, Expr> symbols_;
   std::vector<const Function*> open_functions_;

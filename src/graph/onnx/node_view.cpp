@@ -1,7 +1,13 @@
 #include "graph/onnx/node_view.h"
 
+#include <numeric>
+
 #include "graph/onnx/importer.h"
+#include "graph/onnx/tools.h"
+#include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/simplify.h"
+#include "tenon/ir/visit.h"
 
 namespace tenon::onnx {
 
@@ -191,6 +197,63 @@ std::vector<double> NodeView::floats(std::size_t i) const {
     all.push_back(value == nullptr ? static_cast<double>(*integer) : value->value);
   }
   return all;
+}
+
+/// The only symbol of `e`, or null.
+Expr only_symbol(const Expr& e) {
+  Expr symbol;
+  const bool has_others = uses_var(e, [&](const VarNode& x) {
+    if (!symbol) symbol = Expr(&x);
+    return x.symbol == nullptr || symbol.get() != &x;
+  });
+  return has_others ? nullptr : symbol;
+}
+
+/// Whether `e` is not negative for all values of the symbol in the range.
+bool is_never_negative(const Expr& e, const Expr& symbol, const SymbolRange& range) {
+  Analyzer analyzer;
+  analyzer.bind(Symbol{symbol, range.min, range.max, range.multiple_of});
+  return analyzer.can_prove(ge(e, imm(0)));
+}
+
+void NodeView::need(const Expr& symbol, const SymbolRange& range) const {
+  throw NeedsSizes{symbol.as<VarNode>()->name, range};
+}
+
+bool NodeView::require_not_negative(const Expr& e) const {
+  constexpr std::int64_t kTries = 64;
+  if (holds(ge(e, imm(0)))) return true;
+  const Expr symbol = only_symbol(e);
+  if (!symbol || scope_.is_in_body) return false;
+  const SymbolRange given = *symbol.as<VarNode>()->symbol;
+  Analyzer analyzer;
+  const AffineForm form = analyzer.affine(simplify(e));
+  const std::int64_t slope = form.coefficient_of(symbol);
+  // The bound of a linear size, or one that is found by trying.
+  std::int64_t first = given.min + 1;
+  if (slope > 0 && form.terms.size() == 1) first = std::max(first, -(form.constant / slope));
+  SymbolRange range = given;
+  for (range.min = first; range.min < first + kTries; ++range.min) {
+    if (range.max && range.min > *range.max) return false;
+    if (is_never_negative(e, symbol, range)) need(symbol, range);
+  }
+  range = given;
+  if (slope >= 0 || form.terms.size() != 1) return false;
+  range.max = form.constant / -slope;
+  if (form.constant >= 0 && *range.max >= range.min && is_never_negative(e, symbol, range))
+    need(symbol, range);
+  return false;
+}
+
+bool NodeView::require_multiple(const Expr& size, std::int64_t divisor) const {
+  if (holds(eq(floormod(size, imm(divisor)), imm(0)))) return true;
+  const auto* v = size.as<VarNode>();
+  if (v == nullptr || v->symbol == nullptr || scope_.is_in_body) return false;
+  SymbolRange range = *v->symbol;
+  const std::int64_t factor = divisor / std::gcd(range.multiple_of, divisor);
+  if (__builtin_mul_overflow(range.multiple_of, factor, &range.multiple_of)) return false;
+  need(size, range);
+  return false;
 }
 
 std::vector<Entry> NodeView::run(const Graph& body, const std::vector<Entry>& inputs) const {

@@ -93,6 +93,16 @@ class NodeView {
   /// The elements of `v`, which messages call `what`; otherwise as `sizes`.
   std::vector<Expr> elements(const Value& v, const std::string& what) const;
 
+  // --- what has a meaning for some sizes only
+
+  /// Whether `e`, a size minus what it has to be at least, is not negative for all sizes. Where it
+  /// is not, but is from some size of one dimension on (or up to it), the import starts again, and
+  /// the network takes these sizes alone: a call with others raises ShapeError. False when there is
+  /// no such size, and in a body, which may not run.
+  bool require_not_negative(const Expr& e) const;
+  /// Likewise that the size is a multiple of `divisor` (> 0).
+  bool require_multiple(const Expr& size, std::int64_t divisor) const;
+
   // --- bodies
 
   /// The results of a body for its inputs; it sees the values around the node.
@@ -112,6 +122,7 @@ class NodeView {
   template <typename T>
   const T* get(const std::string& name, const char* kind) const;
   std::vector<Expr> elements(std::size_t i) const;
+  void need(const Expr& symbol, const SymbolRange& range) const;
 
   Importer& importer_;
   Scope& scope_;

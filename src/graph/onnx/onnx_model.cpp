@@ -50,12 +50,30 @@ OnnxModel OnnxModel::parse(const std::string& bytes, const std::string& name,
   return OnnxModel(state);
 }
 
+/// What `f` returns for an importer. It starts again when a node turns out to have a meaning only
+/// for some sizes of a dimension: these are what the network takes then.
+template <typename F>
+auto with_ranges(const F& f) {
+  std::map<std::string, SymbolRange> ranges;
+  while (true) {
+    try {
+      return f(ranges);
+    } catch (const onnx::NeedsSizes& e) {
+      ranges[e.dimension] = e.range;
+    }
+  }
+}
+
 OnnxNetwork OnnxModel::network(const OnnxOptions& options) const {
-  return onnx::Importer(state_->model, state_->source, options).import_model();
+  return with_ranges([&](const std::map<std::string, SymbolRange>& ranges) {
+    return onnx::Importer(state_->model, state_->source, options, ranges).import_model();
+  });
 }
 
 std::vector<OnnxOperatorReport> OnnxModel::check(const OnnxOptions& options) const {
-  return onnx::Importer(state_->model, state_->source, options).check();
+  return with_ranges([&](const std::map<std::string, SymbolRange>& ranges) {
+    return onnx::Importer(state_->model, state_->source, options, ranges).check();
+  });
 }
 
 std::vector<std::string> OnnxModel::input_names() const {

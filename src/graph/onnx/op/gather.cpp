@@ -10,12 +10,15 @@ namespace {
 
 constexpr Support kNative = Support::kNative;
 
+/// No dimension is as long.
+constexpr std::int64_t kFar = std::int64_t{1} << 40;
+
 void check_indices(const NodeView& n, const Value& indices) {
   if (!indices->dtype.is_int()) n.invalid("the indices should be integers");
 }
 
-/// The row of dimension `axis` that a constant index names, as a part of `x`; null when it is not
-/// one, or may be out of range.
+/// The row of dimension `axis` that a constant index names, as a part of `x`; null when there is no
+/// such index.
 Value constant_row(const NodeView& n, const Value& x, std::size_t axis) {
   const Value& indices = n.in(1);
   if (!indices->shape.empty()) return nullptr;
@@ -26,8 +29,9 @@ Value constant_row(const NodeView& n, const Value& x, std::size_t axis) {
   if (const auto extent = as_int(size); extent && (i < -*extent || i >= *extent))
     n.invalid(
         detail::concat("index ", i, " is out of range for dimension ", axis, " of size ", *extent));
+  if (i > kFar || i < -kFar) n.invalid(detail::concat("index ", i, " is out of range"));
   const Expr begin = simplify_size(i < 0 ? size + i : imm(i));
-  if (!holds(logical_and(ge(begin, imm(0)), lt(begin, size)))) return nullptr;
+  if (!n.require_not_negative(i < 0 ? begin : simplify_size(size - imm(i) - 1))) return nullptr;
   std::vector<Expr> begins(x->shape.size(), imm(0)), extents = x->shape, left = x->shape;
   begins[axis] = begin;
   extents[axis] = imm(1);

@@ -46,7 +46,7 @@ Expr quotient(const NodeView& n, const Expr& size, std::int64_t divisor) {
   if (const auto known = as_int(size); known && *known % divisor != 0)
     n.invalid(detail::concat("size ", *known, " cannot be divided by ", divisor));
   const Expr part = simplify_size(floordiv(size, imm(divisor)));
-  if (!holds(eq(part * divisor, size)))
+  if (!n.require_multiple(size, divisor))
     n.unsupported(
         detail::concat("a size that is not fixed is divided by ", divisor, "; give sizes="));
   return part;

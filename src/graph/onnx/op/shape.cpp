@@ -97,6 +97,10 @@ std::vector<Value> convert_squeeze(const NodeView& n) {
   }
   std::vector<Expr> left;
   for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (goes[d] && !as_int(shape[d])) {
+      n.require_not_negative(shape[d] - 1);
+      n.require_not_negative(imm(1) - shape[d]);
+    }
     if ((goes[d] || !is_given) && !as_int(shape[d]))
       n.unsupported(detail::concat("dimension ", d, " may be 1 or not; give sizes="));
     if (!goes[d] && (is_given || !is_int(shape[d], 1))) left.push_back(shape[d]);

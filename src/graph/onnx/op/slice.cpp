@@ -109,7 +109,7 @@ std::vector<Expr> equal_sizes(const NodeView& n, const Expr& size, std::int64_t 
   if (n.version() < 18 && known && *known % count != 0)
     n.invalid(detail::concat("size ", *known, " cannot be divided by ", count));
   const Expr part = simplify_size(ceildiv(size, imm(count)));
-  if (n.version() < 18 && !known && !holds(eq(part * count, size)))
+  if (n.version() < 18 && !n.require_multiple(size, count))
     n.unsupported("parts of a size that is not fixed; give sizes=");
   std::vector<Expr> sizes;
   for (std::int64_t i = 0; i < count; ++i)
