@@ -92,6 +92,21 @@ def reduce_rows(f):
     return make
 
 
+def prod_of_triangle(x):
+    def element(i):
+        k = te.reduce_axis((0, i + 1), "k")
+        return te.prod(x[i - k] * te.sin(x[k]), axis=k, where=k % 4 != 2)
+
+    return te.compute(x.shape, element, name="y")
+
+
+def prod_over_two_axes(x):
+    k, m = te.reduce_axis(x.shape[2], "k"), te.reduce_axis(x.shape[1], "m")
+    return te.compute(
+        (x.shape[0],), lambda i: te.prod(x[i, m, k], axis=[k, m], where=k + m >= 1), name="y"
+    )
+
+
 def matmul(a, b):
     k = te.reduce_axis(a.shape[1], "k")
     return te.compute(
@@ -267,6 +282,9 @@ TENSORS = {
         normal(3, 5),
     ),
     "prod": (reduce_rows(lambda x, i, k: te.prod(x[i, k], axis=k)), normal(3, 5)),
+    "prod_of_many": (reduce_rows(lambda x, i, k: te.prod(x[i, k], axis=k)), positive(3, 20)),
+    "prod_of_a_triangle": (prod_of_triangle, positive(12)),
+    "prod_over_two_axes": (prod_over_two_axes, positive(3, 4, 5)),
     "prod_of_zeros": (
         reduce_rows(lambda x, i, k: te.prod(x[i, k], axis=k)),
         normal(3, 4) * np.array([[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 1, 1]]),

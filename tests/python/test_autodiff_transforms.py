@@ -165,6 +165,27 @@ def test_ties_follow_the_convention():
         assert (da[0], db[0]) == (1, 0)
 
 
+@pytest.mark.parametrize("zeros", [[], [3], [3, 17]])
+def test_products_of_many_terms(zeros):
+    """Right for zeros, of both orders, in kernels of symbolic size."""
+    n = te.symbol("n")
+    x, v = te.placeholder((n,), "float64", name="x"), te.placeholder((n,), "float64", name="v")
+    (gradient,) = te.grad(of_product(x), x)
+    (turned,) = te.jvp(gradient, x, v)
+    kernel = tn.build(tn.function([x, v], [gradient, turned], name="f"))
+    values, direction = RNG.uniform(0.7, 1.4, 20), RNG.normal(size=20)
+    values[zeros] = 0
+    without = [np.prod(np.delete(values, i)) for i in range(20)]
+    hessian = [
+        [np.prod(np.delete(values, [i, j])) if i != j else 0 for j in range(20)] for i in range(20)
+    ]
+    found, product = (np.asarray(r) for r in kernel(values, direction))
+    np.testing.assert_allclose(found, without, rtol=1e-12)
+    np.testing.assert_allclose(product, hessian @ direction, rtol=1e-11, atol=1e-13)
+    one, none = (np.asarray(r) for r in kernel(np.array([3.0]), np.array([2.0])))
+    assert (one, none) == ([1.0], [0.0])
+
+
 def test_select_never_multiplies_what_is_not_taken():
     """sqrt at 0 has an infinite slope, which the mask keeps away."""
     x = te.placeholder((2,), "float64", name="x")

@@ -9,8 +9,7 @@
 /// has the result; `minimum` and `maximum` to their first operand where both are equal; abs has
 /// derivative 0 at 0; floor, ceil, round, trunc, comparisons, integers and bools have derivative 0.
 /// The branch that a select does not take contributes nothing and is not evaluated. A product is
-/// differentiated without division, in the square of its number of terms. Cotangents have the dtype
-/// of their tensors.
+/// differentiated without division. Cotangents have the dtype of their tensors.
 
 #include <functional>
 #include <vector>
