@@ -67,6 +67,52 @@ std::unordered_map<const BufferNode*, te::Tensor> owners(const std::vector<te::T
   return owner;
 }
 
+/// `outputs` with results of one scan that several of them need taken from one tensor that holds
+/// them all, so that the scan is computed once: a value has one result. Results of different types
+/// are left as they are.
+std::vector<te::Tensor> with_packed_scans(const std::vector<te::Tensor>& outputs) {
+  const std::vector<te::Tensor> order = computed_tensors(outputs);
+  const auto owner = owners(order, outputs);
+  std::unordered_map<const te::Scan*, std::vector<te::Tensor>> results;
+  std::vector<const te::Scan*> scans;
+  for (const te::Tensor& t : order) {
+    if (!t->scan) continue;
+    std::vector<te::Tensor>& known = results[t->scan.get()];
+    if (known.empty()) scans.push_back(t->scan.get());
+    const bool fits =
+        known.empty() || (known[0]->dtype == t->dtype && same_shape(known[0]->shape, t->shape));
+    if (fits) known.push_back(t);
+  }
+  TensorMap views;
+  for (const te::Scan* scan : scans) {
+    const std::vector<te::Tensor>& parts = results.at(scan);
+    const te::Tensor& first = owner.at(parts[0].get());
+    const bool is_one = std::all_of(parts.begin(), parts.end(), [&](const te::Tensor& t) {
+      return owner.at(t.get()).same_as(first);
+    });
+    if (is_one) continue;
+    std::vector<Expr> shape{imm(static_cast<std::int64_t>(parts.size()))};
+    shape.insert(shape.end(), parts[0]->shape.begin(), parts[0]->shape.end());
+    const auto element = [&](const std::vector<Expr>& i) {
+      const std::vector<Expr> place{i.begin() + 1, i.end()};
+      Expr e = te::read(parts.back(), place);
+      for (std::size_t k = parts.size() - 1; k-- > 0;)
+        e = select(eq(i[0], imm(static_cast<std::int64_t>(k))), te::read(parts[k], place), e);
+      return e;
+    };
+    const te::Tensor packed = te::compute(shape, element, scan->name);
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+      const auto view = [&](const std::vector<Expr>& i) {
+        std::vector<Expr> place{imm(static_cast<std::int64_t>(k))};
+        place.insert(place.end(), i.begin(), i.end());
+        return te::read(packed, place);
+      };
+      views[parts[k].get()] = te::compute(parts[k]->shape, view, parts[k]->name);
+    }
+  }
+  return views.empty() ? outputs : te::replace(outputs, views);
+}
+
 /// Whether the tensor is the placeholder.
 bool is_copy(const te::TensorNode& t, const std::vector<te::Tensor>& placeholders) {
   const auto* l = t.body ? t.body.as<LoadNode>() : nullptr;
@@ -152,7 +198,7 @@ std::vector<Value> make_expression(const std::string& name, const std::vector<Va
                                    const std::vector<te::Tensor>& outputs) {
   check_placeholders(name, inputs, placeholders);
   return ExpressionMaker(name, inputs, placeholders, bind(name, inputs, placeholders))
-      .make(outputs);
+      .make(with_packed_scans(outputs));
 }
 
 Value make_scheduled(const std::string& name, const std::vector<Value>& inputs,

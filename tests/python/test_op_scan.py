@@ -1,5 +1,7 @@
 """Operators of one's own that are recurrences, or that scatter: alone, in networks, transformed."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -112,6 +114,65 @@ def test_several_results():
         strict=True,
     ):
         close(got, want)
+
+
+def test_a_scan_with_several_results_is_computed_once():
+    """Its results are parts of one value, which the gradient reads too."""
+
+    def loss(x, v, pull):
+        places, speeds = oscillator(x, v, pull)
+        return (places * f.sin(speeds)).sum()
+
+    net = tn.compile(
+        lambda *a: tn.value_and_grad(loss, argnums=(0, 1, 2))(*a),
+        [tn.TensorSpec(shape, "float64") for shape in ((3,), (3,), (4,))],
+    )
+    report = net.report()
+    assert report.count("[oscillator]") == 1, report
+    # Both cotangents of states are carried by one scan as well.
+    assert len(re.findall(r"float64\[2, 4, 3\] +\[oscillator_grad\]", report)) == 1, report
+
+
+def test_several_results_of_different_types():
+    @tn.op
+    def norms(x):
+        def step(t, s, n):
+            moved = te.compute((3,), lambda i: te.sin(s[i] + x[t, i]), "moved")
+            k = te.reduce_axis(3, "k")
+            norm = te.compute((), lambda: n[()] + te.sum(moved[k] * moved[k], axis=k), "norm")
+            return moved, norm
+
+        init = [
+            te.compute(shape, lambda *i: te.const(0.0, "float64"), "zero") for shape in ((3,), ())
+        ]
+        return te.scan(x.shape[0], init, step)
+
+    def written_out(x):
+        s, n, rows, sums = x[0] * 0.0, 0.0, [], []
+        for t in range(x.shape[0]):
+            s = f.sin(s + x[t])
+            n = (s * s).sum() + n
+            rows.append(s)
+            sums.append(n)
+        return rows, sums
+
+    x = random(4, 3)
+    for got, want in zip(norms(x), tn.jit(written_out)(x), strict=True):
+        close(got, np.stack([np.asarray(w) for w in want]))
+
+    def loss(x):
+        rows, sums = norms(x)
+        return (rows * rows * rows).sum() + (sums * sums).sum()
+
+    def expected(x):
+        rows, sums = written_out(x)
+        return (
+            sum((r * r * r).sum() for r in rows[1:])
+            + (rows[0] * rows[0] * rows[0]).sum()
+            + sum((n * n for n in sums[1:]), sums[0] * sums[0])
+        )
+
+    close(tn.grad(loss)(x), tn.grad(expected)(x))
 
 
 def test_batches():
