@@ -108,6 +108,22 @@ def test_a_branch_by_element_takes_of_both():
     assert "if (cond)" not in net.report()
 
 
+def test_a_branch_that_is_not_taken_reads_nothing_out_of_range():
+    table = random(8, 2)
+
+    def function(i, x):
+        return tn.cond(i < 8, lambda: f.embedding(table, i) * x, lambda: x)
+
+    check(function, np.array([3, 8, 7, 100]), random(NUM, 2))
+    check(function, np.array([3, 8, 7, 100]), random(2), in_axes=(0, None))
+    with pytest.raises(tn.IndexError, match="-1"):
+        tn.vmap(function)(np.array([3, 8, -1, 100]), random(NUM, 2))
+    x, at = random(NUM, 2), np.array([3, 8, 7, 100])
+    gradient = tn.grad(lambda x: (tn.vmap(function)(at, x) ** 2.0).sum())(x)
+    rows = np.where((at < 8)[:, None], table[np.minimum(at, 7)], 1.0)
+    np.testing.assert_allclose(gradient, 2 * x * rows**2, rtol=1e-12)
+
+
 def test_branches_capture_what_is_around_them():
     def function(x, y):
         scaled = x * 2.0

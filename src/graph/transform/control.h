@@ -20,7 +20,8 @@ std::vector<Value> jvp_control(const Value& v, const std::vector<Value>& tangent
 /// and so have results where `result_is_batched`. A loop carries the axis on states and slices.
 /// Where its condition or limit differs in the batch it runs while that of any element holds, and
 /// the others keep their states. A branch stays one unless its predicate differs in the batch: then
-/// both are computed, and one is taken for each element.
+/// both are computed, and one is taken for each element; or, if they read at indices that data
+/// decide, elements take theirs one after the other.
 std::vector<Value> vmap_control(const Value& v, const std::vector<Value>& operands,
                                 const std::vector<bool>& is_batched, const Expr& extent,
                                 std::vector<bool>* result_is_batched);

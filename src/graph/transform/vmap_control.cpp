@@ -1,4 +1,9 @@
+#include <algorithm>
+
+#include "graph/pass/pass.h"
+#include "graph/tensors.h"
 #include "graph/transform/control.h"
+#include "graph/transform/definition.h"
 #include "tenon/graph/control.h"
 #include "tenon/graph/transform.h"
 #include "tenon/ir/builder.h"
@@ -218,6 +223,63 @@ BatchedValues vmap_branch(const Value& v, const std::vector<Value>& operands, co
   return out;
 }
 
+/// Whether a value has an index that data decide, which may be out of range.
+bool has_checked_index(const Value& v) {
+  if (operator_of(*v) == nullptr || v->control) return false;
+  const auto is_checked = [](const Expr& e) {
+    bool found = false;
+    post_order_visit(e, [&](const Node& n) {
+      const auto* call = n.kind == NodeKind::kCall ? &static_cast<const CallNode&>(n) : nullptr;
+      found = found || (call != nullptr && call->name == "checked_index");
+    });
+    return found;
+  };
+  const std::function<bool(const te::Tensor&)> has_one = [&](const te::Tensor& t) {
+    return (t->body && is_checked(t->body)) ||
+           std::any_of(t->indices.begin(), t->indices.end(), is_checked) ||
+           (t->scan && std::any_of(t->scan->body.begin(), t->scan->body.end(), has_one));
+  };
+  const std::vector<te::Tensor> tensors = computed_tensors({definition_of(*v).output});
+  return std::any_of(tensors.begin(), tensors.end(), has_one);
+}
+
+/// Whether computing the graph may be an error.
+bool can_fail(const std::vector<Value>& outputs) {
+  const std::vector<Value> order = in_order(outputs);
+  return std::any_of(order.begin(), order.end(), [](const Value& v) {
+    if (!v->control) return has_checked_index(v);
+    return std::any_of(v->control->bodies.begin(), v->control->bodies.end(),
+                       [](const SubGraph& body) { return can_fail(body.outputs); });
+  });
+}
+
+/// A branch that elements of the batch take or not, and that must not be computed where it is not
+/// taken: one element after the other.
+BatchedValues vmap_one_by_one(const Value& v, const std::vector<Value>& operands,
+                              const Flags& flags, const Expr& extent) {
+  const Control& c = *v->control;
+  LoopParts parts;
+  parts.op = v->op;
+  parts.count = extent;
+  parts.iteration = make_input({}, kInt64, "b");
+  std::vector<Value> of_element;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    of_element.push_back(operands[i]);
+    if (!flags[i]) continue;
+    const Value& one = v->inputs[i];
+    parts.stacked.push_back(operands[i]);
+    parts.slices.push_back(make_input(one->shape, one->dtype, one->name));
+    of_element.back() = parts.slices.back();
+  }
+  const Value predicate = of_element[0];
+  of_element.erase(of_element.begin());
+  parts.results = make_if(predicate, of_element, c.bodies[0], c.bodies[1], 0);
+  BatchedValues out;
+  out.values = make_loop(parts);
+  out.flags.assign(out.values.size(), true);
+  return out;
+}
+
 /// A branch that elements of the batch take or not: both are computed.
 BatchedValues vmap_choice(const Value& v, const std::vector<Value>& operands, const Flags& flags,
                           const Expr& extent) {
@@ -247,8 +309,12 @@ std::vector<Value> vmap_control(const Value& v, const std::vector<Value>& operan
   if (v->control->kind == ControlKind::kLoop) {
     out = BatchedLoop(v, operands, is_batched, extent).run();
   } else {
-    out = is_batched[0] ? vmap_choice(v, operands, is_batched, extent)
-                        : vmap_branch(v, operands, is_batched, extent);
+    const std::vector<SubGraph>& branches = v->control->bodies;
+    const auto vmap_if = !is_batched[0] ? vmap_branch
+                         : can_fail(branches[0].outputs) || can_fail(branches[1].outputs)
+                             ? vmap_one_by_one
+                             : vmap_choice;
+    out = vmap_if(v, operands, is_batched, extent);
   }
   *result_is_batched = std::move(out.flags);
   return std::move(out.values);
