@@ -55,8 +55,8 @@ void unroll_residues(Schedule& s, const BlockInfo& info, std::vector<LoopRef>* l
     const std::int64_t modulus = modulus_of(info, d), extent = extent_of(info, d);
     if (modulus == 0 || extent <= modulus) continue;
     LoopRef& loop = (*loops)[static_cast<std::size_t>(d)];
-    const char* tail = extent % modulus == 0 ? "mask" : "partition";
-    const std::vector<LoopRef> parts = s.split(loop, {std::nullopt, modulus}, tail);
+    // The last class may be short: the pass partition_loops makes its conditions constant.
+    const std::vector<LoopRef> parts = s.split(loop, {std::nullopt, modulus}, "mask");
     s.unroll(parts[1]);
     loop = parts[0];
   }
