@@ -14,15 +14,18 @@ def matmul_function(m: int, n: int, k: int) -> "tn.Function":
 
 
 def hand_schedule(function: "tn.Function", parallel: bool = False) -> "tn.Schedule":
-    """Return the function with a register tile that stays in registers over all of k."""
+    """Return the function with panels of B and a tile that stays in registers over all of k."""
     s = tn.Schedule(function)
     i, j, k = s.loops("C")
+    panel = s.cache_read("C", "B", scope="global")
     rows, columns = tn.Target("cpu").register_tile("float32")
     io, ii = s.split(i, factors=[None, rows], tail="balance")
     jo, ji = s.split(j, factors=[None, columns])
-    s.reorder(io, jo, k, ii, ji)
+    s.reorder(jo, io, k, ii, ji)
     out = s.cache_write("C", scope="register")
-    s.reverse_compute_at(out, jo)
+    s.reverse_compute_at(out, io)
+    s.compute_at(panel, jo)
+    s.vectorize(s.loops(panel)[-1])
     s.vectorize(ji)
     s.unroll(ii)
     *_, oi, oj = s.loops(out)
@@ -30,5 +33,5 @@ def hand_schedule(function: "tn.Function", parallel: bool = False) -> "tn.Schedu
     s.unroll(oi)
     s.decompose_reduction("C", k)
     if parallel:
-        s.parallel(io)
+        s.parallel(jo)
     return s

@@ -46,7 +46,7 @@ def show_kernel() -> None:
     schedule = hand_schedule(function)
     print("A matrix product as written:\n")
     print(function)
-    print("The same after the eleven steps of tutorials/01_first_kernel.py:\n")
+    print("The same after the fourteen steps of tutorials/01_first_kernel.py:\n")
     print(schedule)
 
     rng = np.random.default_rng(1)

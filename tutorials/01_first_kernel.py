@@ -71,39 +71,48 @@ assert tn.parse(AS_WRITTEN) == f
 # at once, as large as the registers hold: 6 rows of 4 vectors with AVX-512. Each step over k then
 # loads 4 vectors of B, and 6 numbers of A, for 24 multiply-adds.
 #
-#     for io, jo:                  # tiles of C, io on several threads
-#       tile = 0                   # mr x nr numbers, in registers
-#       for k:
-#         for ii in 0..mr:         # unrolled: the code repeats mr times
-#           tile[ii, :] += A[i, k] * B[k, j:j+nr]      # nr numbers at once
-#       C[i:i+mr, j:j+nr] = tile   # one store for each element
+# The tiles of one column of tiles read the same `nr` columns of B. In memory their rows lie 2 KiB
+# apart, so that they fall into few places of the cache. We copy them side by side first, into a
+# *panel* that stays in the cache while the tiles pass.
+#
+#     for jo:                        # panels, on several threads
+#       panel = B[:, j:j+nr]         # 512 x nr numbers, side by side
+#       for io:                      # tiles of C
+#         tile = 0                   # mr x nr numbers, in registers
+#         for k:
+#           for ii in 0..mr:         # unrolled: the code repeats mr times
+#             tile[ii, :] += A[i, k] * panel[k, :]       # nr numbers at once
+#         C[i:i+mr, j:j+nr] = tile   # one store for each element
 
 # %%
 s = tn.Schedule(f)
 i, j, k = s.loops("C")
+panel = s.cache_read("C", "B", scope="global")  # a block that copies B, which C reads instead
 mr, nr = target.register_tile("float32")  # (6, 64) with AVX-512, (6, 16) with AVX2
 io, ii = s.split(i, factors=[None, mr], tail="balance")  # 512 = 4 x 5 + 82 x 6: no ragged rest
 jo, ji = s.split(j, factors=[None, nr])
-s.reorder(io, jo, k, ii, ji)  # k outside the tile: each step updates all of it
+s.reorder(jo, io, k, ii, ji)  # k outside the tile: each step updates all of it
 out = s.cache_write("C", scope="register")  # sums stay in registers until k is done
-s.reverse_compute_at(out, jo)  # ... and are stored once for each tile
+s.reverse_compute_at(out, io)  # ... and are stored once for each tile
+s.compute_at(panel, jo)  # of the copy only the panel is left, made anew for each jo
+s.vectorize(s.loops(panel)[-1])
 s.vectorize(ji)
 s.unroll(ii)
 *_, oi, oj = s.loops(out)
 s.vectorize(oj)
 s.unroll(oi)
 s.decompose_reduction("C", k)  # zeroing moves before the k loop
-s.parallel(io)
+s.parallel(jo)
 print(s)
 
 # %% [markdown]
 # The printed function has the loops drawn above, and nothing of the block's meaning changed: the
-# same `fma` stands inside.
+# same `fma` stands inside, with the copy in the place of B.
 
 # %%
 assert f"      for k in 0..512\n        unrolled for ii in 0..select(io < 4, 5, {mr})\n" in str(s)
 assert f"vectorized for ji in 0..{nr}" in str(s)
-assert "C_register[vi, vj] = fma(A[vi, vk], B[vk, vj], C_register[vi, vj])" in str(s)
+assert "C_register[vi, vj] = fma(A[vi, vk], B_global[vk, vj], C_register[vi, vj])" in str(s)
 
 # %% [markdown]
 # A step that would change the result is refused, and the schedule stays as it was. `k` runs over
