@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "rules/rule.h"
+#include "tenon/ir/builder.h"
 
 namespace tenon::rules {
 
@@ -36,6 +37,35 @@ std::vector<LoopRef> tile_transpose(RuleContext& context, const LoopRef& row, co
   return {rows[0], lanes[0]};
 }
 
+namespace {
+
+constexpr std::int64_t kBlock = 64;  ///< side of the blocks of squares
+
+/// Whether neighbours along the iter lie a multiple of 4 KiB apart, so that their lines fall into
+/// the same sets of the caches, and are gone before the rest of them is wanted.
+bool collide(const BlockInfo& info, const Buffer& buffer, const std::vector<Expr>& indices,
+             int iter) {
+  constexpr std::int64_t kPage = 4096;
+  const std::vector<Expr> strides = strides_of(*buffer);
+  for (std::size_t d = 0; d < indices.size(); ++d) {
+    if (!indices[d].same_as(info.block->iters[static_cast<std::size_t>(iter)].var)) continue;
+    const std::int64_t bytes = as_int(strides[d]).value_or(1) * buffer->dtype.bytes();
+    return bytes % kPage == 0;
+  }
+  return false;
+}
+
+bool rows_collide(const BlockInfo& info, const TransposeAxes& axes) {
+  const std::int64_t rows = extent_of(info, axes.row), lanes = extent_of(info, axes.lane);
+  if (rows < 4 * kBlock || lanes < 4 * kBlock) return false;
+  return collide(info, info.output(), info.store->indices, axes.row) ||
+         std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
+           return collide(info, l->buffer, l->indices, axes.lane);
+         });
+}
+
+}  // namespace
+
 void schedule_transpose(RuleContext& context, const BlockInfo& info, const TransposeAxes& axes) {
   Schedule& s = context.s;
   std::vector<LoopRef> loops = s.loops(info.name());
@@ -48,7 +78,14 @@ void schedule_transpose(RuleContext& context, const BlockInfo& info, const Trans
   order.push_back(row);
   order.push_back(lane);
   s.reorder(order);
-  const std::vector<LoopRef> tiles = tile_transpose(context, row, lane, info.output()->dtype);
+  std::vector<LoopRef> tiles = tile_transpose(context, row, lane, info.output()->dtype);
+  if (rows_collide(info, axes)) {  // blocks, within which they are used together
+    const std::int64_t squares = kBlock / transpose_lanes(context.target, info.output()->dtype);
+    const auto rows = s.split(tiles[0], {std::nullopt, squares});
+    const auto lanes = s.split(tiles[1], {std::nullopt, squares});
+    s.reorder({rows[0], lanes[0], lanes[1], rows[1]});
+    tiles = {rows[0]};
+  }
   if (worth_threads(num_iterations(info, 0, info.num_spatial)))
     s.parallel(order.size() > 2 ? order[0] : tiles[0]);
 }

@@ -189,6 +189,15 @@ TEST(TransposeTest, every_permutation) {
                       Agreement::kBits);
 }
 
+TEST(TransposeTest, blocks_of_rows_that_collide_in_the_caches) {
+  for (const auto& [rows, columns] : {std::pair{1024, 270}, {259, 2048}, {1024, 1024}}) {
+    const Function f = permutation({imm(rows), imm(columns)}, {1, 0}, kFloat32);
+    expect_same_results(f, {random_array({rows, columns}, 1)}, Agreement::kBits);
+    const std::string text = print(default_schedule(f, Target::host()).function());
+    EXPECT_NE(text.find("for joi in"), std::string::npos) << text;
+  }
+}
+
 TEST(TransposeTest, squares_are_shuffled) {
   const Function f = permutation({imm(64), imm(64)}, {1, 0}, kFloat32);
   const std::string text = print(lower(default_schedule(f, Target::host()).function()));
