@@ -42,7 +42,8 @@ std::optional<ChainBlocks> divide_chain(RuleContext& context, const BlockInfo& i
   if (steps == 0) return std::nullopt;
   Schedule& s = context.s;
   const auto first = static_cast<std::size_t>(info.num_spatial);
-  const auto parts = s.split(s.loops(info.name()) [first], { std::nullopt, steps }, "mask");
+  const LoopRef outermost = s.loops(info.name())[first];
+  const std::vector<LoopRef> parts = s.split(outermost, {std::nullopt, steps}, "mask");
   ChainBlocks chain{s.rfactor(parts[0], 0).name, parts[0], s.loops(info.name()).back(), {}};
   chain.terms = s.loops(chain.sums);
   chain.terms.erase(chain.terms.begin(),
@@ -51,12 +52,12 @@ std::optional<ChainBlocks> divide_chain(RuleContext& context, const BlockInfo& i
 }
 
 std::vector<LoopRef> place_sums(RuleContext& context, const BlockInfo& info,
-                                const ChainBlocks& chain, int row, int column) {
+                                const std::string& sums, const LoopRef& around, int row,
+                                int column) {
   Schedule& s = context.s;
-  const LoopRef& around = chain.joined;
-  s.set_scope({chain.sums}, "register");
-  s.compute_at({chain.sums}, around);
-  std::vector<LoopRef> loops = s.loops(chain.sums);
+  s.set_scope({sums}, "register");
+  s.compute_at({sums}, around);
+  std::vector<LoopRef> loops = s.loops(sums);
   const auto at = std::find_if(loops.begin(), loops.end(),
                                [&](const LoopRef& l) { return l.var.same_as(around.var); });
   loops.erase(loops.begin(), at + 1);
@@ -72,7 +73,7 @@ std::vector<LoopRef> place_sums(RuleContext& context, const BlockInfo& info,
   s.reorder(order);
   s.vectorize(iter(column));
   if (row >= 0) s.unroll(iter(row));
-  s.decompose_reduction({chain.sums}, terms.front());
+  s.decompose_reduction({sums}, terms.front());
   return terms;
 }
 

@@ -299,6 +299,19 @@ OuterLoops choose_outer(const BlockInfo& info, const TileAxes& axes, const Regis
   return out;
 }
 
+/// Whether a panel of all terms would not stay in L2 while several tiles of rows pass, but that of
+/// a block of terms does better: the tiles then pass for each block, and the result, not registers,
+/// has the sum of the blocks.
+bool passes_by_blocks(const RuleContext& context, const BlockInfo& info, const TileAxes& axes,
+                      const RegisterTile& tile) {
+  constexpr std::int64_t kMinTiles = 4;
+  const std::int64_t terms =
+      num_iterations(info, info.num_spatial, info.num_spatial + info.num_reduction);
+  const std::int64_t panel = terms * tile.columns * info.output()->dtype.bytes();
+  return axes.row >= 0 && extent_of(info, axes.row) >= kMinTiles * tile.rows &&
+         panel > context.target.l2_bytes;
+}
+
 void tile_contraction(RuleContext& context, const BlockInfo& info,
                       const std::optional<std::string>& consumer, bool into_blocks) {
   Schedule& s = context.s;
@@ -317,6 +330,8 @@ void tile_contraction(RuleContext& context, const BlockInfo& info,
   const auto chain = into_blocks ? divide_chain(context, info) : std::nullopt;
   const bool shares_blocks =
       chain && threads_share_blocks(context, info, outer.shared) && worth_threads(work);
+  const bool by_blocks =
+      chain && !shares_blocks && !outer.rows_outside && passes_by_blocks(context, info, axes, size);
   const std::string tiled = shares_blocks ? chain->sums : name;
   std::vector<LoopRef> terms(loops.begin() + info.num_spatial, loops.end());
   if (shares_blocks) terms = chain->terms;
@@ -336,26 +351,34 @@ void tile_contraction(RuleContext& context, const BlockInfo& info,
   const std::optional<LoopRef> batch = order.empty() ? std::nullopt : std::optional(order.back());
   if (row && outer.rows_outside) order.push_back(row->outer);
   order.push_back(column.outer);
+  if (by_blocks) order.push_back(chain->joined);
   if (row && !outer.rows_outside) order.push_back(row->outer);
   const LoopRef innermost_outer = order.back(), outermost = order.front();
-  order.insert(order.end(), terms.begin(), terms.end());
+  if (!by_blocks) order.insert(order.end(), terms.begin(), terms.end());
   if (row) order.push_back(row->inner);
   order.push_back(column.inner);
   s.reorder(order);
 
-  std::string tail_block;
-  if (consumer && !shares_blocks) {
-    s.set_scope({name}, "register");
-    tail_block = *consumer;
+  std::string tail_block = consumer && !shares_blocks ? *consumer : "";
+  if (by_blocks) {
+    if (consumer) s.reverse_compute_at({tail_block}, column.outer);
+    if (consumer) s.vectorize(s.loops(tail_block).back());
   } else {
-    tail_block = s.cache_write({tiled}, "register").name;
+    if (tail_block.empty()) {
+      tail_block = s.cache_write({tiled}, "register").name;
+    } else {
+      s.set_scope({name}, "register");
+    }
+    s.reverse_compute_at({tail_block}, innermost_outer);
+    finish_tile_loops(s, tail_block, innermost_outer);
   }
-  s.reverse_compute_at({tail_block}, innermost_outer);
   s.vectorize(column.inner);
   if (row) s.unroll(row->inner);
-  finish_tile_loops(s, tail_block, innermost_outer);
   if (info.block->init) s.decompose_reduction({tiled}, terms.front());
-  if (chain && !shares_blocks) place_sums(context, info, *chain, axes.row, axes.column);
+  if (chain && !shares_blocks) {
+    const LoopRef around = by_blocks ? row->outer : chain->joined;
+    place_sums(context, info, chain->sums, around, axes.row, axes.column);
+  }
   // A panel is packed where it is used; panels that every tile of rows uses, before these.
   // What the steps of a scan use is packed before them.
   const bool pack_before = num_reads(info, unpacked_operand(info)) > 1 ||

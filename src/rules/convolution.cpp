@@ -545,7 +545,8 @@ void schedule_convolution(RuleContext& context, const BlockInfo& info,
   if (row) s.unroll(row->inner);
   finish_copy(s, copy, innermost_outer);
   if (info.block->init) s.decompose_reduction({tiled}, terms.front());
-  if (chain && !shares_blocks) terms = place_sums(context, info, *chain, choice.row, choice.column);
+  if (chain && !shares_blocks)
+    terms = place_sums(context, info, sums, chain->joined, choice.row, choice.column);
   // The conditions of padding are constant for each row of the tile once its window is unrolled.
   const int window = choice.row < 0 ? -1 : window_of(info, choice.row);
   if (window >= 0 && extent_of(info, window) > 1 && extent_of(info, window) <= kMaxUnrolledWindow)

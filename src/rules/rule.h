@@ -63,7 +63,8 @@ std::optional<ChainBlocks> divide_chain(RuleContext& context, const BlockInfo& i
 /// terms outside, `row` (an iter, or -1) unrolled, `column` in lanes. Returns the loops of the
 /// terms.
 std::vector<LoopRef> place_sums(RuleContext& context, const BlockInfo& info,
-                                const ChainBlocks& chain, int row, int column);
+                                const std::string& sums, const LoopRef& around, int row,
+                                int column);
 
 /// Whether threads are to share the blocks of each sum, because they cannot share evenly the
 /// `shared` iterations (-1: unknown) of the outermost loop.
