@@ -293,7 +293,7 @@ std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& tar
     return everywhere(graph, [&](const std::vector<Value>& part) { return pass(part, log); });
   };
   std::vector<Value> graph = all(merge_loops(outputs, log), erase_gradient_marks);
-  graph = all(graph, simplify_control);
+  graph = all(all(graph, simplify_control), choose_layouts);
   graph = hoist_invariants(all(graph, lay_out_products), log);
   graph = all(all(graph, simplify_control), share_equal_values);
   if (options.fold_constants) {

@@ -50,6 +50,12 @@ std::vector<Value> simplify_control(const std::vector<Value>& outputs, RewriteLo
 /// that is far less work than reading across it for each row. Constants are packed instead.
 std::vector<Value> lay_out_products(const std::vector<Value>& outputs, RewriteLog* log = nullptr);
 
+/// Convolutions and pooling have their channels last; where a model has them first, transposes are
+/// around each. Those behind move through what follows (element-wise operators, concat, slices,
+/// reductions, reshapes that divide or join axes) until they meet those in front of the next one,
+/// or the end. Values that are read in both layouts are computed in one and read across.
+std::vector<Value> choose_layouts(const std::vector<Value>& outputs, RewriteLog* log = nullptr);
+
 /// A batch_norm with constant statistics after a convolution or linear with constant weights (and a
 /// constant bias) becomes part of these weights and of a bias. Changes the rounding (design 3a
 /// (d)); `num_folded` counts them.
