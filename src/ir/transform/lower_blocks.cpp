@@ -22,10 +22,10 @@ struct Usage {
   bool seen = false;
 };
 
-/// Finds every access of the buffers that the function allocates.
+/// Finds every access of the buffers that the function allocates. A shared expression counts once
+/// for each statement that holds it: its loops may differ.
 class FindUsage : public Walker {
  public:
-  FindUsage() { visit_shared_once_ = false; }
   std::unordered_map<const BufferNode*, Usage> usage;
   std::vector<Buffer> allocated;
 
@@ -37,11 +37,14 @@ class FindUsage : public Walker {
     (*this)(n.body);
   }
   void visit(const ForNode& n) override {
+    clear_visited();
     loops_.push_back(&n);
     walk(n);
     loops_.pop_back();
+    clear_visited();
   }
   void visit(const BlockNode& n) override {
+    clear_visited();
     const std::size_t outer = bound_.size();
     for (std::size_t i = 0; i < n.iters.size(); ++i) bound_[n.iters[i].var.get()] = n.bindings[i];
     block_ = &n;
@@ -55,6 +58,7 @@ class FindUsage : public Walker {
     walk(n);
   }
   void visit(const StoreNode& n) override {
+    clear_visited();
     add(n.buffer, n.indices, true);
     walk(n);
   }
@@ -181,9 +185,7 @@ class Dissolve : public Mutator {
  public:
   Dissolve(std::unordered_map<const BufferNode*, Placement> placements,
            std::unordered_map<const ForNode*, std::vector<Buffer>> at)
-      : placements_(std::move(placements)), at_(std::move(at)) {
-    memoise_ = false;  // indices are relative to the block's bindings
-  }
+      : placements_(std::move(placements)), at_(std::move(at)) {}
 
  protected:
   using Mutator::rewrite;
