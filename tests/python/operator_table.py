@@ -119,6 +119,10 @@ ROWS = [
 """Operators in the order of the families."""
 
 WITHOUT_DERIVATIVE = {
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "ceil",
     "custom_vjp",
     "equal",
@@ -131,6 +135,10 @@ WITHOUT_DERIVATIVE = {
     "logical_not",
     "logical_or",
     "not_equal",
+    "round",
+    "shift_left",
+    "shift_right",
     "stop_gradient",
+    "trunc",
 }
 """Piecewise constant, of bools, or with tests of their own."""

@@ -12,13 +12,17 @@ const std::multimap<std::pair<std::string, std::string>, Conversion>& conversion
   static const auto* const table = [] {
     auto* all = new std::multimap<std::pair<std::string, std::string>, Conversion>;
     for (const auto& family : {
-             attention_conversions(),   branch_conversions(),   convolution_conversions(),
-             elementwise_conversions(), gather_conversions(),   generate_conversions(),
-             image_conversions(),       loop_conversions(),     normalization_conversions(),
-             pad_conversions(),         pooling_conversions(),  rearrange_conversions(),
-             recurrent_conversions(),   resize_conversions(),   scan_conversions(),
-             scatter_conversions(),     sequence_conversions(), shape_conversions(),
-             signal_conversions(),      slice_conversions(),
+             activation_conversions(),   attention_conversions(),     branch_conversions(),
+             cast_conversions(),         convolution_conversions(),   cumulative_conversions(),
+             elementwise_conversions(),  gather_conversions(),        generate_conversions(),
+             image_conversions(),        loop_conversions(),          loss_conversions(),
+             matmul_conversions(),       normalization_conversions(), pad_conversions(),
+             pooling_conversions(),      quantize_conversions(),      random_conversions(),
+             rearrange_conversions(),    recurrent_conversions(),     reduce_conversions(),
+             resize_conversions(),       scan_conversions(),          scatter_conversions(),
+             sequence_conversions(),     shape_conversions(),         signal_conversions(),
+             slice_conversions(),        softmax_conversions(),       top_k_conversions(),
+             trigonometry_conversions(),
          }) {
       for (const Conversion& c : family) all->emplace(std::pair(c.domain, c.op), c);
     }

@@ -150,19 +150,27 @@ struct Conversion {
 };
 
 // The families (op/*.cpp).
+std::vector<Conversion> activation_conversions();
 std::vector<Conversion> attention_conversions();
 std::vector<Conversion> branch_conversions();
+std::vector<Conversion> cast_conversions();
 std::vector<Conversion> convolution_conversions();
+std::vector<Conversion> cumulative_conversions();
 std::vector<Conversion> elementwise_conversions();
 std::vector<Conversion> gather_conversions();
 std::vector<Conversion> generate_conversions();
 std::vector<Conversion> image_conversions();
 std::vector<Conversion> loop_conversions();
+std::vector<Conversion> loss_conversions();
+std::vector<Conversion> matmul_conversions();
 std::vector<Conversion> normalization_conversions();
 std::vector<Conversion> pad_conversions();
 std::vector<Conversion> pooling_conversions();
+std::vector<Conversion> quantize_conversions();
+std::vector<Conversion> random_conversions();
 std::vector<Conversion> rearrange_conversions();
 std::vector<Conversion> recurrent_conversions();
+std::vector<Conversion> reduce_conversions();
 std::vector<Conversion> resize_conversions();
 std::vector<Conversion> scan_conversions();
 std::vector<Conversion> scatter_conversions();
@@ -170,5 +178,8 @@ std::vector<Conversion> sequence_conversions();
 std::vector<Conversion> shape_conversions();
 std::vector<Conversion> signal_conversions();
 std::vector<Conversion> slice_conversions();
+std::vector<Conversion> softmax_conversions();
+std::vector<Conversion> top_k_conversions();
+std::vector<Conversion> trigonometry_conversions();
 
 }  // namespace tenon::onnx

@@ -10,21 +10,34 @@ namespace tenon::graph {
 namespace {
 
 const std::unordered_map<std::string, BinaryOp>& binary_operations() {
-  static const auto* const table = new std::unordered_map<std::string, BinaryOp>{
-      {"add", BinaryOp::kAdd},         {"sub", BinaryOp::kSub},
-      {"mul", BinaryOp::kMul},         {"div", BinaryOp::kDiv},
-      {"minimum", BinaryOp::kMin},     {"maximum", BinaryOp::kMax},
-      {"equal", BinaryOp::kEq},        {"not_equal", BinaryOp::kNe},
-      {"less", BinaryOp::kLt},         {"less_equal", BinaryOp::kLe},
-      {"greater", BinaryOp::kGt},      {"greater_equal", BinaryOp::kGe},
-      {"logical_and", BinaryOp::kAnd}, {"logical_or", BinaryOp::kOr}};
+  static const auto* const table =
+      new std::unordered_map<std::string, BinaryOp>{{"add", BinaryOp::kAdd},
+                                                    {"sub", BinaryOp::kSub},
+                                                    {"mul", BinaryOp::kMul},
+                                                    {"div", BinaryOp::kDiv},
+                                                    {"minimum", BinaryOp::kMin},
+                                                    {"maximum", BinaryOp::kMax},
+                                                    {"equal", BinaryOp::kEq},
+                                                    {"not_equal", BinaryOp::kNe},
+                                                    {"less", BinaryOp::kLt},
+                                                    {"less_equal", BinaryOp::kLe},
+                                                    {"greater", BinaryOp::kGt},
+                                                    {"greater_equal", BinaryOp::kGe},
+                                                    {"logical_and", BinaryOp::kAnd},
+                                                    {"logical_or", BinaryOp::kOr},
+                                                    {"bitwise_and", BinaryOp::kBitAnd},
+                                                    {"bitwise_or", BinaryOp::kBitOr},
+                                                    {"bitwise_xor", BinaryOp::kBitXor},
+                                                    {"shift_left", BinaryOp::kShl},
+                                                    {"shift_right", BinaryOp::kShr}};
   return *table;
 }
 
 const std::unordered_map<std::string, UnaryOp>& unary_operations() {
   static const auto* const table = new std::unordered_map<std::string, UnaryOp>{
-      {"neg", UnaryOp::kNeg},     {"abs", UnaryOp::kAbs},   {"sqrt", UnaryOp::kSqrt},
-      {"floor", UnaryOp::kFloor}, {"ceil", UnaryOp::kCeil}, {"logical_not", UnaryOp::kNot}};
+      {"neg", UnaryOp::kNeg},     {"abs", UnaryOp::kAbs},     {"sqrt", UnaryOp::kSqrt},
+      {"floor", UnaryOp::kFloor}, {"ceil", UnaryOp::kCeil},   {"logical_not", UnaryOp::kNot},
+      {"round", UnaryOp::kRound}, {"trunc", UnaryOp::kTrunc}, {"bitwise_not", UnaryOp::kBitNot}};
   return *table;
 }
 
