@@ -5,6 +5,8 @@
 #include <cctype>
 #include <fstream>
 
+#include "runtime/rt/cpu_features.h"
+
 namespace tenon {
 namespace {
 
@@ -18,15 +20,8 @@ Registers cpuid(unsigned leaf, unsigned subleaf = 0) {
   return r;
 }
 
-bool bit(unsigned word, int n) { return ((word >> n) & 1u) != 0; }
-
-/// The state components that the operating system saves (XCR0).
-std::uint64_t saved_state(const Registers& leaf1) {
-  if (!bit(leaf1.ecx, 27)) return 0;
-  unsigned low = 0;
-  unsigned high = 0;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (static_cast<std::uint64_t>(high) << 32) | low;
+bool has(const char* feature) {
+  return (rt::cpu_features() & rt::cpu_feature_bit(feature)) != 0;
 }
 
 struct Detected {
@@ -37,27 +32,19 @@ struct Detected {
 };
 
 Detected detect_features() {
-  const Registers leaf1 = cpuid(1);
-  const Registers leaf7 = cpuid(7);
-  const Registers leaf7_1 = leaf7.eax >= 1 ? cpuid(7, 1) : Registers{};
-  const Registers extended1 = cpuid(0x80000001u);
-  const std::uint64_t state = saved_state(leaf1);
-  const bool avx_state = (state & 0x6) == 0x6;
-  const bool avx512_state = avx_state && (state & 0xe0) == 0xe0;
   Detected d;
   CpuFeatures& f = d.features;
-  f.has_avx2 = avx_state && bit(leaf1.ecx, 28) && bit(leaf7.ebx, 5);
-  f.has_fma = avx_state && bit(leaf1.ecx, 12);
-  f.has_avx512f = avx512_state && bit(leaf7.ebx, 16);
-  f.has_avx512dq = avx512_state && bit(leaf7.ebx, 17);
-  f.has_avx512bw = avx512_state && bit(leaf7.ebx, 30);
-  f.has_avx512vl = avx512_state && bit(leaf7.ebx, 31);
-  f.has_avx512_vnni = f.has_avx512() && bit(leaf7.ecx, 11);
-  f.has_avx512_bf16 = f.has_avx512() && bit(leaf7_1.eax, 5);
-  d.level3 = bit(leaf7.ebx, 3) && bit(leaf7.ebx, 8) && bit(leaf1.ecx, 29) && bit(leaf1.ecx, 22) &&
-             bit(extended1.ecx, 5);
-  d.extended = bit(leaf7.ebx, 21) && bit(leaf7.ecx, 1) && bit(leaf7.ecx, 6) && bit(leaf7.ecx, 12) &&
-               bit(leaf7.ecx, 14);
+  f.has_avx2 = has("avx2");
+  f.has_fma = has("fma");
+  f.has_avx512f = has("avx512f");
+  f.has_avx512dq = has("avx512dq");
+  f.has_avx512bw = has("avx512bw");
+  f.has_avx512vl = has("avx512vl");
+  f.has_avx512_vnni = f.has_avx512() && has("avx512vnni");
+  f.has_avx512_bf16 = f.has_avx512() && has("avx512bf16");
+  d.level3 = has("bmi") && has("bmi2") && has("f16c") && has("movbe") && has("lzcnt");
+  d.extended = has("avx512ifma") && has("avx512vbmi") && has("avx512vbmi2") &&
+               has("avx512bitalg") && has("avx512vpopcntdq");
   return d;
 }
 

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/rt/crc32.h"
+#include "runtime/rt/crc32c.h"
+#include "runtime/rt/plan_reader.h"
 #include "tenon/runtime/array.h"
 #include "tenon/support/error.h"
 
@@ -75,11 +76,16 @@ class Writer {
 
   void add_constant(const PlanConstant& c) {
     const DLDataType t = to_dl_dtype(c.dtype);
+    if (c.is_beside) {
+      constants_.push_back({string(c.name), t.code, t.bits, t.lanes, c.alignment, 1u, c.crc32c,
+                            c.offset, c.bytes});
+      return;
+    }
     const bool embedded = !c.data.empty() || c.bytes == 0;
     TENON_CHECK(!embedded || c.data.size() == c.bytes, "constant '", c.name, "' has ",
                 c.data.size(), " bytes of data, not ", c.bytes);
     if (embedded) pad_to(data_, std::max<std::size_t>(c.alignment, kDataAlignment));
-    const std::uint32_t crc = embedded ? rt::crc32(0, c.data.data(), c.data.size()) : 0;
+    const std::uint32_t crc = embedded ? rt::crc32c(0, c.data.data(), c.data.size()) : 0;
     constants_.push_back({string(c.name), t.code, t.bits, t.lanes, c.alignment, embedded ? 1u : 0u,
                           crc, embedded ? data_.size() : 0, c.bytes});
     data_.insert(data_.end(), c.data.begin(), c.data.end());
@@ -109,7 +115,6 @@ class Writer {
     out_.insert(out_.end(), from, from + bytes);
     table_.push_back({static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(records.size()),
                       offset, bytes});
-    if (kind != format::SectionKind::kData) crc_ = rt::crc32(crc_, from, bytes);
   }
 
   std::vector<std::uint8_t> assemble() {
@@ -135,18 +140,18 @@ class Writer {
     header.version = format::kVersion;
     header.num_sections = kNumSections;
     header.total_bytes = out_.size();
-    header.crc32 = crc_;
     TENON_CHECK(table_.size() == kNumSections, "sections of a plan: ", table_.size());
     std::memcpy(out_.data(), &header, sizeof(header));
     std::memcpy(out_.data() + sizeof(header), table_.data(),
                 table_.size() * sizeof(format::Section));
+    header.crc32c = rt::plan_checksum(out_.data(), table_.back().offset);
+    std::memcpy(out_.data(), &header, sizeof(header));
     return std::move(out_);
   }
 
   const Plan& plan_;
   std::vector<std::uint8_t> out_;
   std::vector<format::Section> table_;
-  std::uint32_t crc_ = 0;
   std::vector<char> strings_;
   std::vector<format::Info> info_;
   std::vector<std::uint32_t> indices_;

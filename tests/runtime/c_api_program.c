@@ -44,7 +44,19 @@ int main(int argc, char** argv) {
   EXPECT((tenon_runtime_version() >> 16) == TENON_C_API_VERSION_MAJOR);
   EXPECT(tenon_model_load(argv[1], "missing", &model) == TENON_ERROR_MODEL);
   EXPECT(strstr(tenon_last_error(), "has no model 'missing'") != NULL);
+  EXPECT(tenon_model_load(argv[1], "newer", &model) == TENON_ERROR_UNSUPPORTED);
+  EXPECT(strstr(tenon_last_error(), "descriptor has version 3, this runtime reads version 2"));
+  EXPECT(tenon_model_load(argv[1], "future", &model) == TENON_ERROR_TARGET);
+  EXPECT(strcmp(tenon_last_error(),
+                "this CPU cannot run model 'future': level future needs what only newer runtimes "
+                "know, which it lacks [E0950]") == 0);
+  EXPECT(tenon_model_load_level(argv[1], "vector_add", "none", &model) == TENON_ERROR_USAGE);
+  EXPECT(strcmp(tenon_last_error(),
+                "model 'vector_add' has no level 'none'; it has future, any [E0951]") == 0);
+  EXPECT(tenon_model_load_level(argv[1], "vector_add", "future", &model) == TENON_ERROR_TARGET);
+  EXPECT(tenon_model_load(argv[0], "vector_add", NULL) == TENON_ERROR_USAGE);
   EXPECT(tenon_model_load(argv[1], "vector_add", &model) == TENON_OK);
+  EXPECT(strcmp(tenon_model_level(model), "any") == 0 && strcmp(tenon_model_level(NULL), "") == 0);
   EXPECT(tenon_model_num_inputs(model) == 2 && tenon_model_num_results(model) == 1);
   EXPECT(tenon_model_argument(model, 1, &info) == TENON_OK && strcmp(info.name, "Y") == 0 &&
          info.rank == 1);

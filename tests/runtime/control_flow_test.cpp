@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "runtime/plan_bytes.h"
 #include "tenon/runtime/c_api.h"
 #include "tenon/runtime/executable.h"
 
@@ -288,7 +289,7 @@ std::string message_of(const Bytes& plan, std::int64_t num_rows = 4) {
   const std::vector<tenon_kernel_fn> kernels(
       3,
       [](tenon_kernel_context*, void* const*, const std::int64_t*) -> std::int32_t { return 0; });
-  tenon_load_options options = {sizeof(options), kernels.data(), 3, nullptr, 0, 0, 0};
+  tenon_load_options options = {sizeof(options), kernels.data(), 3, nullptr, 0, nullptr, 0};
   tenon_model* model = nullptr;
   if (tenon_model_load_memory(plan.data(), plan.size(), &options, &model) != TENON_OK)
     return tenon_last_error();
@@ -362,8 +363,8 @@ TEST(ControlFlowTest, damaged_regions_and_moves_are_refused_by_name) {
   };
   for (const Damage& damage : damages) {
     Bytes bytes = serialize(ScanPlan().plan);
-    reinterpret_cast<format::Header*>(bytes.data())->crc32 = 0;
     damage.apply(bytes);
+    seal(bytes, section(bytes, format::SectionKind::kData).offset);
     EXPECT_EQ(message_of(bytes),
               "the plan is damaged or not a plan: " + damage.message + " [E0907]")
         << damage.name;
@@ -429,12 +430,12 @@ TEST(ControlFlowTest, random_damage_never_crashes) {
   }
   for (int round = 0; round < 20'000; ++round) {
     Bytes bytes = good;
-    reinterpret_cast<format::Header*>(bytes.data())->crc32 = 0;
     for (std::uint32_t flips = 1 + random() % 4; flips > 0; --flips) {
       const std::size_t at = begin + random() % (end - begin);
       bytes[at] = random() % 2 == 0 ? static_cast<std::uint8_t>(random() % 8)
                                     : static_cast<std::uint8_t>(bytes[at] ^ (1U << (random() % 8)));
     }
+    seal(bytes, section(bytes, format::SectionKind::kData).offset);
     message_of(bytes);  // runs those that load: copies and kernels that do nothing
   }
 }

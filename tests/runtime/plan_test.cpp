@@ -6,6 +6,8 @@
 #include <functional>
 #include <random>
 
+#include "runtime/plan_bytes.h"
+#include "runtime/rt/crc32c.h"
 #include "runtime/vector_add.h"
 #include "tenon/runtime/c_api.h"
 
@@ -22,7 +24,6 @@ std::string load(const Bytes& plan, tenon_status expected, std::size_t num_kerne
   options.struct_bytes = sizeof(options);
   options.kernels = kernels.data();
   options.num_kernels = kernels.size();
-  options.flags = TENON_LOAD_VERIFY_CONSTANTS;
   tenon_model* model = nullptr;
   const tenon_status status = tenon_model_load_memory(plan.data(), plan.size(), &options, &model);
   EXPECT_EQ(status, expected) << tenon_last_error();
@@ -30,23 +31,8 @@ std::string load(const Bytes& plan, tenon_status expected, std::size_t num_kerne
   return status == TENON_OK ? "" : tenon_last_error();
 }
 
-format::Section& section(Bytes& plan, format::SectionKind kind) {
-  format::Header header;
-  std::memcpy(&header, plan.data(), sizeof(header));
-  auto* table = reinterpret_cast<format::Section*>(plan.data() + sizeof(header));
-  for (std::uint32_t i = 0; i < header.num_sections; ++i) {
-    if (table[i].kind == static_cast<std::uint32_t>(kind)) return table[i];
-  }
-  throw std::runtime_error("no such section");
-}
-
-/// Record `index` of a section, for writing.
-template <typename T>
-T& record(Bytes& plan, format::SectionKind kind, std::size_t index = 0) {
-  return reinterpret_cast<T*>(plan.data() + section(plan, kind).offset)[index];
-}
-
-format::Header& header(Bytes& plan) { return *reinterpret_cast<format::Header*>(plan.data()); }
+/// Where the constants begin.
+std::uint64_t data_offset(Bytes& plan) { return section(plan, format::SectionKind::kData).offset; }
 
 Plan rich_plan() {
   Plan plan = vector_add_plan();
@@ -65,7 +51,7 @@ TEST(PlanTest, a_written_plan_loads_and_describes_itself) {
   EXPECT_EQ(load(bytes, TENON_OK), "");
   EXPECT_EQ(serialize(rich_plan()), bytes);
   const tenon_kernel_fn kernel = vector_add_kernel;
-  tenon_load_options options = {sizeof(options), &kernel, 1, nullptr, 0, 0, 0};
+  tenon_load_options options = {sizeof(options), &kernel, 1, nullptr, 0, nullptr, 0};
   tenon_model* model = nullptr;
   ASSERT_EQ(tenon_model_load_memory(bytes.data(), bytes.size(), &options, &model), TENON_OK);
   EXPECT_EQ(tenon_model_num_inputs(model), 2);
@@ -89,7 +75,7 @@ TEST(PlanTest, every_damaged_table_is_refused_by_name) {
   const std::vector<Damage> damages = {
       {"magic", [](Bytes& b) { b[0] = 'X'; }, "the first bytes are not TENONPLN"},
       {"length", [](Bytes& b) { b.pop_back(); }, "it says "},
-      {"sections", [](Bytes& b) { header(b).num_sections = 65; }, "65 sections do not fit"},
+      {"sections", [](Bytes& b) { header_of(b).num_sections = 65; }, "65 sections do not fit"},
       {"offset", [](Bytes& b) { section(b, K::kSteps).offset = ~7ull; },
        "section 11 lies outside the plan"},
       {"bytes", [](Bytes& b) { section(b, K::kSteps).bytes = ~0ull; },
@@ -171,8 +157,9 @@ TEST(PlanTest, every_damaged_table_is_refused_by_name) {
   };
   for (const Damage& damage : damages) {
     Bytes bytes = serialize(rich_plan());
-    header(bytes).crc32 = 0;
+    const std::uint64_t end = data_offset(bytes);
     damage.apply(bytes);
+    seal(bytes, end);
     const std::string message = load(bytes, TENON_ERROR_MODEL);
     const std::string expected = "the plan is damaged or not a plan: " + damage.message;
     EXPECT_EQ(message.substr(0, expected.size()), expected) << damage.name;
@@ -182,33 +169,78 @@ TEST(PlanTest, every_damaged_table_is_refused_by_name) {
 
 TEST(PlanTest, lists_that_overlap_are_refused) {
   Bytes bytes = serialize(rich_plan());
-  header(bytes).crc32 = 0;
   auto& step = record<format::Step>(bytes, format::SectionKind::kSteps);
   step.sizes = {step.buffers.begin - 1, 1};
   step.buffers.count += 1;
   step.buffers.begin -= 1;
   record<std::uint32_t>(bytes, format::SectionKind::kIndices, step.buffers.begin) = 0;
-  load(bytes, TENON_ERROR_MODEL);
+  seal(bytes, data_offset(bytes));
+  EXPECT_NE(load(bytes, TENON_ERROR_MODEL).find("lists overlap"), std::string::npos);
 }
 
-TEST(PlanTest, checksums_cover_tables_and_constants) {
-  Bytes tables = serialize(rich_plan());
-  record<format::Symbol>(tables, format::SectionKind::kSymbols).min = 2;
-  EXPECT_NE(load(tables, TENON_ERROR_MODEL).find("the checksum is"), std::string::npos);
-  Bytes constants = serialize(rich_plan());
+TEST(PlanTest, no_byte_can_change_unnoticed) {
+  Plan plan = rich_plan();
+  plan.constants.push_back({.name = "B", .dtype = kFloat32, .bytes = 4, .data = {5, 6, 7, 8}});
+  const Bytes good = serialize(plan);
+  EXPECT_EQ(load(good, TENON_OK), "");
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    Bytes bytes = good;
+    bytes[at] ^= 0x41;
+    const tenon_status expected = at >= 8 && at < 12 ? TENON_ERROR_UNSUPPORTED : TENON_ERROR_MODEL;
+    load(bytes, expected);
+    if (HasFailure()) FAIL() << "byte " << at;
+  }
+  Bytes constants = good;
   record<std::uint8_t>(constants, format::SectionKind::kData) ^= 1;
   EXPECT_EQ(load(constants, TENON_ERROR_MODEL),
             "the bytes of constant 'W' do not match their checksum [E0911]");
+  Bytes padding = good;
+  record<std::uint8_t>(padding, format::SectionKind::kData, 9) ^= 1;
+  EXPECT_EQ(load(padding, TENON_ERROR_MODEL), "bytes between the constants are not 0 [E0911]");
+}
+
+TEST(PlanTest, the_checksum_is_crc_32c_by_instruction_and_by_tables) {
+  EXPECT_EQ(rt::crc32c(0, "123456789", 9), 0xe3069283u);  // the polynomial's check value
+  Bytes bytes(1000);
+  std::mt19937 random(1);
+  for (std::uint8_t& b : bytes) b = static_cast<std::uint8_t>(random());
+  for (std::size_t size : {0, 1, 7, 8, 9, 999})
+    EXPECT_EQ(rt::crc32c(5, bytes.data() + 1, size), rt::crc32c_by_tables(5, bytes.data() + 1, size));
+}
+
+TEST(PlanTest, constants_may_lie_in_a_block_beside_the_plan) {
+  const std::uint8_t block[8] = {1, 2, 3, 4, 0, 0, 0, 0};
+  Plan plan = rich_plan();
+  plan.constants[0].data = {};
+  plan.constants[0].is_beside = true;
+  plan.constants[0].crc32c = rt::crc32c(0, block, 4);
+  const Bytes bytes = serialize(plan);
+  const tenon_kernel_fn kernel = vector_add_kernel;
+  const auto load_with = [&](const Bytes& given, const void* data, std::uint64_t size) {
+    tenon_load_options options = {sizeof(options), &kernel, 1, nullptr, 0, data, size};
+    tenon_model* model = nullptr;
+    const tenon_status status =
+        tenon_model_load_memory(given.data(), given.size(), &options, &model);
+    tenon_model_release(status == TENON_OK ? model : nullptr);
+    return status == TENON_OK ? "" : std::string(tenon_last_error());
+  };
+  EXPECT_EQ(load_with(bytes, block, sizeof(block)), "");
+  EXPECT_NE(load_with(bytes, block, 3).find("lies outside the data"), std::string::npos);
+  EXPECT_NE(load_with(bytes, nullptr, 0).find("lies outside the data"), std::string::npos);
+  EXPECT_NE(load_with(bytes, block + 1, 4).find("'W' do not match"), std::string::npos);
+  EXPECT_NE(load_with(serialize(rich_plan()), block, 8).find("block of them beside it"),
+            std::string::npos);
 }
 
 TEST(PlanTest, other_versions_and_reserved_opcodes_are_named) {
   Bytes future = serialize(rich_plan());
-  header(future).version = 2u << 16;
+  header_of(future).version = 3u << 16;
   EXPECT_EQ(load(future, TENON_ERROR_UNSUPPORTED),
-            "the plan has format version 2, this runtime reads version 1 [E0908]");
+            "the plan has format version 3.0, this runtime reads version 2.0 to 2.0 [E0908]");
   Bytes minor = serialize(rich_plan());
-  header(minor).version += 3;
-  EXPECT_EQ(load(minor, TENON_OK), "");
+  header_of(minor).version += 1;
+  EXPECT_EQ(load(minor, TENON_ERROR_UNSUPPORTED),
+            "the plan has format version 2.1, this runtime reads version 2.0 to 2.0 [E0908]");
   Plan sub_plan = rich_plan();
   sub_plan.steps[0].op = PlanStepOp::kSubPlan;
   EXPECT_EQ(load(serialize(sub_plan), TENON_ERROR_UNSUPPORTED),
@@ -218,6 +250,7 @@ TEST(PlanTest, other_versions_and_reserved_opcodes_are_named) {
 TEST(PlanTest, bad_calls_of_the_loader_are_usage_errors) {
   tenon_model* model = nullptr;
   EXPECT_EQ(tenon_model_load_memory(nullptr, 0, nullptr, &model), TENON_ERROR_USAGE);
+  EXPECT_EQ(tenon_model_load_descriptor(nullptr, nullptr, &model), TENON_ERROR_USAGE);
   EXPECT_EQ(load({}, TENON_ERROR_MODEL),
             "the plan is damaged or not a plan: 0 bytes are less than a header [E0907]");
   EXPECT_EQ(tenon_model_load("/nonexistent/model.so", "m", &model), TENON_ERROR_RESOURCE);
@@ -234,7 +267,7 @@ void load_and_bind(const Bytes& bytes) {
                                      const std::int64_t*) -> std::int32_t { return 0; };
   const std::vector<tenon_kernel_fn> kernels(1, nothing);
   tenon_load_options options = {
-      sizeof(options), kernels.data(), 1, nullptr, 0, TENON_LOAD_VERIFY_CONSTANTS, 0};
+      sizeof(options), kernels.data(), 1, nullptr, 0, nullptr, 0};
   tenon_model* model = nullptr;
   if (tenon_model_load_memory(bytes.data(), bytes.size(), &options, &model) != TENON_OK) return;
   tenon_context* context = nullptr;
@@ -261,13 +294,13 @@ TEST(PlanTest, random_damage_never_crashes) {
   }
   for (int round = 0; round < 60'000; ++round) {
     Bytes bytes = good;
-    if (round % 8 != 0) header(bytes).crc32 = 0;
     for (std::uint32_t flips = 1 + random() % 4; flips > 0; --flips) {
       const std::size_t at = random() % tables;
       const std::uint32_t kind = random() % 3;
       bytes[at] = kind == 0 ? static_cast<std::uint8_t>(bytes[at] ^ (1u << (random() % 8)))
                             : static_cast<std::uint8_t>(kind == 1 ? random() : 0xff);
     }
+    if (round % 8 != 0) seal(bytes, data_offset(good));
     if (round % 16 == 0) bytes.resize(random() % bytes.size());
     load_and_bind(bytes);
   }

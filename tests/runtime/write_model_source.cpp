@@ -31,7 +31,16 @@ static int32_t vector_add(tenon_kernel_context* ctx, void* const* buffers, const
 
 static const tenon_kernel_fn kernels[1] = {vector_add};
 
-const tenon_model_descriptor tenon_model_vector_add = {TENON_KERNEL_ABI_VERSION, 1, plan, sizeof(plan), kernels};
+static const tenon_level_descriptor levels[2] = {
+    {"future", (uint64_t)1 << 62, plan, sizeof(plan), kernels, 1},
+    {"any", 0, plan, sizeof(plan), kernels, 1}};
+
+const tenon_model_descriptor tenon_model_vector_add = {
+    TENON_DESCRIPTOR_VERSION, TENON_KERNEL_ABI_VERSION, "vector_add", levels, 2, 0, 0};
+const tenon_model_descriptor tenon_model_future = {
+    TENON_DESCRIPTOR_VERSION, TENON_KERNEL_ABI_VERSION, "future", levels, 1, 0, 0};
+const tenon_model_descriptor tenon_model_newer = {
+    TENON_DESCRIPTOR_VERSION + 1, TENON_KERNEL_ABI_VERSION, "newer", levels, 2, 0, 0};
 )";
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
 
-/// The C ABI of Tenon's runtime, version 1. C99; links libc, libm and pthread only.
+/// The C ABI of Tenon's runtime, version 1.1. C99; links libc, libm and pthread only.
 ///
 /// **Memory model.** A `tenon_model` is immutable and may be used by many threads; a
 /// `tenon_context` belongs to one call at a time. Handles are counted or owned as each function
@@ -12,37 +12,18 @@
 
 #include <stdint.h>
 
-#include "tenon/runtime/dlpack.h"
-#include "tenon/runtime/kernel_abi.h"
+#include "tenon/runtime/c_types.h"
+#include "tenon/runtime/model_descriptor.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define TENON_C_API_VERSION_MAJOR 1
-#define TENON_C_API_VERSION_MINOR 0
 
 #if defined(TENON_RUNTIME_EXPORT) && defined(__GNUC__)
 #define TENON_API __attribute__((visibility("default")))
 #else
 #define TENON_API
 #endif
-
-/// What went wrong, by who must act. TENON_OK is 0; new values may be added.
-typedef enum tenon_status {
-  TENON_OK = 0,
-  TENON_ERROR_SHAPE =
-      1,  ///< shape, rank, strides, overlap or alignment of an argument (ShapeError)
-  TENON_ERROR_DTYPE = 2,   ///< dtype of an argument (DTypeError)
-  TENON_ERROR_INDEX = 3,   ///< a data-dependent index was out of range (IndexError)
-  TENON_ERROR_TARGET = 4,  ///< device of an argument (TargetError)
-  TENON_ERROR_UNSUPPORTED =
-      5,  ///< an opcode or version that this runtime does not have (UnsupportedError)
-  TENON_ERROR_MODEL = 6,        ///< a malformed plan or library (ModelError)
-  TENON_ERROR_RESOURCE = 7,     ///< memory, threads, files (ResourceError)
-  TENON_ERROR_INTERRUPTED = 8,  ///< the interrupt flag was set; the results are unspecified
-  TENON_ERROR_USAGE = 9,        ///< a null pointer, a busy context: a bug of the caller
-} tenon_status;
 
 /// Text of this thread's last failure, "" if none; valid until this thread's next call into the
 /// runtime.
@@ -52,12 +33,6 @@ TENON_API uint32_t tenon_runtime_version(void);
 
 /* ---- models ---- */
 
-typedef struct tenon_model tenon_model;
-typedef struct tenon_context tenon_context;
-
-/// Verify the checksums of the plan's constants while loading (reads all of them).
-#define TENON_LOAD_VERIFY_CONSTANTS 1u
-
 /// What a plan in memory is loaded with.
 typedef struct tenon_load_options {
   uint64_t struct_bytes;           ///< sizeof(tenon_load_options)
@@ -66,27 +41,28 @@ typedef struct tenon_load_options {
   const void* const* constants;  ///< for each constant its memory, or null where embedded; the
                                  ///< memory must outlive the model
   uint64_t num_constants;
-  uint32_t flags;
-  uint32_t reserved;
+  const void* data;     ///< the block of embedded constants, where it is not in the plan; it must
+                        ///< outlive the model; null: in the plan
+  uint64_t data_bytes;
 } tenon_load_options;
 
-/// What a library exports for each model, as `tenon_model_<name>`.
-typedef struct tenon_model_descriptor {
-  uint32_t abi_version;  ///< TENON_KERNEL_ABI_VERSION
-  uint32_t num_kernels;
-  const void* plan;
-  uint64_t plan_bytes;
-  const tenon_kernel_fn* kernels;
-} tenon_model_descriptor;
-
-/// Loads a plan. Its tables are copied. Embedded constants are used in place where `plan` has their
-/// alignment (4096 bytes always do; then `plan` must outlive the model) and copied otherwise.
+/// Loads a plan. Its tables are copied. Embedded constants are used in place where the plan has
+/// their alignment (4096 bytes always do; then `plan` must outlive the model) and copied otherwise.
+/// Every byte of the plan and of embedded constants is under a checksum, which is verified.
 TENON_API tenon_status tenon_model_load_memory(const void* plan, uint64_t plan_bytes,
                                                const tenon_load_options* options,
                                                tenon_model** out);
-/// Opens a shared library and loads model `name` from it. The library stays open while the model
-/// lives.
+/// Opens a shared library and loads model `name` from it, at the best level that this CPU runs
+/// (TENON_ERROR_TARGET where it runs none). The library stays open while the model lives.
 TENON_API tenon_status tenon_model_load(const char* path, const char* name, tenon_model** out);
+/// The same at a certain level, such as "x86-64-v3"; null: the best.
+TENON_API tenon_status tenon_model_load_level(const char* path, const char* name, const char* level,
+                                              tenon_model** out);
+/// Loads a model that is linked into the program, from its descriptor.
+TENON_API tenon_status tenon_model_load_descriptor(const tenon_model_descriptor* descriptor,
+                                                   const char* level, tenon_model** out);
+/// The level that was chosen; "" for a model loaded from memory.
+TENON_API const char* tenon_model_level(const tenon_model* model);
 /// Models are counted: loading gives one count, each context holds one.
 TENON_API void tenon_model_retain(tenon_model* model);
 TENON_API void tenon_model_release(tenon_model* model);
@@ -94,13 +70,6 @@ TENON_API void tenon_model_release(tenon_model* model);
 TENON_API int32_t tenon_model_num_inputs(const tenon_model* model);
 TENON_API int32_t tenon_model_num_results(const tenon_model* model);
 
-/// An input (0 .. inputs) or result (inputs ..): name (terminated, owned by the model), dtype,
-/// rank.
-typedef struct tenon_argument_info {
-  const char* name;
-  DLDataType dtype;
-  int32_t rank;
-} tenon_argument_info;
 TENON_API tenon_status tenon_model_argument(const tenon_model* model, int32_t index,
                                             tenon_argument_info* out);
 
@@ -125,16 +94,12 @@ TENON_API tenon_status tenon_context_run(tenon_context* context, const DLTensor*
                                          int32_t num_inputs, const DLTensor* results,
                                          int32_t num_results);
 
-/// Counters of one context.
-typedef struct tenon_context_stats {
-  uint64_t runs;
-  uint64_t binds;            ///< how often sizes were computed
-  uint64_t workspace_bytes;  ///< held now
-  uint64_t kernel_calls;
-} tenon_context_stats;
 TENON_API void tenon_context_get_stats(const tenon_context* context, tenon_context_stats* out);
 
 /* ---- threads ---- */
+
+/* Libraries with a runtime of their own share the thread pool of the one that ran a parallel loop
+ * or set the number of threads first; these functions reach that one. */
 
 /// Threads that one parallel loop uses, the caller's included; 0 restores the default: CPUs that
 /// affinity and cgroup allow, or the environment's TENON_NUM_THREADS. TENON_ERROR_USAGE inside a
@@ -146,8 +111,6 @@ TENON_API int32_t tenon_default_num_threads(void);
 /// Stops the workers; the next parallel loop starts them again.
 TENON_API void tenon_stop_threads(void);
 
-typedef int32_t (*tenon_parallel_for_fn)(tenon_kernel_context* ctx, int64_t num_iterations,
-                                         tenon_task_fn task, void* closure);
 /// Runs parallel loops of every plan by `parallel_for` instead (null restores the pool), so that an
 /// application can use its own threads. Worker numbers must stay below ctx->num_workers, and two
 /// running tasks of a loop must not share one.
@@ -172,13 +135,6 @@ TENON_API void tenon_pool_trim(uint64_t keep_bytes);
 /// Bound of the cache; the default is 256 MiB.
 TENON_API void tenon_pool_set_limit(uint64_t bytes);
 
-typedef struct tenon_pool_stats {
-  uint64_t requests;      ///< calls of tenon_pool_allocate
-  uint64_t system_calls;  ///< of these, answered by new memory
-  uint64_t live_bytes;
-  uint64_t cached_bytes;
-  uint64_t peak_bytes;  ///< most that was live and cached at once
-} tenon_pool_stats;
 TENON_API void tenon_pool_get_stats(tenon_pool_stats* out);
 
 #ifdef __cplusplus

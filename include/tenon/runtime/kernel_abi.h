@@ -1,5 +1,8 @@
 #pragma once
 
+#ifndef TENON_KERNEL_ABI_H
+#define TENON_KERNEL_ABI_H
+
 /// What compiled kernels and the runtime agree on. Plain C, versioned by TENON_KERNEL_ABI_VERSION.
 ///
 /// **Memory model.** A kernel reads and writes only the buffers that it is given and `workspace`;
@@ -60,3 +63,5 @@ typedef int32_t (*tenon_kernel_fn)(tenon_kernel_context* ctx, void* const* buffe
 #ifdef __cplusplus
 }
 #endif
+
+#endif  // TENON_KERNEL_ABI_H

@@ -102,6 +102,10 @@ struct PlanConstant {
   std::uint64_t bytes = 0;
   std::uint32_t alignment = 64;
   std::vector<std::uint8_t> data = {};
+  /// True: at `offset` of a block beside the plan (a library's weights), with this checksum.
+  bool is_beside = false;
+  std::uint64_t offset = 0;
+  std::uint32_t crc32c = 0;
 };
 
 /// A checked access of a kernel; the n-th site is `tenon_index_error.site == n`.

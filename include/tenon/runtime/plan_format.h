@@ -1,6 +1,6 @@
 #pragma once
 
-/// The records of the plan format, version 1; the prose is docs/design/plan.md.
+/// The records of the plan format, version 2; the prose is docs/design/plan.md.
 ///
 /// A plan is one block of memory: `Header`, then `num_sections` times `Section`, then the sections,
 /// each 8-byte aligned. All numbers are little-endian. A section is an array of one record type,
@@ -12,8 +12,9 @@
 namespace tenon::plan_format {
 
 inline constexpr char kMagic[8] = {'T', 'E', 'N', 'O', 'N', 'P', 'L', 'N'};
-/// Readers accept an equal major version (upper 16 bits) and any minor one.
-inline constexpr std::uint32_t kVersion = (1u << 16) + 1;
+/// Major version in the upper 16 bits, minor in the lower. Readers accept their own major version
+/// with a minor one up to their own.
+inline constexpr std::uint32_t kVersion = 2u << 16;
 /// "absent", wherever an index is optional.
 inline constexpr std::uint32_t kNone = 0xffffffffu;
 
@@ -32,9 +33,10 @@ enum class SectionKind : std::uint32_t {
   kKernels = 10,   ///< `KernelRecord`
   kSites = 11,     ///< `Site`
   kSteps = 12,     ///< `Step`
-  kData = 13,      ///< bytes of embedded constants
-  kRegions = 14,   ///< `Region` (since 1.1)
-  kMoves = 15,     ///< `Move`, ascending by loop (since 1.1)
+  kData = 13,      ///< bytes of embedded constants, at the end of the plan; empty where they lie in
+                   ///< a block beside it
+  kRegions = 14,   ///< `Region`
+  kMoves = 15,     ///< `Move`, ascending by loop
 };
 inline constexpr std::uint32_t kNumSectionKinds = 16;
 
@@ -43,9 +45,9 @@ struct Header {
   std::uint32_t version;
   std::uint32_t num_sections;
   std::uint64_t total_bytes;  ///< of the whole plan
-  std::uint32_t
-      crc32;  ///< CRC-32 (IEEE) of every section but kData, in table order; 0: not recorded
-  std::uint32_t flags;  ///< 0
+  std::uint32_t crc32c;       ///< of all bytes before kData (of all where there is none), this field
+                              ///< taken as 0
+  std::uint32_t flags;        ///< 0
 };
 
 struct Section {
@@ -151,14 +153,16 @@ struct BufferRecord {
   std::uint32_t bytes;         ///< register; kNone for a whole argument or constant
 };
 
+/// Embedded constants lie in ascending order without overlap; what is between and after them is 0.
 struct Constant {
   StringRef name;
   std::uint8_t code;
   std::uint8_t bits;
   std::uint16_t lanes;
   std::uint32_t alignment;  ///< a power of two, at most 4096
-  std::uint32_t embedded;   ///< 1: at `offset` of kData; 0: the loader's caller supplies the memory
-  std::uint32_t crc32;      ///< of the bytes; 0: not recorded
+  std::uint32_t embedded;   ///< 1: at `offset` of kData, or of the block beside the plan; 0: the
+                            ///< loader's caller supplies the memory
+  std::uint32_t crc32c;     ///< of the bytes of an embedded constant
   std::uint64_t offset;
   std::uint64_t bytes;
 };

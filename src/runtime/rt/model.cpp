@@ -1,12 +1,9 @@
 #include "runtime/rt/model.h"
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "runtime/rt/crc32.h"
+#include "runtime/rt/check_constants.h"
 #include "runtime/rt/message.h"
 #include "runtime/rt/plan_reader.h"
 
@@ -75,12 +72,6 @@ tenon_status connect_constant(std::size_t i, const PlanData& data,
     }
     model.constant_data[i] = memory;
   }
-  if ((options.flags & TENON_LOAD_VERIFY_CONSTANTS) != 0 && constant.crc32 != 0 &&
-      crc32(0, model.constant_data[i], constant.bytes) != constant.crc32) {
-    return fail(TENON_ERROR_MODEL, "E0911",
-                "the bytes of constant '%.*s' do not match their checksum",
-                TENON_PLAN_STRING(&model, constant.name));
-  }
   return TENON_OK;
 }
 
@@ -126,60 +117,15 @@ void destroy_model(tenon_model* model) {
   if (library != nullptr) dlclose(library);
 }
 
-/// Opening a FIFO would wait for ever; a folder or device is no library.
-tenon_status check_regular_file(const char* path) {
-  struct stat file;
-  if (stat(path, &file) != 0) {
-    return fail(TENON_ERROR_RESOURCE, "E1003", "cannot open '%s': %s", path, strerror(errno));
-  }
-  if (!S_ISREG(file.st_mode)) {
-    return fail(TENON_ERROR_RESOURCE, "E1003", "cannot open '%s': not a regular file", path);
-  }
-  return TENON_OK;
-}
-
-/// Opens exactly this file: a name without a slash is one of the working folder, not of the search
-/// path.
-void* open_library(const char* path) {
-  char here[4096];
-  if (strchr(path, '/') != nullptr) return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  snprintf(here, sizeof(here), "./%s", path);
-  return dlopen(here, RTLD_NOW | RTLD_LOCAL);
-}
-
-/// Loads model `name` from an open library.
-tenon_status load_from_library(void* library, const char* path, const char* name,
-                               tenon_model** out) {
-  char symbol[256];
-  if (snprintf(symbol, sizeof(symbol), "tenon_model_%s", name) >=
-      static_cast<int>(sizeof(symbol))) {
-    return fail(TENON_ERROR_USAGE, "E1006", "a model name of more than 240 bytes");
-  }
-  const auto* descriptor = static_cast<const tenon_model_descriptor*>(dlsym(library, symbol));
-  if (descriptor == nullptr) {
-    return fail(TENON_ERROR_MODEL, "E0912", "'%s' has no model '%s' (symbol %s)", path, name,
-                symbol);
-  }
-  if (descriptor->abi_version != TENON_KERNEL_ABI_VERSION) {
-    return fail(TENON_ERROR_UNSUPPORTED, "E0908",
-                "'%s' was made for kernel ABI version %u, this runtime has %u", path,
-                descriptor->abi_version, static_cast<unsigned>(TENON_KERNEL_ABI_VERSION));
-  }
-  tenon_load_options options = {};
-  options.struct_bytes = sizeof(options);
-  options.kernels = descriptor->kernels;
-  options.num_kernels = descriptor->num_kernels;
-  return load_model(descriptor->plan, descriptor->plan_bytes, options, out);
-}
-
 }  // namespace
 
 tenon_status load_model(const void* plan, std::uint64_t plan_bytes,
                         const tenon_load_options& options, tenon_model** out) {
   tenon_model* model = make_object<tenon_model>();
   if (model == nullptr) return out_of_memory();
-  PlanData data;
+  PlanData data = {static_cast<const unsigned char*>(options.data), options.data_bytes};
   tenon_status status = read_plan(plan, plan_bytes, *model, data);
+  if (status == TENON_OK) status = check_constants(*model, data);
   if (status == TENON_OK) status = connect_kernels(options, *model);
   if (status == TENON_OK) status = connect_constants(data, options, *model);
   if (status == TENON_OK) status = copy_names(*model);
@@ -208,27 +154,6 @@ tenon_status tenon_model_load_memory(const void* plan, uint64_t plan_bytes,
   return load_model(plan, plan_bytes, *options, out);
 }
 
-tenon_status tenon_model_load(const char* path, const char* name, tenon_model** out) {
-  if (path == nullptr || name == nullptr || out == nullptr) {
-    return fail(TENON_ERROR_USAGE, "E1006", "tenon_model_load: path, name or out is null");
-  }
-  const tenon_status file = check_regular_file(path);
-  if (file != TENON_OK) return file;
-  void* library = open_library(path);
-  if (library == nullptr) {
-    const char* reason = dlerror();
-    return fail(TENON_ERROR_RESOURCE, "E1003", "cannot open '%s': %s", path,
-                reason != nullptr ? reason : "unknown reason");
-  }
-  const tenon_status status = load_from_library(library, path, name, out);
-  if (status == TENON_OK) {
-    (*out)->library = library;
-  } else {
-    dlclose(library);
-  }
-  return status;
-}
-
 void tenon_model_retain(tenon_model* model) {
   if (model != nullptr) model->ref_count.fetch_add(1, std::memory_order_relaxed);
 }
@@ -244,6 +169,10 @@ int32_t tenon_model_num_inputs(const tenon_model* model) {
 
 int32_t tenon_model_num_results(const tenon_model* model) {
   return model != nullptr ? static_cast<int32_t>(model->info.num_results) : 0;
+}
+
+const char* tenon_model_level(const tenon_model* model) {
+  return model != nullptr ? model->level : "";
 }
 
 tenon_status tenon_model_argument(const tenon_model* model, int32_t index,

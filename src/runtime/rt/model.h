@@ -39,6 +39,7 @@ struct tenon_model {
   tenon::rt::Block<char> argument_names;         ///< terminated
   tenon::rt::Block<std::uint32_t> name_offsets;  ///< of each argument in argument_names
   void* library = nullptr;                       ///< dlopen handle
+  const char* level = "";                        ///< the library's text
 };
 
 namespace tenon::rt {

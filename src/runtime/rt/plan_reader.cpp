@@ -1,10 +1,11 @@
 #include "runtime/rt/plan_reader.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "runtime/rt/check_regions.h"
-#include "runtime/rt/crc32.h"
+#include "runtime/rt/crc32c.h"
 #include "runtime/rt/message.h"
 
 namespace tenon::rt {
@@ -48,10 +49,11 @@ tenon_status check_header(const void* plan, std::uint64_t plan_bytes, Header& he
   memcpy(&header, plan, sizeof(header));
   if (memcmp(header.magic, kMagic, sizeof(kMagic)) != 0)
     return malformed("the first bytes are not TENONPLN");
-  if ((header.version >> 16) != (kVersion >> 16)) {
+  if ((header.version >> 16) != (kVersion >> 16) || header.version > kVersion) {
     return fail(TENON_ERROR_UNSUPPORTED, "E0908",
-                "the plan has format version %u, this runtime reads version %u",
-                static_cast<unsigned>(header.version >> 16), static_cast<unsigned>(kVersion >> 16));
+                "the plan has format version %u.%u, this runtime reads version %u.0 to %u.%u",
+                header.version >> 16, header.version & 0xffffu, kVersion >> 16, kVersion >> 16,
+                kVersion & 0xffffu);
   }
   if (header.total_bytes != plan_bytes) {
     return malformed("it says %llu bytes but has %llu", 0ull + header.total_bytes,
@@ -66,22 +68,26 @@ tenon_status check_header(const void* plan, std::uint64_t plan_bytes, Header& he
 
 tenon_status find_sections(const void* plan, const Header& header, Sections& sections) {
   const unsigned char* base = static_cast<const unsigned char*>(plan);
-  std::uint32_t crc = 0;
+  std::uint64_t covered = header.total_bytes;
   for (std::uint32_t i = 0; i < header.num_sections; ++i) {
     Section section;
     memcpy(&section, base + sizeof(Header) + i * sizeof(Section), sizeof(section));
     if (section.offset % 8 != 0 || !in_range(section.offset, section.bytes, header.total_bytes)) {
       return malformed("section %u lies outside the plan or is not 8-byte aligned", i);
     }
-    if (section.kind != static_cast<std::uint32_t>(SectionKind::kData))
-      crc = crc32(crc, base + section.offset, section.bytes);
+    if (section.kind == static_cast<std::uint32_t>(SectionKind::kData)) {
+      if (section.offset + section.bytes != header.total_bytes)
+        return malformed("the constants are not at the end");
+      covered = section.offset;
+    }
     if (section.kind == 0 || section.kind >= kNumSectionKinds) continue;
     if (sections.seen[section.kind]) return malformed("two sections of kind %u", section.kind);
     sections.seen[section.kind] = true;
     sections.by_kind[section.kind] = {base + section.offset, section.bytes, section.count};
   }
-  if (header.crc32 != 0 && header.crc32 != crc)
-    return malformed("the checksum is %08x, expected %08x", crc, header.crc32);
+  const std::uint32_t crc = plan_checksum(plan, covered);
+  if (header.crc32c != crc)
+    return malformed("the checksum is %08x, expected %08x", crc, header.crc32c);
   return TENON_OK;
 }
 
@@ -239,6 +245,7 @@ class Checker {
   }
 
   bool check_constants() {
+    std::uint64_t end = 0;
     for (std::size_t i = 0; i < m_.constants.size(); ++i) {
       const Constant& c = m_.constants[i];
       if (!is_string(c.name)) return bad("constant", i, "name out of range");
@@ -246,8 +253,11 @@ class Checker {
       if (!is_alignment(c.alignment))
         return bad("constant", i, "alignment is not a power of two up to 4096");
       if (c.embedded > 1) return bad("constant", i, "unknown flags");
-      if (c.embedded == 1 && !in_range(c.offset, c.bytes, data_bytes_))
+      if (c.embedded == 0) continue;
+      if (!in_range(c.offset, c.bytes, data_bytes_))
         return bad("constant", i, "lies outside the data section");
+      if (c.offset < end) return bad("constant", i, "overlaps the one before");
+      end = c.offset + c.bytes;
     }
     return true;
   }
@@ -330,6 +340,23 @@ class Checker {
 
 }  // namespace
 
+std::uint32_t plan_checksum(const void* plan, std::uint64_t bytes) {
+  constexpr std::uint64_t kField = offsetof(Header, crc32c);
+  constexpr unsigned char kZeros[sizeof(Header::crc32c)] = {};
+  const unsigned char* base = static_cast<const unsigned char*>(plan);
+  if (bytes < sizeof(Header)) return 0;
+  const std::uint32_t crc = crc32c(crc32c(0, base, kField), kZeros, sizeof(kZeros));
+  const std::uint64_t rest = kField + sizeof(kZeros);
+  return crc32c(crc, base + rest, bytes - rest);
+}
+
+tenon_status verify_plan(const void* plan, std::uint64_t plan_bytes) {
+  Header header;
+  Sections sections;
+  const tenon_status status = check_header(plan, plan_bytes, header);
+  return status == TENON_OK ? find_sections(plan, header, sections) : status;
+}
+
 tenon_status read_plan(const void* plan, std::uint64_t plan_bytes, tenon_model& model,
                        PlanData& data) {
   Header header;
@@ -339,7 +366,9 @@ tenon_status read_plan(const void* plan, std::uint64_t plan_bytes, tenon_model& 
   if (status == TENON_OK) status = copy_tables(sections, model);
   if (status != TENON_OK) return status;
   const SectionBytes& constants = sections.by_kind[static_cast<std::uint32_t>(SectionKind::kData)];
-  data = {constants.bytes, constants.size};
+  if (data.bytes != nullptr && constants.size != 0)
+    return malformed("it holds constants, although there is a block of them beside it");
+  if (data.bytes == nullptr) data = {constants.bytes, constants.size};
   status = Checker(model, data.size).check();
   return status == TENON_OK ? check_regions(model) : status;
 }

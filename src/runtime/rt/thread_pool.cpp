@@ -15,8 +15,8 @@
 #include <immintrin.h>
 #endif
 
-#include "runtime/rt/message.h"
 #include "runtime/rt/process.h"
+#include "runtime/rt/shared_pool.h"
 #include "tenon/runtime/c_api.h"
 
 namespace tenon::rt {
@@ -299,25 +299,35 @@ void drain() {
   }
 }
 
-}  // namespace
-
-void reset_thread_pool_after_fork() {
-  pool.num_started = 0;
-  pool.job.gate.store(0);
-  pool.sleepers.store(0);
-  pool.stopping.store(0);
-  pool.busy.store(0);
+std::int32_t get_num_threads() {
+  const std::int32_t wanted = pool.wanted.load(std::memory_order_relaxed);
+  return wanted > 0 ? wanted : default_num_threads();
 }
 
-}  // namespace tenon::rt
+bool set_num_threads(std::int32_t num_threads) {
+  if (inside.ctx != nullptr) return false;
+  enter_process();
+  hold();
+  pool.wanted.store(num_threads, std::memory_order_relaxed);
+  if (pool.num_started + 1 > get_num_threads()) stop_workers();
+  release();
+  return true;
+}
 
-using namespace tenon::rt;  // NOLINT(google-build-using-namespace): the C functions below are this
-                            // file's surface
+void stop_threads() {
+  if (inside.ctx != nullptr) return;
+  enter_process();
+  hold();
+  stop_workers();
+  release();
+}
 
-extern "C" {
+void set_parallel_for(tenon_parallel_for_fn parallel_for) {
+  override_parallel_for.store(parallel_for, std::memory_order_release);
+}
 
-int32_t tenon_parallel_for(tenon_kernel_context* ctx, int64_t num_iterations, tenon_task_fn task,
-                           void* closure) {
+std::int32_t parallel_for(tenon_kernel_context* ctx, std::int64_t num_iterations,
+                          tenon_task_fn task, void* closure) {
   if (num_iterations <= 0) return 0;
   const tenon_parallel_for_fn other = override_parallel_for.load(std::memory_order_acquire);
   if (other != nullptr && inside.ctx == nullptr) {
@@ -331,7 +341,7 @@ int32_t tenon_parallel_for(tenon_kernel_context* ctx, int64_t num_iterations, te
   enter_process();
   if (!try_hold()) return run_serially(ctx, num_iterations, task, closure);
   if (pool.num_started + 1 < num_workers) {
-    const std::int32_t allowed = tenon_get_num_threads();
+    const std::int32_t allowed = get_num_threads();
     start_workers(num_workers < allowed ? num_workers : allowed);
     if (num_workers > pool.num_started + 1) num_workers = pool.num_started + 1;
   }
@@ -345,41 +355,17 @@ int32_t tenon_parallel_for(tenon_kernel_context* ctx, int64_t num_iterations, te
   return status;
 }
 
-tenon_status tenon_set_num_threads(int32_t num_threads) {
-  if (num_threads < 0 || num_threads > kMaxThreads) {
-    return fail(TENON_ERROR_USAGE, "E1006",
-                "number of threads %d must be between 0 (the default) and %d", num_threads,
-                kMaxThreads);
-  }
-  if (inside.ctx != nullptr) {
-    return fail(TENON_ERROR_USAGE, "E1006",
-                "the number of threads cannot be changed inside a parallel loop");
-  }
-  enter_process();
-  hold();
-  pool.wanted.store(num_threads, std::memory_order_relaxed);
-  if (pool.num_started + 1 > tenon_get_num_threads()) stop_workers();
-  release();
-  return TENON_OK;
+}  // namespace
+
+constinit const SharedPool own_pool = {sizeof(SharedPool), parallel_for,  set_num_threads,
+                                       get_num_threads,    stop_threads, set_parallel_for};
+
+void reset_thread_pool_after_fork() {
+  pool.num_started = 0;
+  pool.job.gate.store(0);
+  pool.sleepers.store(0);
+  pool.stopping.store(0);
+  pool.busy.store(0);
 }
 
-int32_t tenon_get_num_threads(void) {
-  const std::int32_t wanted = pool.wanted.load(std::memory_order_relaxed);
-  return wanted > 0 ? wanted : default_num_threads();
-}
-
-int32_t tenon_default_num_threads(void) { return default_num_threads(); }
-
-void tenon_stop_threads(void) {
-  if (inside.ctx != nullptr) return;
-  enter_process();
-  hold();
-  stop_workers();
-  release();
-}
-
-void tenon_set_parallel_for(tenon_parallel_for_fn parallel_for) {
-  override_parallel_for.store(parallel_for, std::memory_order_release);
-}
-
-}  // extern "C"
+}  // namespace tenon::rt
