@@ -27,6 +27,8 @@ void bind_graph(py::module_& module);
 /// ONNX models.
 void bind_onnx(py::module_& module);
 void bind_kernel(py::module_& module);
+/// Shared libraries of networks.
+void bind_library(py::module_& module);
 void bind_config(py::module_& module);
 
 }  // namespace tenon::python

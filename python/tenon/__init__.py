@@ -1,6 +1,6 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon import models, nn, onnx, optim, random, te, training
+from tenon import aot, models, nn, onnx, optim, random, te, training
 from tenon._arrays import asarray, from_dlpack
 from tenon._batches import vmap
 from tenon._build import build, function, interpret, mirror_schedule, parse
@@ -9,6 +9,7 @@ from tenon._config import config
 from tenon._control import cond, fori_loop, scan, while_loop
 from tenon._core import Block, Function, Kernel, Loop, Schedule, Target, Tensor, Trace, __version__
 from tenon._custom_vjp import custom_vjp
+from tenon._export import Library, export
 from tenon._gradients import grad, jvp, stop_gradient, value_and_grad, vjp
 from tenon._jit import jit
 from tenon._op import op
@@ -44,6 +45,7 @@ __all__ = [
     "IndexError",
     "InternalError",
     "Kernel",
+    "Library",
     "Loop",
     "ModelError",
     "Network",
@@ -61,6 +63,7 @@ __all__ = [
     "UnsupportedError",
     "UserError",
     "__version__",
+    "aot",
     "asarray",
     "build",
     "check",
@@ -68,6 +71,7 @@ __all__ = [
     "cond",
     "config",
     "custom_vjp",
+    "export",
     "fit",
     "fori_loop",
     "from_dlpack",

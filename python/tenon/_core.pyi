@@ -432,3 +432,20 @@ def compile_graph(
     verify: bool,
     in_place: Sequence[tuple[int, int]] = (),
 ) -> CompiledNetwork: ...
+
+class Level:
+    def __init__(self, text: str) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def target(self) -> Target: ...
+
+def check_model_name(name: str) -> None: ...
+def export_library(
+    network: CompiledNetwork,
+    path: str,
+    name: str,
+    levels: list[Level],
+    runtime_object: str,
+    verify: bool,
+) -> list[str]: ...

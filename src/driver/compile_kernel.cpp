@@ -50,7 +50,7 @@ std::vector<PlanSite> sites_of(const Function& f, const KernelInfo& info) {
 }
 
 /// Compiles, or takes the object from the cache.
-std::vector<std::uint8_t> object_of(CompiledKernel* kernel, const BuildOptions& options) {
+std::vector<std::uint8_t> object_of(KernelCode* kernel, const BuildOptions& options) {
   ObjectCache& cache = ObjectCache::shared();
   const bool use_cache = options.use_cache && cache.enabled();
   const std::string key = use_cache ? cache_key(kernel->function, kernel->target) : std::string();
@@ -68,6 +68,47 @@ std::vector<std::uint8_t> object_of(CompiledKernel* kernel, const BuildOptions& 
   return std::move(object.bytes);
 }
 
+/// Lowers `f` and compiles it, or takes the object from the cache.
+std::vector<std::uint8_t> make_object(const Function& f, const Target& target,
+                                      const BuildOptions& options, KernelCode* kernel) {
+  kernel->source = f;
+  kernel->target = target;
+  const auto start = std::chrono::steady_clock::now();
+  kernel->function = lower(f, options.lower);
+  kernel->lower_seconds = seconds_since(start);
+  kernel->info = kernel_info(kernel->function);
+  kernel->sites = sites_of(kernel->function, kernel->info);
+  return object_of(kernel, options);
+}
+
+/// Calls `compile(i)` for all i below `count`, on several threads.
+void compile_all(std::size_t count, const Target& target, const BuildOptions& options,
+                 const std::function<void(std::size_t)>& compile) {
+  std::atomic<std::size_t> next{0};
+  std::mutex error_mutex;
+  std::exception_ptr error;
+  const auto caller = std::this_thread::get_id();
+  const auto work = [&] {
+    for (std::size_t i = next++; i < count; i = next++) {
+      try {
+        if (options.poll && std::this_thread::get_id() == caller) options.poll();
+        compile(i);
+      } catch (...) {
+        const std::lock_guard lock(error_mutex);
+        if (!error) error = std::current_exception();
+        next = count;
+      }
+    }
+  };
+  const int wanted = options.num_threads > 0 ? options.num_threads : target.num_cores;
+  const int num_threads = std::clamp(wanted, 1, static_cast<int>(std::max<std::size_t>(count, 1)));
+  std::vector<std::thread> threads;
+  for (int t = 1; t < num_threads; ++t) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
+}
+
 }  // namespace
 
 CompiledKernel compile_kernel(const Function& f, const Target& target,
@@ -75,14 +116,7 @@ CompiledKernel compile_kernel(const Function& f, const Target& target,
   TENON_USER_CHECK(target.runs_on_host(), TargetError, "E0915", "code for '", target.str(),
                    "' cannot run on this machine, which is '", Target::host().str(), "'");
   CompiledKernel kernel;
-  kernel.source = f;
-  kernel.target = target;
-  const auto start = std::chrono::steady_clock::now();
-  kernel.function = lower(f, options.lower);
-  kernel.lower_seconds = seconds_since(start);
-  kernel.info = kernel_info(kernel.function);
-  kernel.sites = sites_of(kernel.function, kernel.info);
-  kernel.code = load_object(object_of(&kernel, options));
+  kernel.code = load_object(make_object(f, target, options, &kernel));
   kernel.entry =
       reinterpret_cast<tenon_kernel_fn>(kernel.code->address(kernel_symbol(kernel.function)));
   return kernel;
@@ -91,30 +125,17 @@ CompiledKernel compile_kernel(const Function& f, const Target& target,
 std::vector<CompiledKernel> compile_kernels(std::span<const Function> functions,
                                             const Target& target, const BuildOptions& options) {
   std::vector<CompiledKernel> kernels(functions.size());
-  std::atomic<std::size_t> next{0};
-  std::mutex error_mutex;
-  std::exception_ptr error;
-  const auto caller = std::this_thread::get_id();
-  const auto work = [&] {
-    for (std::size_t i = next++; i < functions.size(); i = next++) {
-      try {
-        if (options.poll && std::this_thread::get_id() == caller) options.poll();
-        kernels[i] = compile_kernel(functions[i], target, options);
-      } catch (...) {
-        const std::lock_guard lock(error_mutex);
-        if (!error) error = std::current_exception();
-        next = functions.size();
-      }
-    }
-  };
-  const int wanted = options.num_threads > 0 ? options.num_threads : target.num_cores;
-  const int num_threads =
-      std::clamp(wanted, 1, static_cast<int>(std::max<std::size_t>(functions.size(), 1)));
-  std::vector<std::thread> threads;
-  for (int t = 1; t < num_threads; ++t) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
+  compile_all(functions.size(), target, options,
+              [&](std::size_t i) { kernels[i] = compile_kernel(functions[i], target, options); });
+  return kernels;
+}
+
+std::vector<KernelObject> compile_objects(std::span<const Function> functions, const Target& target,
+                                          const BuildOptions& options) {
+  std::vector<KernelObject> kernels(functions.size());
+  compile_all(functions.size(), target, options, [&](std::size_t i) {
+    kernels[i].object = make_object(functions[i], target, options, &kernels[i]);
+  });
   return kernels;
 }
 

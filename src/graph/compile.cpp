@@ -8,7 +8,7 @@
 #include "graph/groups.h"
 #include "graph/in_parallel.h"
 #include "graph/plan_writer.h"
-#include "tenon/driver/build.h"
+#include "graph/schedule_for.h"
 #include "tenon/graph/control.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/print.h"
@@ -309,6 +309,25 @@ std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& tar
 
 }  // namespace
 
+std::vector<Function> schedule_for(const NetworkSource& source, const Target& target) {
+  std::vector<Function> scheduled(source.functions.size());
+  in_parallel(scheduled.size(), target.num_cores, [&](std::size_t i) {
+    scheduled[i] = source.is_scheduled[i]
+                       ? source.functions[i]
+                       : default_schedule(source.functions[i], target).function();
+  });
+  return scheduled;
+}
+
+BuildOptions build_options(const CompileOptions& options) {
+  BuildOptions build;
+  build.use_cache = options.use_cache;
+  build.poll = options.poll;
+  build.lower.verify = options.verify;
+  build.codegen.verify_llvm = options.verify;
+  return build;
+}
+
 CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
                         const std::string& name, const Target& target,
                         const CompileOptions& options) {
@@ -321,27 +340,27 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
       clean_up(outputs, target, options, &network.num_folded_batch_norms, &network.rewrites));
   const Groups groups = make_groups(inputs, made, options.in_place);
 
+  network.source.functions = groups.distinct;
+  network.source.is_scheduled = groups.is_scheduled;
   const auto schedule_start = Clock::now();
-  std::vector<Function> scheduled(groups.distinct.size());
-  in_parallel(scheduled.size(), target.num_cores, [&](std::size_t i) {
-    scheduled[i] = groups.is_scheduled[i] ? groups.distinct[i]
-                                          : default_schedule(groups.distinct[i], target).function();
-  });
+  const std::vector<Function> scheduled = schedule_for(network.source, target);
   network.schedule_seconds = seconds_since(schedule_start);
 
   const auto kernel_start = Clock::now();
-  BuildOptions build;
-  build.use_cache = options.use_cache;
-  build.poll = options.poll;
-  build.lower.verify = options.verify;
-  build.codegen.verify_llvm = options.verify;
-  const std::vector<CompiledKernel> kernels = compile_kernels(scheduled, target, build);
+  const std::vector<CompiledKernel> kernels =
+      compile_kernels(scheduled, target, build_options(options));
   network.kernel_seconds = seconds_since(kernel_start);
 
   const auto constant_start = Clock::now();
-  network.executable = Executable(write_plan(inputs, made, groups, kernels, name));
+  ExecutableParts parts = write_plan(inputs, made, groups, name);
+  network.source.plan = parts.plan;
+  for (const CompiledKernel& k : kernels) {
+    add_kernel(&parts.plan, parts.kernels.size(), k);
+    parts.kernels.push_back(k.entry);
+  }
+  parts.code = std::make_shared<const std::vector<CompiledKernel>>(kernels);
+  network.executable = Executable(std::move(parts));
   network.constant_seconds = seconds_since(constant_start);
-  network.functions = groups.distinct;
   network.target = target.str();
   network.inputs = reports(inputs, network.executable.plan().inputs);
   network.results = reports(made, network.executable.plan().results);

@@ -18,16 +18,12 @@ namespace {
 class PlanWriter {
  public:
   PlanWriter(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-             const Groups& groups, const std::vector<CompiledKernel>& kernels)
-      : inputs_(inputs), outputs_(outputs), groups_(groups), kernels_(kernels) {}
+             const Groups& groups)
+      : inputs_(inputs), outputs_(outputs), groups_(groups) {}
 
   ExecutableParts write(const std::string& name) {
     plan_.name = name;
     add_arguments();
-    for (const CompiledKernel& k : kernels_) {
-      plan_.kernels.push_back({k.source->name, k.sites});
-      parts_.kernels.push_back(k.entry);
-    }
     for (const auto& [output, pair] : groups_.in_place) {
       if (pair.is_reading) add_copy(result_place(output), place(inputs_[pair.input]));
     }
@@ -38,7 +34,6 @@ class PlanWriter {
     places_.finish();
     in_parallel(packing_.size(), Target::host().num_cores, [&](std::size_t i) { packing_[i](); });
     parts_.plan = std::move(plan_);
-    parts_.code = std::make_shared<const std::vector<CompiledKernel>>(kernels_);
     return std::move(parts_);
   }
 
@@ -156,7 +151,6 @@ class PlanWriter {
 
   void add_call(std::size_t i) {
     const GroupKernel& call = groups_.calls[i];
-    const CompiledKernel& kernel = kernels_[groups_.code_of[i]];
     PlanStep step;
     step.kernel = static_cast<std::uint32_t>(groups_.code_of[i]);
     const std::size_t now = plan_.steps.size();
@@ -166,21 +160,11 @@ class PlanWriter {
           places_.use(is_result ? place(call.result) : place_of_param(call.params[k]), now));
     }
     step.buffers.push_back(places_.use(place(call.result), now));
-    SymbolRegisters own;
-    for (std::size_t s = 0; s < call.function->symbols.size(); ++s) {
-      const Expr& var = call.function->symbols[s].var;
-      const bool is_rows = call.rows && var.same_as(call.rows);
-      const PlanRegister reg =
-          add_size(&plan_.program, is_rows ? call.lead_product : var, symbols_);
-      step.sizes.push_back(reg);
-      own[kernel.function->symbols.at(s).var.get()] = reg;
-      own[kernel.source->symbols.at(s).var.get()] = reg;
+    for (const Symbol& symbol : call.function->symbols) {
+      const bool is_rows = call.rows && symbol.var.same_as(call.rows);
+      step.sizes.push_back(
+          add_size(&plan_.program, is_rows ? call.lead_product : symbol.var, symbols_));
     }
-    const auto bytes = [&](const Expr& e) {
-      return is_int(e, 0) ? kPlanNone : add_size(&plan_.program, e, own);
-    };
-    step.shared_bytes = bytes(kernel.info.workspace.shared_bytes);
-    step.worker_bytes = bytes(kernel.info.workspace.worker_bytes);
     plan_.steps.push_back(std::move(step));
   }
 
@@ -361,7 +345,6 @@ class PlanWriter {
   const std::vector<Value>& inputs_;
   const std::vector<Value>& outputs_;
   const Groups& groups_;
-  const std::vector<CompiledKernel>& kernels_;
   Plan plan_;
   ExecutableParts parts_;
   SymbolRegisters symbols_;
@@ -374,9 +357,26 @@ class PlanWriter {
 }  // namespace
 
 ExecutableParts write_plan(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-                           const Groups& groups, const std::vector<CompiledKernel>& kernels,
-                           const std::string& name) {
-  return PlanWriter(inputs, outputs, groups, kernels).write(name);
+                           const Groups& groups, const std::string& name) {
+  return PlanWriter(inputs, outputs, groups).write(name);
+}
+
+void add_kernel(Plan* plan, std::size_t number, const KernelCode& kernel) {
+  TENON_CHECK(plan->kernels.size() == number, "kernels are added in their order");
+  plan->kernels.push_back({kernel.source->name, kernel.sites});
+  for (PlanStep& step : plan->steps) {
+    if (step.op != PlanStepOp::kKernel || step.kernel != number) continue;
+    SymbolRegisters own;
+    for (std::size_t s = 0; s < step.sizes.size(); ++s) {
+      own[kernel.function->symbols.at(s).var.get()] = step.sizes[s];
+      own[kernel.source->symbols.at(s).var.get()] = step.sizes[s];
+    }
+    const auto bytes = [&](const Expr& e) {
+      return is_int(e, 0) ? kPlanNone : add_size(&plan->program, e, own);
+    };
+    step.shared_bytes = bytes(kernel.info.workspace.shared_bytes);
+    step.worker_bytes = bytes(kernel.info.workspace.worker_bytes);
+  }
 }
 
 }  // namespace tenon::graph

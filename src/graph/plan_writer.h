@@ -8,10 +8,12 @@
 
 namespace tenon::graph {
 
-/// Arguments, temporaries, constants (packed where a kernel wants that) and steps. `kernels` are
-/// those of `groups.distinct`.
+/// Arguments, temporaries, constants (packed where a kernel wants that) and steps: all that does
+/// not depend on the target. Kernels are those of `groups.distinct`; they are not in the plan yet.
 ExecutableParts write_plan(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-                           const Groups& groups, const std::vector<CompiledKernel>& kernels,
-                           const std::string& name);
+                           const Groups& groups, const std::string& name);
+
+/// Adds kernel `number` with its sites, and its scratch memory to the steps that call it.
+void add_kernel(Plan* plan, std::size_t number, const KernelCode& kernel);
 
 }  // namespace tenon::graph

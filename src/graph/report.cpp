@@ -168,7 +168,7 @@ std::vector<KernelCost> CompiledNetwork::costs(const std::vector<Shape>& shapes)
     std::vector<std::int64_t> sizes;
     for (const PlanRegister reg : plan.steps[call.step].sizes) sizes.push_back(r.at(reg));
     const auto [it, is_new] = known.try_emplace(std::make_pair(call.code, sizes));
-    if (is_new) it->second = cost_of(functions[static_cast<std::size_t>(call.code)], sizes);
+    if (is_new) it->second = cost_of(source.functions[static_cast<std::size_t>(call.code)], sizes);
     result.push_back(it->second);
   }
   return result;

@@ -196,6 +196,7 @@ Executable::Executable(ExecutableParts parts) {
 
 const std::string& Executable::name() const { return state_->plan.name; }
 const Plan& Executable::plan() const { return state_->plan; }
+const std::vector<Array>& Executable::constants() const { return state_->constants; }
 int Executable::num_inputs() const { return static_cast<int>(state_->plan.inputs.size()); }
 int Executable::num_results() const { return static_cast<int>(state_->plan.results.size()); }
 const std::shared_ptr<const void>& Executable::code() const { return state_->code; }

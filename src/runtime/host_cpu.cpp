@@ -20,9 +20,7 @@ Registers cpuid(unsigned leaf, unsigned subleaf = 0) {
   return r;
 }
 
-bool has(const char* feature) {
-  return (rt::cpu_features() & rt::cpu_feature_bit(feature)) != 0;
-}
+bool has(const char* feature) { return (rt::cpu_features() & rt::cpu_feature_bit(feature)) != 0; }
 
 struct Detected {
   CpuFeatures features;

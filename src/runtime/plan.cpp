@@ -77,8 +77,8 @@ class Writer {
   void add_constant(const PlanConstant& c) {
     const DLDataType t = to_dl_dtype(c.dtype);
     if (c.is_beside) {
-      constants_.push_back({string(c.name), t.code, t.bits, t.lanes, c.alignment, 1u, c.crc32c,
-                            c.offset, c.bytes});
+      constants_.push_back(
+          {string(c.name), t.code, t.bits, t.lanes, c.alignment, 1u, c.crc32c, c.offset, c.bytes});
       return;
     }
     const bool embedded = !c.data.empty() || c.bytes == 0;

@@ -44,6 +44,30 @@ class PlanPrinter {
     return os_.str();
   }
 
+  /// The expression of a register; one that nests deeper than a line can show is its number.
+  std::string value(PlanRegister reg, int depth = 0) const {
+    for (const PlanSymbol& s : plan_.symbols) {
+      if (s.reg == reg) return s.name;
+    }
+    const plan_format::Instruction& in = plan_.program.instructions().at(reg);
+    const PlanOp op = static_cast<PlanOp>(in.op);
+    if (op == PlanOp::kConstant) return std::to_string(in.imm);
+    if (op == PlanOp::kDim) {
+      return plan_.inputs.at(in.a).name + ".shape[" + std::to_string(in.b) + "]";
+    }
+    if (depth == kMaxDepth) return "%" + std::to_string(reg);
+    const std::string a = value(in.a, depth + 1);
+    const std::string b = value(in.b, depth + 1);
+    if (op == PlanOp::kMin || op == PlanOp::kMax) {
+      return (op == PlanOp::kMin ? "min(" : "max(") + a + ", " + b + ")";
+    }
+    if (op == PlanOp::kSelect) {
+      return "select(" + a + ", " + b + ", " + value(in.c, depth + 1) + ")";
+    }
+    const std::string text = a + " " + symbol_of(op) + " " + b;
+    return depth == 0 ? text : "(" + text + ")";
+  }
+
  private:
   void print_argument(const char* kind, const PlanArgument& a) {
     os_ << "  " << kind << " " << a.name << ": " << to_string(a.dtype) << list(a.dims);
@@ -136,30 +160,6 @@ class PlanPrinter {
     return out + "]";
   }
 
-  /// The expression of a register; one that nests deeper than a line can show is its number.
-  std::string value(PlanRegister reg, int depth = 0) const {
-    for (const PlanSymbol& s : plan_.symbols) {
-      if (s.reg == reg) return s.name;
-    }
-    const plan_format::Instruction& in = plan_.program.instructions().at(reg);
-    const PlanOp op = static_cast<PlanOp>(in.op);
-    if (op == PlanOp::kConstant) return std::to_string(in.imm);
-    if (op == PlanOp::kDim) {
-      return plan_.inputs.at(in.a).name + ".shape[" + std::to_string(in.b) + "]";
-    }
-    if (depth == kMaxDepth) return "%" + std::to_string(reg);
-    const std::string a = value(in.a, depth + 1);
-    const std::string b = value(in.b, depth + 1);
-    if (op == PlanOp::kMin || op == PlanOp::kMax) {
-      return (op == PlanOp::kMin ? "min(" : "max(") + a + ", " + b + ")";
-    }
-    if (op == PlanOp::kSelect) {
-      return "select(" + a + ", " + b + ", " + value(in.c, depth + 1) + ")";
-    }
-    const std::string text = a + " " + symbol_of(op) + " " + b;
-    return depth == 0 ? text : "(" + text + ")";
-  }
-
   static const char* symbol_of(PlanOp op) {
     switch (op) {
       case PlanOp::kAdd:
@@ -196,6 +196,10 @@ class PlanPrinter {
 };
 
 }  // namespace
+
+std::string register_text(const Plan& plan, PlanRegister reg) {
+  return PlanPrinter(plan).value(reg);
+}
 
 std::string to_string(const Plan& plan) { return PlanPrinter(plan).print(); }
 

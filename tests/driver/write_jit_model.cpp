@@ -79,7 +79,8 @@ std::string source_of(const Plan& plan, const std::string& kernel) {
   for (std::size_t i = 0; i < bytes.size(); ++i)
     text += (i % 32 == 0 ? "\n" : "") + std::to_string(bytes[i]) + ",";
   return text + "};\nstatic const tenon_kernel_fn kernels[1] = {" + kernel +
-         "};\nstatic const tenon_level_descriptor level = {\"host\", 0, plan, sizeof(plan), kernels, "
+         "};\nstatic const tenon_level_descriptor level = {\"host\", 0, plan, sizeof(plan), "
+         "kernels, "
          "1};\nconst tenon_model_descriptor tenon_model_" +
          plan.name + " = {TENON_DESCRIPTOR_VERSION, TENON_KERNEL_ABI_VERSION, \"" + plan.name +
          "\", &level, 1, 0, 0};\n";

@@ -193,7 +193,7 @@ TEST(PlanTest, no_byte_can_change_unnoticed) {
   Bytes constants = good;
   record<std::uint8_t>(constants, format::SectionKind::kData) ^= 1;
   EXPECT_EQ(load(constants, TENON_ERROR_MODEL),
-            "the bytes of constant 'W' do not match their checksum [E0911]");
+            "the bytes of constant 'W' (number 0) do not match their checksum [E0911]");
   Bytes padding = good;
   record<std::uint8_t>(padding, format::SectionKind::kData, 9) ^= 1;
   EXPECT_EQ(load(padding, TENON_ERROR_MODEL), "bytes between the constants are not 0 [E0911]");
@@ -205,7 +205,8 @@ TEST(PlanTest, the_checksum_is_crc_32c_by_instruction_and_by_tables) {
   std::mt19937 random(1);
   for (std::uint8_t& b : bytes) b = static_cast<std::uint8_t>(random());
   for (std::size_t size : {0, 1, 7, 8, 9, 999})
-    EXPECT_EQ(rt::crc32c(5, bytes.data() + 1, size), rt::crc32c_by_tables(5, bytes.data() + 1, size));
+    EXPECT_EQ(rt::crc32c(5, bytes.data() + 1, size),
+              rt::crc32c_by_tables(5, bytes.data() + 1, size));
 }
 
 TEST(PlanTest, constants_may_lie_in_a_block_beside_the_plan) {
@@ -227,7 +228,7 @@ TEST(PlanTest, constants_may_lie_in_a_block_beside_the_plan) {
   EXPECT_EQ(load_with(bytes, block, sizeof(block)), "");
   EXPECT_NE(load_with(bytes, block, 3).find("lies outside the data"), std::string::npos);
   EXPECT_NE(load_with(bytes, nullptr, 0).find("lies outside the data"), std::string::npos);
-  EXPECT_NE(load_with(bytes, block + 1, 4).find("'W' do not match"), std::string::npos);
+  EXPECT_NE(load_with(bytes, block + 1, 4).find("'W' (number 0) do not match"), std::string::npos);
   EXPECT_NE(load_with(serialize(rich_plan()), block, 8).find("block of them beside it"),
             std::string::npos);
 }
@@ -266,8 +267,7 @@ void load_and_bind(const Bytes& bytes) {
   const tenon_kernel_fn nothing = [](tenon_kernel_context*, void* const*,
                                      const std::int64_t*) -> std::int32_t { return 0; };
   const std::vector<tenon_kernel_fn> kernels(1, nothing);
-  tenon_load_options options = {
-      sizeof(options), kernels.data(), 1, nullptr, 0, nullptr, 0};
+  tenon_load_options options = {sizeof(options), kernels.data(), 1, nullptr, 0, nullptr, 0};
   tenon_model* model = nullptr;
   if (tenon_model_load_memory(bytes.data(), bytes.size(), &options, &model) != TENON_OK) return;
   tenon_context* context = nullptr;

@@ -30,18 +30,27 @@ struct BuildOptions {
   std::function<void()> poll = nullptr;
 };
 
-/// One function as machine code in this process. Copies share the code.
-struct CompiledKernel {
+/// What is known of one function's machine code.
+struct KernelCode {
   Function source;    ///< as given; its parameters have the shapes that callers see
   Function function;  ///< the loop IR that was compiled (parameters are flat)
   Target target;
   KernelInfo info;
   std::vector<PlanSite> sites;  ///< checked accesses and asserts, by tenon_index_error.site
-  tenon_kernel_fn entry = nullptr;
-  std::shared_ptr<const LoadedCode> code;  ///< keeps `entry` alive
   bool is_from_cache = false;
   double lower_seconds = 0;
   double compile_seconds = 0;  ///< by LLVM; 0 for one from the cache
+};
+
+/// One function as machine code in this process. Copies share the code.
+struct CompiledKernel : KernelCode {
+  tenon_kernel_fn entry = nullptr;
+  std::shared_ptr<const LoadedCode> code;  ///< keeps `entry` alive
+};
+
+/// One function as a relocatable object, for this machine or another.
+struct KernelObject : KernelCode {
+  std::vector<std::uint8_t> object;
 };
 
 /// Lowers `f` (block or loop level; schedules are applied before) and compiles it for `target`.
@@ -52,6 +61,10 @@ CompiledKernel compile_kernel(const Function& f, const Target& target,
 /// raised when all threads have stopped.
 std::vector<CompiledKernel> compile_kernels(std::span<const Function> functions,
                                             const Target& target, const BuildOptions& options = {});
+
+/// The objects of many functions, on several threads. Runs on any machine: nothing is loaded.
+std::vector<KernelObject> compile_objects(std::span<const Function> functions, const Target& target,
+                                          const BuildOptions& options = {});
 
 /// A plan of one kernel: sizes from the inputs' shapes, one step.
 Plan plan_of(const CompiledKernel& kernel);

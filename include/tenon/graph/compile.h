@@ -10,6 +10,7 @@
 #include "tenon/graph/cost.h"
 #include "tenon/graph/rewrite.h"
 #include "tenon/graph/value.h"
+#include "tenon/ir/function.h"
 #include "tenon/runtime/executable.h"
 #include "tenon/runtime/target.h"
 
@@ -77,15 +78,23 @@ struct RegionReport {
   std::string text;
 };
 
+/// What of a network does not depend on the target, so that it can be compiled for others.
+struct NetworkSource {
+  /// For each `KernelCall::code`: without its default schedule.
+  std::vector<Function> functions;
+  std::vector<bool> is_scheduled;   ///< for each: by the user
+  Plan plan;                        ///< without kernels and their scratch memory
+};
+
 /// A compiled network, valid for every value of its symbols.
 struct CompiledNetwork {
   Executable executable;
   std::string target;
   std::vector<ArgumentReport> inputs, results;
+  NetworkSource source;
   std::vector<KernelCall> calls;  ///< those in bodies once
   std::vector<RegionReport> regions;
   RewriteLog rewrites;              ///< what passes did to which operator, and why
-  std::vector<Function> functions;  ///< for each `KernelCall::code`: without its default schedule
   int num_compiled = 0;             ///< distinct kernels
   int num_from_cache = 0;           ///< of them, found in the object cache
   /// batch_norms that became part of weights and biases, which changes their rounding.

@@ -41,8 +41,8 @@ typedef struct tenon_load_options {
   const void* const* constants;  ///< for each constant its memory, or null where embedded; the
                                  ///< memory must outlive the model
   uint64_t num_constants;
-  const void* data;     ///< the block of embedded constants, where it is not in the plan; it must
-                        ///< outlive the model; null: in the plan
+  const void* data;  ///< the block of embedded constants, where it is not in the plan; it must
+                     ///< outlive the model; null: in the plan
   uint64_t data_bytes;
 } tenon_load_options;
 

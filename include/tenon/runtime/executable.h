@@ -55,6 +55,8 @@ class Executable {
   const std::string& name() const;
   /// The plan that it was made of (constants' data dropped).
   const Plan& plan() const;
+  /// For each plan constant its array.
+  const std::vector<Array>& constants() const;
   int num_inputs() const;
   int num_results() const;
   const std::shared_ptr<const void>& code() const;

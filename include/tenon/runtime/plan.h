@@ -174,6 +174,9 @@ struct Plan {
 /// One line for each argument, symbol, check, constant and step, for people: sizes as expressions.
 std::string to_string(const Plan& plan);
 
+/// A register as the expression that it stands for: "n", "4 * n".
+std::string register_text(const Plan& plan, PlanRegister reg);
+
 /// The plan in the format of plan_format.h. Equal plans give equal bytes.
 std::vector<std::uint8_t> serialize(const Plan& plan);
 

@@ -45,9 +45,9 @@ struct Header {
   std::uint32_t version;
   std::uint32_t num_sections;
   std::uint64_t total_bytes;  ///< of the whole plan
-  std::uint32_t crc32c;       ///< of all bytes before kData (of all where there is none), this field
-                              ///< taken as 0
-  std::uint32_t flags;        ///< 0
+  std::uint32_t crc32c;  ///< of all bytes before kData (of all where there is none), this field
+                         ///< taken as 0
+  std::uint32_t flags;   ///< 0
 };
 
 struct Section {

@@ -40,8 +40,8 @@ tenon_status check_constants(const tenon_model& model, const PlanData& data) {
     if (!is_zero(data.bytes + at, c.offset - at)) return padding_error();
     if (crc32c(0, data.bytes + c.offset, c.bytes) != c.crc32c) {
       return fail(TENON_ERROR_MODEL, "E0911",
-                  "the bytes of constant '%.*s' do not match their checksum",
-                  TENON_PLAN_STRING(&model, c.name));
+                  "the bytes of constant '%.*s' (number %llu) do not match their checksum",
+                  TENON_PLAN_STRING(&model, c.name), 0ull + (&c - model.constants.begin()));
     }
     at = c.offset + c.bytes;
   }

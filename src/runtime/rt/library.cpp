@@ -30,8 +30,7 @@ tenon_status check_file(const char* path) {
     wrong = "not a regular file";
   } else if (pread(file, &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header)) ||
              memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-             header.e_ident[EI_CLASS] != ELFCLASS64 ||
-             header.e_phentsize != sizeof(Elf64_Phdr)) {
+             header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof(Elf64_Phdr)) {
     wrong = "not a shared library";
   } else {
     const std::uint64_t size = static_cast<std::uint64_t>(info.st_size);
@@ -68,8 +67,8 @@ const tenon_model_descriptor* find_model(void* library, const char* path, const 
   }
   const auto* found = static_cast<const tenon_model_descriptor*>(dlsym(library, symbol));
   if (found == nullptr) {
-    status = fail(TENON_ERROR_MODEL, "E0912", "'%s' has no model '%s' (symbol %s)", path, name,
-                  symbol);
+    status =
+        fail(TENON_ERROR_MODEL, "E0912", "'%s' has no model '%s' (symbol %s)", path, name, symbol);
   }
   return found;
 }
