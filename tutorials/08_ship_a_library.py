@@ -26,7 +26,7 @@ folder = Path(tempfile.mkdtemp())
 
 # %%
 first = nn.Linear(64, 128)
-layers = nn.Sequential(first, nn.ReLU(), nn.Linear(128, 10))
+layers = nn.Sequential(first, nn.ReLU(), nn.Linear(128, 10)).initialize(seed=0)
 network = tn.compile(layers, [tn.TensorSpec(["n", 64], name="pixels")])
 
 # %% [markdown]
@@ -90,7 +90,9 @@ int main(void) {
 (folder / "main.c").write_text(source)
 subprocess.run(["cc", "main.c", "./digits.so", "-o", "main"], cwd=folder, check=True)
 pixels = np.random.default_rng(0).standard_normal((3, 64), np.float32)
-ran = subprocess.run(["./main"], input=pixels.tobytes(), cwd=folder, capture_output=True, check=True)
+ran = subprocess.run(
+    ["./main"], input=pixels.tobytes(), cwd=folder, capture_output=True, check=True
+)
 print(ran.stderr.decode())
 
 # %% [markdown]
@@ -105,7 +107,8 @@ np.testing.assert_array_equal(scores, np.asarray(network(pixels)))
 # ## From another language
 #
 # `digits_run` is a line of C in the header. Under it is `digits_context_run`, which takes DLPack's
-# tensor descriptors; any language that calls C can call it. Simple functions need no more than this:
+# tensor descriptors; any language that calls C can call it. Simple functions need no more than
+# this:
 
 # %%
 loaded = ctypes.CDLL(str(library.path))

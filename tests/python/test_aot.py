@@ -12,7 +12,7 @@ import tenon as tn
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     path = tmp_path_factory.mktemp("library") / "model.so"
-    layers = tn.nn.Sequential(tn.nn.Linear(16, 32), tn.nn.ReLU(), tn.nn.Linear(32, 4))
+    layers = tn.nn.Sequential(tn.nn.Linear(16, 32), tn.nn.ReLU(), tn.nn.Linear(32, 4)).initialize()
     tn.export(layers, path, [tn.TensorSpec(["n", 16], name="x")], targets="x86-64-v4, x86-64-v3")
     return path
 

@@ -153,9 +153,12 @@ def small_folder(tmp_path_factory):
     with (folder / "Y").open("wb") as file:
         for name, widths in (("small", (64, 32, 10)), ("other", (64, 16, 5))):
             layers = [tn.nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
-            network = tn.compile(tn.nn.Sequential(layers[0], tn.nn.ReLU(), layers[1]), specs)
+            module = tn.nn.Sequential(layers[0], tn.nn.ReLU(), layers[1]).initialize(seed=1)
+            network = tn.compile(module, specs)
             tn.export(network, folder / f"{name}.so")
-            file.write(np.asarray(network(x)).tobytes())
+            result = np.asarray(network(x))
+            assert np.count_nonzero(result) == result.size
+            file.write(result.tobytes())
     return folder
 
 

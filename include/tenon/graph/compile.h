@@ -82,8 +82,8 @@ struct RegionReport {
 struct NetworkSource {
   /// For each `KernelCall::code`: without its default schedule.
   std::vector<Function> functions;
-  std::vector<bool> is_scheduled;   ///< for each: by the user
-  Plan plan;                        ///< without kernels and their scratch memory
+  std::vector<bool> is_scheduled;  ///< for each: by the user
+  Plan plan;                       ///< without kernels and their scratch memory
 };
 
 /// A compiled network, valid for every value of its symbols.
@@ -94,9 +94,9 @@ struct CompiledNetwork {
   NetworkSource source;
   std::vector<KernelCall> calls;  ///< those in bodies once
   std::vector<RegionReport> regions;
-  RewriteLog rewrites;              ///< what passes did to which operator, and why
-  int num_compiled = 0;             ///< distinct kernels
-  int num_from_cache = 0;           ///< of them, found in the object cache
+  RewriteLog rewrites;     ///< what passes did to which operator, and why
+  int num_compiled = 0;    ///< distinct kernels
+  int num_from_cache = 0;  ///< of them, found in the object cache
   /// batch_norms that became part of weights and biases, which changes their rounding.
   int num_folded_batch_norms = 0;
   double seconds = 0;  ///< for all of it
