@@ -29,6 +29,8 @@ void bind_onnx(py::module_& module);
 void bind_kernel(py::module_& module);
 /// Shared libraries of networks.
 void bind_library(py::module_& module);
+/// Models in shared libraries.
+void bind_loaded_model(py::module_& module);
 void bind_config(py::module_& module);
 
 }  // namespace tenon::python

@@ -1,7 +1,8 @@
-"""Libraries that `export` made, read without running them.
+"""Libraries that `export` made.
 
 `inspect` gives what a library says of itself, `verify` checks every byte of it against the digests
-in there. `docs/design/artefact.md` describes the file.
+in there; both only read it. `load` opens it, to be called. `docs/design/artefact.md` describes the
+file.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import stat
 import struct
 from typing import Any, BinaryIO
 
+from tenon._loaded_library import LoadedLibrary
 from tenon.errors import ModelError, ResourceError
 
-__all__ = ["inspect", "verify"]
+__all__ = ["LoadedLibrary", "inspect", "load", "verify"]
 
 _NOTE = ".note.tenon"
 _DIGEST_KEY = '"file_sha256":"'
@@ -72,6 +74,25 @@ def verify(path: str | os.PathLike[str]) -> dict[str, Any]:
         ]
     what = ", ".join(damaged) or "the file outside of weights, plans and code"
     raise ModelError("E0945", f"'{path}' is damaged: {what} does not match its SHA-256")
+
+
+def load(path: str | os.PathLike[str]) -> LoadedLibrary:
+    """Open a library that `export` made.
+
+    Every byte is checked first. What is in the library then runs in this process: open those that
+    you made or trust.
+
+    Raises
+    ------
+    ResourceError
+        The file cannot be read [E0944] or opened as a library [E1003].
+    ModelError
+        It is no library of Tenon, or damaged [E0940 to E0945].
+    TargetError
+        It has no code for this CPU.
+    """
+    text = os.path.abspath(os.fspath(path))
+    return LoadedLibrary(text, verify(text))
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:

@@ -1,5 +1,6 @@
 """The command line, called in this process but for a few real ones."""
 
+import io
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from tiny_model import CONFIG, write_tiny_model
 import tenon as tn
 from tenon import _core
 from tenon._error_table import error_table
-from tenon.cli import _cuda, _inputs, _machine, main
+from tenon.cli import _command, _cuda, _inputs, _machine, main
 from tenon.cli._model import Argument
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -397,3 +398,20 @@ def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
 
     monkeypatch.setattr("tenon.cli.explain.error_table", interrupted)
     assert run(capsys, "explain", "E0203") == (130, "", "tenon: interrupted\n")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_and_gone_afterwards(monkeypatch):
+    screen, log = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with _command.stage("compiling"):
+        assert screen.getvalue() == "compiling ..."
+    assert screen.getvalue() == "compiling ...\r\x1b[K"
+    monkeypatch.setattr(sys, "stderr", log)
+    with _command.stage("compiling"):
+        assert log.getvalue() == ""
+    assert re.fullmatch(r"compiling: \d+\.\d us\n", log.getvalue())

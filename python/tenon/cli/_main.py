@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tenon._core import __version__
-from tenon.cli import bench, check, doctor, explain, inspect, run
+from tenon.cli import bench, check, compile, doctor, explain, inspect, run
 from tenon.errors import Error, InternalError, UserError
 
 __all__ = ["EXIT_BAD_INPUT", "EXIT_INTERNAL", "EXIT_OK", "EXIT_PROBLEM", "main"]
@@ -19,13 +19,14 @@ EXIT_PROBLEM = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERNAL = 3
 _EXIT_INTERRUPTED = 130
-_COMMANDS = (check, run, bench, inspect, doctor, explain)
+_COMMANDS = (compile, check, run, bench, inspect, doctor, explain)
 _MAX_LINE = 600
 
 _EPILOG = """\
 examples:
   tenon doctor                               what this machine has, and what it lacks
   tenon check model.onnx                     which operators can be run
+  tenon compile model.onnx -o model.so       make a library
   tenon run model.onnx --input x=photo.npy   run once
   tenon bench model.onnx --size batch=8      where the time goes
   tenon inspect model.onnx --html page.html  draw it

@@ -12,7 +12,7 @@ from tenon._compile import Network, compile
 from tenon.cli._command import stage
 from tenon.errors import UserError
 
-__all__ = ["Argument", "arguments_of", "compile_model", "kind_of"]
+__all__ = ["Argument", "arguments_of", "arguments_of_library", "compile_model", "kind_of"]
 
 _ELF = b"\x7fELF"
 
@@ -145,6 +145,15 @@ def _encoder(text: str, target: str) -> Network:
     folder = ModelFolder(text)
     weights = load_bert_weights(SafetensorsFile(folder.weights_path), folder.config)
     return BertEncoder(folder.config, weights, target).compiled
+
+
+def arguments_of_library(manifest: Mapping[str, Any]) -> tuple[list[Argument], list[Argument]]:
+    """Return inputs and results of a library, as its manifest says."""
+    lists = []
+    for kind in ("inputs", "results"):
+        rows = manifest[kind]
+        lists.append([Argument(r["name"], r["dtype"], tuple(map(str, r["shape"]))) for r in rows])
+    return lists[0], lists[1]
 
 
 def arguments_of(network: Network) -> tuple[list[Argument], list[Argument]]:

@@ -144,11 +144,13 @@ def _cache_text(cache: dict[str, Any]) -> str:
 def _cuda_lines(parts: dict[str, Any]) -> list[tuple[str, str]]:
     if not parts["looked_for"]:
         return [("cuda", f"not looked for ({parts['reason']})")]
-    if not parts["driver"]["found"]:
-        return [("cuda", "no driver (libcuda.so.1): kernels run on the CPU")]
     lines = []
+    if not parts["driver"]["found"]:
+        lines.append(("cuda", "no driver (libcuda.so.1): kernels run on the CPU"))
     for name in ("driver", "nvrtc", "cublaslt", "cudnn"):
         part = parts[name]
+        if not parts["driver"]["found"] and not part["found"]:
+            continue
         text = f"{part['version'] or 'version unknown'}, {part['path']}" if part["found"] else None
         lines.append(("cuda", f"{name} {text or part['error']}"))
     lines += [("cuda", f"device {d['name']}, {d['architecture']}") for d in parts["devices"]]

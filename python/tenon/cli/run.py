@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tenon import aot
 from tenon._config import config
 from tenon._files import write_atomically
 from tenon.cli._command import (
@@ -18,10 +20,17 @@ from tenon.cli._command import (
     check_target_folder,
     number,
     print_json,
+    stage,
     table,
 )
-from tenon.cli._inputs import add_input_options, given_inputs, make_inputs
-from tenon.cli._model import arguments_of, compile_model
+from tenon.cli._inputs import Given, add_input_options, given_inputs, make_inputs
+from tenon.cli._model import (
+    Argument,
+    arguments_of,
+    arguments_of_library,
+    compile_model,
+    kind_of,
+)
 from tenon.errors import UserError
 
 _DESCRIPTION = """\
@@ -40,9 +49,12 @@ def add_parser(commands: Any) -> None:
         "tenon run model.onnx\n"
         "tenon run model.onnx --input image=photo.npy --output results/\n"
         "tenon run encoder_folder --size batch=2 --size length=16 --input ids=random:0:30000\n"
-        "tenon run model.onnx --input x=data.npz:x --output results.npz",
+        "tenon run model.onnx --input x=data.npz:x --output results.npz\n"
+        "tenon run model.so --size batch=4",
     )
-    parser.add_argument("model", help="a file model.onnx, or the folder of a sentence encoder")
+    parser.add_argument(
+        "model", help="a file model.onnx, a library, or the folder of a sentence encoder"
+    )
     add_input_options(parser)
     parser.add_argument(
         "--output", metavar="PLACE", help="a folder for one .npy file a result, or a file.npz"
@@ -59,10 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     before = config.threads
     config.threads = arguments.threads
     try:
-        network, constants = compile_model(arguments.model, arguments.target, given.inputs)
-        accepted, produced = arguments_of(network)
+        accepted, produced, constants, call = _callable(arguments, given)
         arrays = make_inputs(accepted, given, constants)
-        returned = network._compiled(*arrays)
+        returned = call(*arrays)
     finally:
         config.threads = before
     results = returned if isinstance(returned, tuple) else (returned,)
@@ -85,6 +96,20 @@ def run(arguments: argparse.Namespace) -> int:
     for file in written:
         print(f"wrote {file}")
     return 0
+
+
+def _callable(
+    arguments: argparse.Namespace, given: Given
+) -> tuple[list[Argument], list[Argument], list[str], Callable[..., Any]]:
+    """Return inputs, results, inputs that became constants, and what to call."""
+    if kind_of(arguments.model) == "library":
+        with stage("opening the library"):
+            library = aot.load(arguments.model)
+        accepted, produced = arguments_of_library(library.manifest)
+        return accepted, produced, [], library
+    network, constants = compile_model(arguments.model, arguments.target, given.inputs)
+    accepted, produced = arguments_of(network)
+    return accepted, produced, constants, network._compiled
 
 
 def summary(array: npt.NDArray[Any]) -> dict[str, Any]:
