@@ -9,7 +9,8 @@ __all__ = ["memory_svg"]
 
 _LEFT, _TOP = 80.0, 14.0
 _HEIGHT = 460.0
-_STEP = 18.0
+_STEP = 18.0  # of a kernel call, less when there are many
+_WIDTH, _MIN_STEP = 1000.0, 4.0
 _LINES = 6
 
 
@@ -17,7 +18,7 @@ def memory_svg(network: dict[str, Any]) -> str:
     """Return the drawing: kernel calls to the right, offsets upwards."""
     memory, kernels = network["memory"], network["kernels"]
     arena = max(int(memory["arena_bytes"]), 1)
-    width = max(_STEP * len(kernels), 600.0)
+    width = max(600.0, min(_STEP * len(kernels), max(_WIDTH, _MIN_STEP * len(kernels))))
     step = width / max(len(kernels), 1)
     total = _LEFT + width + 20
     parts = [

@@ -222,7 +222,7 @@ window.addEventListener("error", (e) => { document.body.dataset.error = e.messag
     items.clear();
     byId("kernels").replaceChildren(...found.map((k) => {
       const row = make("div", null, make("span", `${k.index} · ${k.name}`),
-        make("span", isTimed ? time(k.seconds) : count(k.operations)));
+        make("span", isTimed ? time(k.seconds) : count(k.operations) + "FLOP"));
       row.className = "row";
       const bar = make("div", null);
       bar.className = k.bound || "";

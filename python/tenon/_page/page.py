@@ -16,6 +16,12 @@ _HERE = Path(__file__).parent
 # Nothing is loaded from anywhere, and nothing in a model can make the page do so.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
+_TIMED = (
+    '<span class="key compute"></span>nearer to the arithmetic roof'
+    ' <span class="key memory"></span>nearer to the memory roof; length: share of the longest time'
+)
+_COUNTED = "not measured: the length is the share of the most operations"
+
 
 def page_html(network: dict[str, Any]) -> str:
     """Return the page of what `tenon._inspect.describe` says of a network."""
@@ -28,6 +34,7 @@ def page_html(network: dict[str, Any]) -> str:
     for mark, text in (
         ("{{title}}", title),
         ("{{summary}}", _summary(network)),
+        ("{{legend}}", _TIMED if network["profile"] is not None else _COUNTED),
         ("{{graph}}", graph_svg(network)),
         ("{{memory}}", memory_svg(network)),
     ):
