@@ -18,8 +18,11 @@ find_library(TENON_ZSTD zstd REQUIRED)
 target_link_libraries(tenon_llvm INTERFACE ${TENON_LLD_ELF} ${TENON_LLD_Common})
 if(TENON_STATIC_LLVM)
   llvm_map_components_to_libnames(libraries orcjit passes x86asmparser x86codegen x86desc x86disassembler x86info
-    lto option)
-  target_link_libraries(tenon_llvm INTERFACE ${libraries})
+    bitwriter irreader linker objcarcopts option)
+  # lld refers to LLVM's link-time optimiser. By file: its target brings Polly, which link.cpp stands in for.
+  find_library(TENON_LLVM_LTO NAMES libLLVMLTO.a PATHS ${LLVM_LIBRARY_DIRS} NO_DEFAULT_PATH REQUIRED)
+  target_link_libraries(tenon_llvm INTERFACE ${TENON_LLVM_LTO} ${libraries})
+  target_compile_definitions(tenon_llvm INTERFACE TENON_STATIC_LLVM)
 else()
   target_link_libraries(tenon_llvm INTERFACE LLVM)
 endif()

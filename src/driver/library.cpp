@@ -58,14 +58,19 @@ LevelName parse_level(const std::string& text) {
 }
 
 std::vector<LevelName> in_order_of_choice(const std::vector<LevelName>& levels) {
-  std::vector<LevelName> order;
+  std::vector<std::pair<int, LevelName>> found;  // with how much each needs
   for (const LevelName& level : levels) {
-    const auto is_same = [&](const LevelName& x) { return x.target == level.target; };
-    if (std::none_of(order.begin(), order.end(), is_same)) order.push_back(level);
+    const auto is_same = [&](const auto& x) { return x.second.target == level.target; };
+    if (std::none_of(found.begin(), found.end(), is_same))
+      found.emplace_back(std::popcount(required_features(level.target)), level);
   }
-  std::stable_sort(order.begin(), order.end(), [](const LevelName& a, const LevelName& b) {
-    return std::popcount(required_features(a.target)) > std::popcount(required_features(b.target));
-  });
+  std::vector<LevelName> order;
+  while (!found.empty()) {
+    const auto most = std::max_element(
+        found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    order.push_back(most->second);
+    found.erase(most);
+  }
   return order;
 }
 

@@ -177,6 +177,13 @@ assert other.other_get_num_threads() == 7
     run("python3", "-c", script, small_folder / "small.so", small_folder / "other.so")
 
 
+def test_a_library_in_python_shares_the_pool_of_the_package(small_folder, monkeypatch):
+    small = ctypes.CDLL(str(small_folder / "small.so"))
+    for threads in (3, 2):
+        monkeypatch.setattr(tn.config, "threads", threads)
+        assert small.small_get_num_threads() == threads
+
+
 def test_four_threads_share_one_model(small_folder):
     program = build(C99, "threads_program.c", small_folder, "small.so")
     run(program, small_folder / "X", small_folder / "Y")

@@ -120,7 +120,16 @@ bool is_identifier(std::string_view text) {
 
 std::string IdentifierMaker::make(std::string_view name) {
   std::string made;
-  for (const char c : name) made += is_word(c) ? c : '_';
+  bool has_gap = false;  // "tree['a']" is tree_a
+  for (const char c : name) {
+    if (!is_word(c)) {
+      has_gap = !made.empty();
+      continue;
+    }
+    if (has_gap) made += '_';
+    has_gap = false;
+    made += c;
+  }
   if (made.empty() || std::isdigit(static_cast<unsigned char>(made[0])) != 0) made = "x" + made;
   while (!is_identifier(made) || !taken_.insert(made).second) made += '_';
   return made;

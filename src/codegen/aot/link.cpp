@@ -9,7 +9,20 @@
 
 #include "tenon/support/error.h"
 
+#ifdef TENON_STATIC_LLVM
+#include <llvm/Passes/PassPlugin.h>
+#endif
+
 LLD_HAS_DRIVER(elf)
+
+#ifdef TENON_STATIC_LLVM
+// Debian's LLVM names Polly as an extension of its link-time optimiser. lld brings that along for
+// bitcode, which is never linked here.
+llvm::PassPluginLibraryInfo getPollyPluginInfo();
+llvm::PassPluginLibraryInfo getPollyPluginInfo() {
+  return {LLVM_PLUGIN_API_VERSION, "no Polly", "", [](llvm::PassBuilder&) {}};
+}
+#endif
 
 namespace tenon::codegen {
 namespace {

@@ -70,7 +70,7 @@ std::uint64_t read_features() { return 0; }
 
 }  // namespace
 
-const std::size_t num_cpu_features = kNumFeatures;
+const std::size_t kNumCpuFeatures = kNumFeatures;
 
 const char* cpu_feature_name(std::size_t i) { return kFeatures[i].name; }
 

@@ -11,7 +11,7 @@ namespace tenon::rt {
 std::uint64_t cpu_features();
 
 /// How many bits there are, and LLVM's name of each.
-extern const std::size_t num_cpu_features;
+extern const std::size_t kNumCpuFeatures;
 const char* cpu_feature_name(std::size_t i);
 /// The bit of LLVM's name; 0 for a name that is not in the list.
 std::uint64_t cpu_feature_bit(const char* name);

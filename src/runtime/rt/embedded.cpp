@@ -7,6 +7,7 @@
 extern "C" {
 
 /// What the library says of its model.
+// NOLINTNEXTLINE(readability-identifier-naming): a symbol of the C side
 __attribute__((visibility("hidden"))) extern const tenon_model_descriptor tenon_embedded_model;
 
 tenon_status tenon_load_level(const char* level, tenon_model** out) {

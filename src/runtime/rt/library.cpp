@@ -95,12 +95,12 @@ bool runs_here(const tenon_level_descriptor& level) {
 void append_missing(TextBuffer& text, const tenon_level_descriptor& level) {
   const std::uint64_t missing = level.cpu_features & ~cpu_features();
   const char* separator = "";
-  for (std::size_t i = 0; i < num_cpu_features; ++i) {
+  for (std::size_t i = 0; i < kNumCpuFeatures; ++i) {
     if ((missing >> i & 1) == 0) continue;
     text.append("%s%s", separator, cpu_feature_name(i));
     separator = ", ";
   }
-  if (missing >> num_cpu_features != 0) text.append("%swhat only newer runtimes know", separator);
+  if (missing >> kNumCpuFeatures != 0) text.append("%swhat only newer runtimes know", separator);
 }
 
 tenon_status no_level_error(const tenon_model_descriptor& d, const tenon_level_descriptor& lowest) {

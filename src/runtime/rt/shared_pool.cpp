@@ -24,9 +24,9 @@ const SharedPool& pool_of_process() {
   const SharedPool* pool = __atomic_load_n(&tenon_thread_pool_v1, __ATOMIC_ACQUIRE);
   if (pool != nullptr) [[likely]]
     return *pool;
-  __atomic_compare_exchange_n(&tenon_thread_pool_v1, &pool, &own_pool, false, __ATOMIC_ACQ_REL,
+  __atomic_compare_exchange_n(&tenon_thread_pool_v1, &pool, &kOwnPool, false, __ATOMIC_ACQ_REL,
                               __ATOMIC_ACQUIRE);
-  return pool != nullptr ? *pool : own_pool;
+  return pool != nullptr ? *pool : kOwnPool;
 }
 
 }  // namespace

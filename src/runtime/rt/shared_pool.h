@@ -26,6 +26,6 @@ struct SharedPool {
 };
 
 /// This runtime's own.
-extern const SharedPool own_pool;
+extern const SharedPool kOwnPool;
 
 }  // namespace tenon::rt

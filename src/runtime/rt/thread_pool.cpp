@@ -357,7 +357,7 @@ std::int32_t parallel_for(tenon_kernel_context* ctx, std::int64_t num_iterations
 
 }  // namespace
 
-constinit const SharedPool own_pool = {sizeof(SharedPool), parallel_for, set_num_threads,
+constinit const SharedPool kOwnPool = {sizeof(SharedPool), parallel_for, set_num_threads,
                                        get_num_threads,    stop_threads, set_parallel_for};
 
 void reset_thread_pool_after_fork() {
