@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "tenon/ir/builder.h"
+#include "tenon/ir/structural.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon::te {
@@ -42,6 +43,24 @@ class NumberSites : public Mutator {
       (*attrs_)["index_site_" + std::to_string(site)] =
           detail::concat(n.buffer->name, "\n", d, "\n", n.span.str(), "\n", what);
     }
+    if (n.predicate) number_predicate(n);
+  }
+
+  /// The checks of the predicate are those of the indices, or, where one of both was rewritten,
+  /// equal to them.
+  template <typename Access>
+  void number_predicate(const Access& n) {
+    post_order_visit(n.predicate, [&](const Node& node) {
+      if (node.kind != NodeKind::kCall) return;
+      const auto& check = static_cast<const CallNode&>(node);
+      if (check.name != "checked_index" || numbers_.count(&check) != 0) return;
+      for (const Expr& index : n.indices) {
+        const auto known = numbers_.find(index.template as<CallNode>());
+        if (known == numbers_.end() || !structural_equal(index, Expr(&check))) continue;
+        numbers_[&check] = known->second;
+        return;
+      }
+    });
   }
 
   Attrs* attrs_;

@@ -1,8 +1,12 @@
 """Derivatives of random programs: reverse mode against central differences and forward mode."""
 
+import numpy as np
 import pytest
-from derivatives import check
+from derivatives import check, interpret, placeholders
 from random_programs import Program
+
+import tenon as tn
+from tenon import te
 
 NUM_PROGRAMS = 300
 NUM_SCANS = 100
@@ -39,3 +43,16 @@ def test_programs_that_found_mistakes(seed):
     """Merged axes of which one has a triangle as its domain, or leaves remainders unreached."""
     program = Program(seed, scans=True)
     check(program.make, *program.arrays, kinks=True)
+
+
+def test_checks_of_indices_that_were_rewritten_are_compiled():
+    program = Program(98, scans=True)
+    inputs = placeholders("x", program.arrays)
+    result = program.make(*inputs)
+    cotangent = te.placeholder(result.shape, "float64", name="g")
+    gradients = te.vjp(result, inputs[:2], cotangent)
+    arrays = [*program.arrays, np.ones(result.shape)]
+    kernel = tn.build(tn.function([*inputs, cotangent], list(gradients), name="f"))
+    expected = interpret([*inputs, cotangent], list(gradients), arrays)
+    for got, want in zip(kernel(*arrays), expected, strict=True):
+        np.testing.assert_allclose(np.asarray(got), want, rtol=1e-10, atol=1e-12)
