@@ -33,7 +33,7 @@ class ReverseSweep {
       for (const Partial& p : nodes_.at(e.get()).partials) {
         if (!nodes_.at(p.operand.get()).active) continue;
         Expr& sum = cotangents_[p.operand.get()];
-        sum = add_terms(sum, pull_back(p, g));
+        sum = add_masked(sum, pull_back(p, g));
       }
     }
     std::reverse(reads_.begin(), reads_.end());  // in the order of evaluation
@@ -78,7 +78,7 @@ class ReverseSweep {
       for (std::size_t d = 0; d < l->indices.size(); ++d)
         equal = equal && structural_equal(l->indices[d], other->indices[d]);
       if (!equal) continue;
-      known.cotangent = g + known.cotangent;
+      known.cotangent = add_masked(g, known.cotangent);
       return;
     }
     reads_.push_back({e, g});

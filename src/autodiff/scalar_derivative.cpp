@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "tenon/ir/builder.h"
+#include "tenon/ir/structural.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon::autodiff {
@@ -184,6 +185,40 @@ bool is_zero(const Expr& e) {
 Expr times(const Expr& a, const Expr& b) { return is_one(a) ? b : is_one(b) ? a : a * b; }
 
 Expr add_terms(const Expr& a, const Expr& b) { return !a ? b : !b ? a : a + b; }
+
+namespace {
+
+/// Where an expression is evaluated that selects mask; null for everywhere.
+Expr mask_of(const Expr& e) {
+  const auto* s = e.as<SelectNode>();
+  if (s == nullptr || is_zero(s->true_value) == is_zero(s->false_value)) return nullptr;
+  const bool when_true = is_zero(s->false_value);
+  const Expr inner = mask_of(when_true ? s->true_value : s->false_value);
+  const Expr condition = when_true ? s->condition : logical_not(s->condition);
+  return inner ? logical_and(condition, inner) : condition;
+}
+
+/// Both masked by the same condition alone: the masked values.
+bool share_mask(const Expr& a, const Expr& b) {
+  const auto* s = a.as<SelectNode>();
+  const auto* t = b.as<SelectNode>();
+  return s != nullptr && t != nullptr && is_zero(s->false_value) && is_zero(t->false_value) &&
+         structural_equal(s->condition, t->condition);
+}
+
+}  // namespace
+
+Expr add_masked(const Expr& a, const Expr& b) {
+  if (!a || !b) return a ? a : b;
+  if (share_mask(a, b)) {
+    const auto& s = *a.as<SelectNode>();
+    return select(s.condition, add_masked(s.true_value, b.as<SelectNode>()->true_value),
+                  s.false_value);
+  }
+  const Expr in_a = mask_of(a), in_b = mask_of(b);
+  if (!in_a || !in_b) return a + b;
+  return select(logical_or(in_a, in_b), a + b, zero(a->dtype));
+}
 
 namespace {
 

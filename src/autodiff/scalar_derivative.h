@@ -40,6 +40,9 @@ Expr push_forward(const Partial& partial, const Expr& tangent, DType dtype);
 bool is_zero(const Expr& e);
 /// a + b, where null stands for zero.
 Expr add_terms(const Expr& a, const Expr& b);
+/// a + b, masked by a select where both are: what is multiplied with the sum is then evaluated only
+/// where one of them is.
+Expr add_masked(const Expr& a, const Expr& b);
 /// a * b without multiplications by one.
 Expr times(const Expr& a, const Expr& b);
 

@@ -1,7 +1,9 @@
 #include "autodiff/scatter_derivative.h"
 
+#include <algorithm>
 #include <limits>
 
+#include "autodiff/index_equations.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/visit.h"
 #include "tenon/te/scatter.h"
@@ -15,14 +17,45 @@ std::vector<Expr> variables(const std::vector<IterVar>& axes) {
   return out;
 }
 
-/// The variables of the domain that decide where the load reads.
-std::vector<IterVar> deciding_axes(const Element& e, const LoadNode& load) {
-  std::vector<IterVar> out;
-  for (const IterVar& axis : e.domain()) {
-    bool decides = false;
-    for (const Expr& index : load.indices)
-      decides |= uses_var(index, [&](const VarNode& v) { return &v == axis.var.get(); });
-    if (decides) out.push_back(axis);
+bool uses_axis(const Expr& e, const IterVar& axis) {
+  return uses_var(e, [&](const VarNode& v) { return &v == axis.var.get(); });
+}
+
+/// What a load at indices that depend on data needs: the variables of the domain that decide where,
+/// and whether, it reads, and the conditions on these under which it does.
+struct Deciding {
+  std::vector<IterVar> axes;
+  std::vector<Expr> masks;
+};
+
+Deciding deciding(const Element& e, const ReadAdjoint& read) {
+  const std::vector<IterVar> domain = e.domain();
+  std::vector<Expr> all = conjuncts(e.condition);
+  without_masks(read.cotangent, &all);
+  std::vector<bool> is_axis(domain.size()), is_mask(all.size());
+  const auto take = [&](const Expr& x) {
+    for (std::size_t d = 0; d < domain.size(); ++d)
+      is_axis[d] = is_axis[d] || uses_axis(x, domain[d]);
+  };
+  for (const Expr& index : read.load.as<LoadNode>()->indices) take(index);
+  // Conditions on these, on what is in those, and so on.
+  for (bool is_settled = false; !is_settled;) {
+    is_settled = true;
+    for (std::size_t m = 0; m < all.size(); ++m) {
+      for (std::size_t d = 0; d < domain.size() && !is_mask[m]; ++d) {
+        if (!is_axis[d] || !uses_axis(all[m], domain[d])) continue;
+        is_mask[m] = true;
+        is_settled = false;
+        take(all[m]);
+      }
+    }
+  }
+  Deciding out;
+  for (std::size_t d = 0; d < domain.size(); ++d) {
+    if (is_axis[d]) out.axes.push_back(domain[d]);
+  }
+  for (std::size_t m = 0; m < all.size(); ++m) {
+    if (is_mask[m]) out.masks.push_back(all[m]);
   }
   return out;
 }
@@ -48,9 +81,9 @@ std::vector<Range> hulls_of_some(const Element& e, const std::vector<IterVar>& a
   return out;
 }
 
-/// Where indices may be read, as far as `axes` decide that: inside the axes' domains and the
-/// reduction's condition.
-Expr guard_of(const Element& e, const std::vector<IterVar>& axes, const std::vector<Range>& hulls) {
+/// Where indices may be read, as far as `axes` decide that: inside the axes' domains and `masks`.
+Expr guard_of(const std::vector<IterVar>& axes, const std::vector<Range>& hulls,
+              const std::vector<Expr>& masks) {
   Expr guard;
   for (std::size_t d = 0; d < axes.size(); ++d) {
     const Range& domain = axes[d].domain;
@@ -59,7 +92,7 @@ Expr guard_of(const Element& e, const std::vector<IterVar>& axes, const std::vec
     if (uses_only(domain.min, axes)) guard = and_predicate(guard, ge(axes[d].var, domain.min));
     if (uses_only(end, axes)) guard = and_predicate(guard, lt(axes[d].var, end));
   }
-  if (e.condition && uses_only(e.condition, axes)) guard = and_predicate(guard, e.condition);
+  for (const Expr& mask : masks) guard = and_predicate(guard, mask);
   return guard;
 }
 
@@ -164,7 +197,7 @@ te::Tensor scatter_adjoint(const Element& e, const ReadAdjoint& read, const std:
   const auto& l = *read.load.as<LoadNode>();
   const DType wide = l.dtype.bits == 16 ? kFloat32 : l.dtype;
   // A tensor that has an element for each place that is read: its adjoint is a gather.
-  const std::vector<IterVar> axes = deciding_axes(e, l);
+  const auto [axes, masks] = deciding(e, read);
   const std::vector<Range> hulls = hulls_of_some(e, axes);
   std::vector<Expr> shape, indices;
   for (std::size_t d = 0; d < axes.size(); ++d) {
@@ -177,7 +210,7 @@ te::Tensor scatter_adjoint(const Element& e, const ReadAdjoint& read, const std:
   te::Tensor updates = tensor_in_place(places, term);
   if (!updates) updates = define(name + "_terms", term.axes, term.element, wide);
 
-  const Expr guard = guard_of(e, axes, hulls);
+  const Expr guard = guard_of(axes, hulls, masks);
   const auto place = [&](const std::vector<Expr>& position) {
     VarMap map;
     for (std::size_t d = 0; d < position.size(); ++d)

@@ -10,6 +10,7 @@ from tenon import te
 
 NUM_PROGRAMS = 300
 NUM_SCANS = 100
+NUM_SECOND_ORDER = 40
 CHUNK = 25
 
 
@@ -35,6 +36,35 @@ def test_random_programs(first):
 def test_random_programs_with_scans(first):
     programs = (Program(seed, scans=True) for seed in range(first, first + CHUNK))
     check_programs(programs, max_unsteady=6)
+
+
+@pytest.mark.filterwarnings("ignore:.*its derivative is zero:UserWarning")
+@pytest.mark.parametrize("scans", [False, True])
+def test_second_order_of_random_programs(scans):
+    """Both modes of gradients, against central differences of these."""
+    unsteady = 0
+    for seed in range(NUM_SECOND_ORDER):
+        program = Program(seed, scans)
+
+        def gradients(*inputs, program=program):
+            variables = [x for x in inputs if x.dtype == "float64"]
+            return list(te.grad(total(program.make(*inputs)), variables))
+
+        try:
+            unsteady += not check(
+                gradients, *program.arrays, kinks=True, tolerance=1e-5, agreement=1e-10
+            )
+        except Exception as error:
+            raise AssertionError(f"program {seed}") from error
+    assert unsteady <= 8
+
+
+def total(y):
+    """Sum the sines of all elements to a scalar."""
+    axes = [te.reduce_axis(extent, "k") for extent in y.shape]
+    if not axes:
+        return te.compute((), lambda: te.sin(y[()]), name="total")
+    return te.compute((), lambda: te.sum(te.sin(y[tuple(axes)]), axis=axes), name="total")
 
 
 @pytest.mark.filterwarnings("ignore:.*its derivative is zero:UserWarning")
