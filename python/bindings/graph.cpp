@@ -105,10 +105,12 @@ GraphValue custom_vjp(const GraphValue& result, const std::vector<GraphValue>& a
 graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs,
                                const std::vector<GraphValue>& outputs, const std::string& name,
                                const Target& target, bool verify,
-                               std::vector<std::pair<std::size_t, std::size_t>> in_place) {
+                               std::vector<std::pair<std::size_t, std::size_t>> in_place,
+                               std::vector<std::string> result_names) {
   const std::vector<Value> in = to_values(inputs), out = to_values(outputs);
   graph::CompileOptions options;
   options.in_place = std::move(in_place);
+  options.result_names = std::move(result_names);
   options.verify = verify;
   options.poll = [] {
     const py::gil_scoped_acquire acquired;
@@ -348,7 +350,8 @@ void bind_graph(py::module_& module) {
       });
   module.def("compile_graph", &compile, py::arg("inputs"), py::arg("outputs"), py::arg("name"),
              py::arg("target"), py::arg("verify"),
-             py::arg("in_place") = std::vector<std::pair<std::size_t, std::size_t>>());
+             py::arg("in_place") = std::vector<std::pair<std::size_t, std::size_t>>(),
+             py::arg("result_names") = std::vector<std::string>());
 }
 
 }  // namespace tenon::python

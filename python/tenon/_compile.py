@@ -80,7 +80,6 @@ class Network:
         self._results = results  # None: one array, or a tuple of them
         self._num_results = num_results
         self._donated = list(donated)
-        self._result_names: list[str] | None = None  # what a file calls them
         self.num_kernels = len(core.calls)
         self.num_compiled: int = core.num_compiled
         self.compile_seconds = core.compile_seconds
@@ -139,8 +138,6 @@ class Network:
     @property
     def result_names(self) -> list[str]:
         """The names of the results, in order: those of an ONNX model, else result, or result0..."""
-        if self._result_names is not None:
-            return list(self._result_names)
         return [name for name, _, _ in self._compiled.arguments(True)][: self._num_results]
 
     def report(self) -> str:
@@ -221,7 +218,7 @@ class Network:
         """
         if shapes is None:
             shapes = shapes_of(self._compiled) if profile is None else profile.shapes
-        return describe(self._compiled, shapes, profile, self.result_names)
+        return describe(self._compiled, shapes, profile)
 
     def html(
         self,
@@ -360,10 +357,9 @@ def _compile_model(
 
     def make(graph: _core.OnnxNetwork) -> Network:
         title = name or graph.name or "network"
-        core = compile_graph(graph.inputs, graph.outputs, title, chosen)
-        network = Network(core, [v.name for v in graph.inputs], num_results=len(graph.outputs))
-        network._result_names = list(graph.output_names)
-        return network
+        names = list(graph.output_names)
+        core = compile_graph(graph.inputs, graph.outputs, title, chosen, result_names=names)
+        return Network(core, [v.name for v in graph.inputs], num_results=len(names))
 
     graph = model.network()
     if graph.needed_values:

@@ -436,6 +436,7 @@ def compile_graph(
     target: Target,
     verify: bool,
     in_place: Sequence[tuple[int, int]] = (),
+    result_names: Sequence[str] = (),
 ) -> CompiledNetwork: ...
 
 class Level:

@@ -31,13 +31,11 @@ def describe(
     core: _core.CompiledNetwork,
     shapes: Sequence[Sequence[int]],
     profile: Profile | None,
-    result_names: Sequence[str],
 ) -> dict[str, Any]:
     """Return inputs, results, kernels with their costs and times, memory plan and rewrites.
 
     `shapes` are those of the inputs; times are those of `profile`, if any.
     """
-    called = dict(zip((name for name, _, _ in core.arguments(True)), result_names, strict=False))
     lists = [list(shape) for shape in shapes]
     memory = core.memory(lists)  # checks numbers and ranks
     sizes = sizes_of(core, shapes)
@@ -45,7 +43,6 @@ def describe(
     costs = core.costs(lists)
     for i, (call, cost) in enumerate(zip(core.call_details, costs, strict=True)):
         kernel: dict[str, Any] = {"index": i, **call, "fused": []}
-        kernel["outputs"] = [called.get(name, name) for name in call["outputs"]]
         kernel["sized_result"] = with_sizes(call["result"], sizes)
         for operand in call["inputs"]:
             operand["sized_type"] = with_sizes(operand["type"], sizes)
@@ -69,10 +66,7 @@ def describe(
         "tenon": _core.__version__,
         "sizes": sizes,
         "inputs": _arguments(core, False, sizes),
-        "results": [
-            {**row, "name": called.get(row["name"], row["name"])}
-            for row in _arguments(core, True, sizes)
-        ],
+        "results": _arguments(core, True, sizes),
         "num_compiled": core.num_compiled,
         "compile_seconds": core.compile_seconds,
         "kernels": kernels,

@@ -23,12 +23,16 @@ def compile_graph(
     title: str,
     target: _core.Target,
     in_place: Sequence[tuple[int, int]] = (),
+    result_names: Sequence[str] = (),
 ) -> _core.CompiledNetwork | CheckedNetwork:
-    """Compile a network as `config` says; `in_place` has pairs (output, input)."""
+    """Compile a network as `config` says; `in_place` has pairs (output, input).
+
+    `result_names` are what a file calls the outputs.
+    """
     if config.check_numerics:
         return CheckedNetwork(inputs, outputs, title, target)
     return _core.compile_graph(
-        list(inputs), list(outputs), title, target, config.verify != "off", in_place
+        list(inputs), list(outputs), title, target, config.verify != "off", in_place, result_names
     )
 
 

@@ -137,6 +137,7 @@ std::vector<Value> fold_constants(const std::vector<Value>& outputs, const Targe
   CompileOptions as_it_is = options;
   as_it_is.fold_constants = false;
   as_it_is.in_place.clear();
+  as_it_is.result_names.clear();
   const std::vector<Array> results =
       compile({}, parts, "constants", target, as_it_is).executable.call({});
   std::unordered_map<const ValueNode*, Value> folded;
@@ -353,6 +354,11 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
 
   const auto constant_start = Clock::now();
   ExecutableParts parts = write_plan(inputs, made, groups, name);
+  if (!options.result_names.empty()) {
+    TENON_CHECK(options.result_names.size() == made.size(), "names of results");
+    for (std::size_t i = 0; i < made.size(); ++i)
+      parts.plan.results[i].name = options.result_names[i];
+  }
   network.source.plan = parts.plan;
   for (const CompiledKernel& k : kernels) {
     add_kernel(&parts.plan, parts.kernels.size(), k);

@@ -23,6 +23,8 @@ struct CompileOptions {
   /// Pairs (output, input): the output may be given the memory of the input, of the same type,
   /// which it then takes the place of. No input or output is in two pairs.
   std::vector<std::pair<std::size_t, std::size_t>> in_place = {};
+  /// One for each output; by default "result", or "result0" and so on.
+  std::vector<std::string> result_names = {};
   std::function<void()> poll =
       nullptr;  ///< called between kernels; what it throws stops the compilation
 };
