@@ -173,10 +173,40 @@ std::vector<Value> convert_conv_transpose(const NodeView& n) {
   return {channels_first(with_bias(n, y))};
 }
 
+/// A convolution of each channel that reads backwards only, with what was read before as its state.
+std::vector<Value> convert_causal_conv(const NodeView& n) {
+  if (n.rank(0) != 3) n.invalid("expected an input [batch, channels, length]");
+  const Value& x = n.in(0);
+  const std::vector<std::int64_t> weight = weight_sizes(n);
+  if (weight[1] != 1 || weight[2] < 1 || !graph::same_extent(x->shape[1], imm(weight[0])))
+    n.invalid("expected a weight [channels, 1, k]");
+  const std::string activation = n.string_attr("activation", "none");
+  if (activation != "none" && activation != "silu" && activation != "swish")
+    n.invalid("activation is '" + activation + "'");
+  const Expr before = imm(weight[2] - 1);
+  const std::vector<Expr> shape{x->shape[0], x->shape[1], before};
+  Value past = n.maybe(3);
+  if (!past) past = broadcast(scalar(x->dtype, 0), shape);
+  if (!graph::same_shape(past->shape, shape) || past->dtype != x->dtype)
+    n.invalid("past_state should be [batch, channels, k - 1], of the input's dtype");
+  const Value padded = weight[2] == 1 ? x : op("concat", {past, x}, {{"axis", std::int64_t{2}}});
+  const Value y = op("conv", {channels_last(padded), transposed_weight(n.in(1), {2, 1, 0})},
+                     {{"groups", weight[0]}});
+  Value result = channels_first(with_bias(n, y));
+  if (activation != "none") {
+    const Value wide = cast_to(result, sum_dtype(x->dtype));
+    result = cast_to(op("mul", {wide, op("sigmoid", {wide})}), x->dtype);
+  }
+  const std::vector<Expr> begins{imm(0), imm(0), x->shape[2]};
+  return {result, op("slice", {padded}, {{"begins", begins}, {"extents", shape}})};
+}
+
 }  // namespace
 
 std::vector<Conversion> convolution_conversions() {
   return {
+      {"CausalConvWithState", 27, Support::kDecomposed, convert_causal_conv, "",
+       "concat, convolution, slice"},
       {"Conv", 1, kNative, convert_conv},
       {"ConvTranspose", 1, kNative, convert_conv_transpose},
   };
