@@ -4,13 +4,14 @@
 #include "bindings.h"
 #include "tenon/runtime/executable.h"
 #include "tenon/support/error.h"
+#include "text.h"
 
 namespace tenon::python {
 namespace {
 
 void set_error(const char* class_name, const Error& error) {
   const py::object cls = py::module_::import("tenon.errors").attr(class_name);
-  PyErr_SetObject(cls.ptr(), cls(error.code(), error.what()).ptr());
+  PyErr_SetObject(cls.ptr(), cls(error.code(), to_text(error.what())).ptr());
 }
 
 /// Python's own handler has run too when Ctrl-C was pressed: its exception, once, is the one to

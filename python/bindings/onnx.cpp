@@ -8,6 +8,7 @@
 #include "array_from_python.h"
 #include "bindings.h"
 #include "graph_value.h"
+#include "text.h"
 
 namespace tenon::python {
 namespace {
@@ -59,7 +60,8 @@ void bind_onnx(py::module_& module) {
              std::map<std::string, std::vector<std::int64_t>> shapes) {
             py::list rows;
             for (const auto& r : m.check(to_options(values, std::move(sizes), std::move(shapes)))) {
-              rows.append(py::make_tuple(r.domain, r.name, r.version, r.count, r.status, r.reason));
+              rows.append(py::make_tuple(r.domain, r.name, r.version, r.count, r.status,
+                                         to_text(r.reason)));
             }
             return rows;
           },

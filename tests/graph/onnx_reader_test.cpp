@@ -53,6 +53,20 @@ std::string refusal(const std::string& model) {
   return "it was read";
 }
 
+TEST(OnnxReader, texts_are_utf8_and_bytes_are_not_looked_at) {
+  const auto named = [](const std::string& name) {
+    return number(1, 10) + bytes(7, bytes(2, name)) + bytes(8, number(2, 21));
+  };
+  for (const char* fine : {"g", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80"})
+    EXPECT_EQ(read_model(named(fine), "m.onnx").graph.name, fine);
+  for (const char* wrong : {"\x80", "\xc0\x80", "\xc3", "\xe2\x82", "\xed\xa0\x80",
+                            "\xf5\x80\x80\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80", "a\xff"})
+    EXPECT_EQ(refusal(named(wrong)), "m.onnx, byte 4: the text in field 2 is no UTF-8 [E0870]");
+  const std::string attribute = bytes(5, bytes(1, "mode") + bytes(4, "\xff\x80") + number(20, 3));
+  const std::string node = bytes(1, bytes(4, "Resize") + attribute);
+  EXPECT_EQ(refusal(number(1, 10) + bytes(7, node) + bytes(8, number(2, 21))), "it was read");
+}
+
 TEST(OnnxReader, sees_every_kind_of_field) {
   const std::string text = small_model();
   const Model model = read_model(text, "m.onnx");

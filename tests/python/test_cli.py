@@ -110,6 +110,10 @@ def test_a_reader_that_leaves_is_no_failure():
         (["run", "m", "--shape", "x=-1"], r"--shape x=-1 should be sizes .* \[E1024\]"),
         (["run", "m", "--size", "b=2.5"], r"--size b=2.5 should be a whole number .* \[E1024\]"),
         (["run", "m", "--size", "b=1", "--size", "b=2"], r"--size names 'b' twice \[E1023\]"),
+        (
+            ["explain", "E\udcff"],
+            r"the argument 'E\\xff' is not UTF-8; rename the file.* \[E1020\]",
+        ),
         (["explain", "hello"], r"'hello' is no error code; one looks like E0203 \[E1021\]"),
         (["explain", "E9000"], r"no error has the code E9000; the nearest one is E\d{4} \[E1021\]"),
     ],

@@ -126,6 +126,32 @@ def test_damaged_models_are_one_line(capsys, command, model, tmp_path):
     assert "[E1022]" in refused(capsys, command, tmp_path)
 
 
+def test_texts_that_are_no_utf8_are_one_line(capsys, model, tmp_path):
+    broken = tmp_path / "broken.onnx"
+    for command in ("check", "run", "inspect"):
+        broken.write_bytes(model.read_bytes().replace(b"twice", b"tw\xffce"))
+        assert "is no UTF-8 [E0870]" in refused(capsys, command, broken)
+    # Bytes of an attribute may be anything; messages quote them.
+    pool = helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[1], auto_pad=b"\xff\x80")
+    save(broken, [pool], [info("x", [1, 1, 3])], [info("y", [1, 1, 3])])
+    assert "\\xff\\x80" in refused(capsys, "run", broken)
+
+
+def test_changed_models_are_refused_or_read_and_never_a_bug(capsys, model, tmp_path):
+    whole = model.read_bytes()
+    broken = tmp_path / "broken.onnx"
+    rng = np.random.default_rng(0)
+    codes = []
+    for _ in range(60):
+        changed = bytearray(whole)
+        for at in rng.integers(0, len(whole), rng.integers(1, 4)):
+            changed[at] = rng.integers(0, 256)
+        broken.write_bytes(changed)
+        codes.append(run(capsys, "check", broken)[0])
+    assert set(codes) <= {0, 1, 2}
+    assert codes.count(2) > 10
+
+
 def test_check_is_for_onnx(capsys, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     assert "is no ONNX file" in refused(capsys, "check", tmp_path)

@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130: interrupted.
     """
     try:
-        given = make_parser().parse_args(arguments)
+        texts = sys.argv[1:] if arguments is None else list(arguments)
+        check_texts(texts)
+        given = make_parser().parse_args(texts)
         code: int = given.run(given)
         sys.stdout.flush()
         return code
@@ -96,6 +98,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else EXIT_OK
     except Exception as error:  # no traceback of ours reaches a user
         return _bug(error)
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raise UserError [E1020] for an argument that is not UTF-8, as names of files may be."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise UserError(
+                "E1020", f"the argument '{shown}' is not UTF-8; rename the file, or link to it"
+            ) from None
 
 
 def one_line(error: Error) -> str:

@@ -24,6 +24,10 @@ void add_text(Wire& wire, std::vector<std::string>* list) {
   add(wire.source(), list) = wire.text();
 }
 
+void add_raw_text(Wire& wire, std::vector<std::string>* list) {
+  add(wire.source(), list) = wire.raw_text();
+}
+
 void check_depth(const Wire& wire, int depth) {
   if (depth > kMaxDepth)
     wire.fail("E0873", detail::concat("graphs or types are nested deeper than ", kMaxDepth));
@@ -86,7 +90,7 @@ Tensor read_tensor(Source& source, std::string_view bytes) {
         wire.append_to(&tensor.int32s);
         break;
       case 6:
-        add_text(wire, &tensor.strings);
+        add_raw_text(wire, &tensor.strings);
         break;
       case 7:
         wire.append_to(&tensor.int64s);
@@ -299,7 +303,7 @@ bool read_attribute_value(Wire& wire, AttributeFields* fields, int depth) {
       fields->found = AttributeType::kInt;
       return true;
     case 4:
-      fields->s = wire.text();
+      fields->s = wire.raw_text();
       fields->found = AttributeType::kString;
       return true;
     case 5:
@@ -319,7 +323,7 @@ bool read_attribute_value(Wire& wire, AttributeFields* fields, int depth) {
       fields->found = AttributeType::kInts;
       return true;
     case 9:
-      add_text(wire, &fields->strings);
+      add_raw_text(wire, &fields->strings);
       fields->found = AttributeType::kStrings;
       return true;
     case 10:

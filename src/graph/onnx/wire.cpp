@@ -11,6 +11,27 @@ constexpr std::uint64_t kBytesForEachByte = 4;
 constexpr std::uint64_t kBytesAtLeast = std::uint64_t{256} << 20U;
 constexpr int kMaxVarintBytes = 10;
 
+/// Whether a text is UTF-8: no overlong forms, no surrogates, nothing beyond U+10FFFF.
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto at = [&](std::size_t k) {
+      return k < text.size() ? static_cast<unsigned char>(text[k]) : 0U;
+    };
+    const unsigned lead = at(i);
+    const std::size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4) return false;
+    for (std::size_t k = 1; k < length; ++k) {
+      if ((at(i + k) & 0xc0U) != 0x80U) return false;
+    }
+    const unsigned second = at(i + 1);
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second >= 0xa0) ||
+        (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second >= 0x90))
+      return false;
+    i += length;
+  }
+  return true;
+}
+
 }  // namespace
 
 Source::Source(std::string name, std::string_view bytes)
@@ -92,10 +113,16 @@ std::string_view Wire::bytes() {
   return take(varint());
 }
 
-std::string Wire::text() {
+std::string Wire::raw_text() {
   const std::string_view found = bytes();
   source_.charge(found.size());
   return std::string(found);
+}
+
+std::string Wire::text() {
+  std::string found = raw_text();
+  if (!is_utf8(found)) fail("E0870", detail::concat("the text in field ", field_, " is no UTF-8"));
+  return found;
 }
 
 template <typename T>

@@ -49,7 +49,10 @@ class Wire {
   std::int64_t integer();
   float float32();
   std::string_view bytes();
+  /// Of a field that is a text: UTF-8, or ModelError [E0870].
   std::string text();
+  /// Of a field that is bytes.
+  std::string raw_text();
   /// One more value, or all of a packed field.
   void append_to(std::vector<std::int64_t>* values);
   void append_to(std::vector<std::uint64_t>* values);
