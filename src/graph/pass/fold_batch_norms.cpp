@@ -1,8 +1,9 @@
 #include <algorithm>
+#include <cmath>
 
 #include "graph/operator.h"
 #include "graph/pass/pass.h"
-#include "tenon/ir/builder.h"
+#include "tenon/runtime/float_convert.h"
 
 namespace tenon::graph {
 namespace {
@@ -15,7 +16,7 @@ struct Affine {
 };
 
 bool is_product(const Value& v) {
-  const bool known = v->op == "conv" || v->op == "conv_transpose" || v->op == "linear";
+  const bool known = v->is_op("conv") || v->is_op("conv_transpose") || v->is_op("linear");
   return known && v->inputs[1]->is_constant();
 }
 
@@ -25,20 +26,85 @@ bool as_affine(const Value& v, const Uses& uses, Affine* out) {
     *out = {v, nullptr};
     return true;
   }
-  if (v->op != "add" || !is_product(v->inputs[0]) || uses.at(v->inputs[0].get()) != 1) return false;
+  if (!v->is_op("add") || !is_product(v->inputs[0]) || uses.at(v->inputs[0].get()) != 1)
+    return false;
   const Value& bias = v->inputs[1];
   *out = {v->inputs[0], bias};
   return bias->is_constant() && bias->shape.size() == 1 &&
          same_extent(bias->shape[0], v->shape.back());
 }
 
-/// The weight times `scale` [output channels].
-Value scaled(const Value& product, const Value& scale) {
+// Constants are computed here rather than by kernels: those would be one for each shape.
+
+double element(const Array& x, std::size_t i) {
+  if (x.dtype() == kFloat64) return x.data<double>()[i];
+  if (x.dtype() == kFloat32) return x.data<float>()[i];
+  const std::uint16_t bits = x.data<std::uint16_t>()[i];
+  return x.dtype() == DType::bfloat16() ? bfloat16_to_float(bits) : float16_to_float(bits);
+}
+
+void set_element(Array* x, std::size_t i, double value) {
+  const auto narrow = static_cast<float>(value);
+  if (x->dtype() == kFloat64) {
+    x->mutable_data<double>()[i] = value;
+  } else if (x->dtype() == kFloat32) {
+    x->mutable_data<float>()[i] = narrow;
+  } else {
+    x->mutable_data<std::uint16_t>()[i] =
+        x->dtype() == DType::bfloat16() ? float_to_bfloat16(narrow) : float_to_float16(narrow);
+  }
+}
+
+std::vector<double> numbers(const Value& constant) {
+  const Array data = constant->data.contiguous();
+  std::vector<double> values(static_cast<std::size_t>(data.size()));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = element(data, i);
+  return values;
+}
+
+Value vector_of(DType dtype, const std::vector<double>& values) {
+  Array result = Array::empty({static_cast<std::int64_t>(values.size())}, dtype);
+  for (std::size_t i = 0; i < values.size(); ++i) set_element(&result, i, values[i]);
+  return make_constant(result);
+}
+
+/// The weight times `scale` along its output channels: the first axis of a linear's, else the last.
+Value scaled(const Value& product, const std::vector<double>& scale) {
   const Value& weight = product->inputs[1];
-  if (product->op != "linear") return make_op("mul", {weight, scale});  // channels are last
-  const Value column =
-      make_op("reshape", {scale}, {{"shape", std::vector<Expr>{scale->shape[0], imm(1)}}});
-  return make_op("mul", {weight, column});
+  const Array data = weight->data.contiguous();
+  Array result = Array::empty(data.shape(), data.dtype());
+  const auto size = static_cast<std::size_t>(data.size());
+  const std::size_t channels = scale.size(), rows = size / std::max<std::size_t>(channels, 1);
+  const bool is_first = product->is_op("linear");
+  if (data.dtype() == kFloat32 && !is_first) {
+    const std::vector<float> factors(scale.begin(), scale.end());
+    const auto* from = data.data<float>();
+    auto* to = result.mutable_data<float>();
+    for (std::size_t i = 0; i < size; i += channels) {
+      for (std::size_t c = 0; c < channels; ++c) to[i + c] = from[i + c] * factors[c];
+    }
+  } else {
+    for (std::size_t i = 0; i < size; ++i)
+      set_element(&result, i, element(data, i) * scale[is_first ? i / rows : i % channels]);
+  }
+  return make_constant(result, weight->name);
+}
+
+/// batch_norm(product + bias) as a product with another weight and another bias.
+Value folded(const Value& v, const std::vector<Value>& inputs, const Affine& affine) {
+  const std::vector<double> mean = numbers(inputs[1]), variance = numbers(inputs[2]),
+                            weight = numbers(inputs[3]), bias = numbers(inputs[4]);
+  const std::vector<double> before =
+      affine.bias ? numbers(affine.bias) : std::vector<double>(mean.size(), 0);
+  const double eps = attr<double>(*v, "eps");
+  std::vector<double> scale(mean.size()), shift(mean.size());
+  for (std::size_t c = 0; c < mean.size(); ++c) {
+    scale[c] = weight[c] / std::sqrt(variance[c] + eps);
+    shift[c] = (before[c] - mean[c]) * scale[c] + bias[c];
+  }
+  const Value product = affine.bias ? inputs[0]->inputs[0] : inputs[0];
+  const Value x = with_inputs(*product, {product->inputs[0], scaled(product, scale)});
+  return make_op("add", {x, vector_of(v->dtype, shift)});
 }
 
 }  // namespace
@@ -52,7 +118,7 @@ std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_
   for (const Value& v : outputs) ++uses[v.get()];
   return rewrite_graph(outputs, [&](const Value& v, const std::vector<Value>& inputs) -> Value {
     Affine affine;
-    const bool fits = v->op == "batch_norm" && as_affine(v->inputs[0], uses, &affine) &&
+    const bool fits = v->is_op("batch_norm") && as_affine(v->inputs[0], uses, &affine) &&
                       std::all_of(v->inputs.begin() + 1, v->inputs.end(),
                                   [](const Value& p) { return p->is_constant(); });
     if (!fits) return nullptr;
@@ -60,16 +126,7 @@ std::vector<Value> fold_batch_norms(const std::vector<Value>& outputs, int* num_
     note(log, "fold_batch_norms", *v, "removed",
          "constant statistics: part of the weights and bias of the " + affine.product->op +
              " before it, which changes roundings");
-    const Value &mean = inputs[1], &variance = inputs[2], &weight = inputs[3], &bias = inputs[4];
-    const double eps_value = attr<double>(*v, "eps");
-    const Array eps_array = Array::from_values<double>({}, kFloat64, {&eps_value, 1});
-    const Value eps = make_op("cast", {make_constant(eps_array)}, {{"dtype", v->dtype}});
-    const Value scale =
-        make_op("mul", {make_op("rsqrt", {make_op("add", {variance, eps})}), weight});
-    const Value shift = affine.bias ? make_op("sub", {affine.bias, mean}) : make_op("neg", {mean});
-    const Value product = affine.bias ? inputs[0]->inputs[0] : inputs[0];
-    const Value folded = with_inputs(*product, {product->inputs[0], scaled(product, scale)});
-    return make_op("add", {folded, make_op("add", {make_op("mul", {shift, scale}), bias})});
+    return folded(v, inputs, affine);
   });
 }
 
