@@ -1,49 +1,62 @@
 #include <algorithm>
 
 #include "rules/rule.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/visit.h"
 
 namespace tenon::rules {
+namespace {
 
-std::int64_t steps_of_block(const BlockInfo& info) {
-  if (!info.is_reduction() || info.num_context > 0 || is_row_reduction(info) || !has_order(info))
-    return 0;
-  const int first = info.num_spatial;
-  const std::int64_t inside = num_iterations(info, first + 1, first + info.num_reduction);
-  if (inside < 0) return 0;  // a step of 4096 div L would not be a constant
-  const std::int64_t steps =
-      std::max<std::int64_t>(1, kBlockTerms / std::max<std::int64_t>(inside, 1));
-  const std::int64_t outermost = extent_of(info, first);
-  return outermost >= 0 && outermost <= steps ? 0 : steps;
+/// Whether every reduction iter has the same terms for all others: `rfactor` wants that.
+bool has_fixed_terms(const BlockInfo& info) {
+  const auto first = info.block->iters.begin() + info.num_spatial;
+  return std::all_of(first, first + info.num_reduction, [](const IterVar& iter) {
+    return !uses_var(iter.domain.min + iter.domain.extent,
+                     [](const VarNode& v) { return v.symbol == nullptr; });
+  });
 }
 
-std::int64_t num_blocks(const BlockInfo& info) {
-  const std::int64_t steps = steps_of_block(info), outermost = extent_of(info, info.num_spatial);
-  if (steps == 0) return 1;
-  return outermost < 0 ? -1 : (outermost + steps - 1) / steps;
+}  // namespace
+
+BlocksOfTerms blocks_of_terms(const BlockInfo& info) {
+  BlocksOfTerms blocks;
+  if (!info.is_reduction() || info.num_context > 0 || is_row_reduction(info) || !has_order(info) ||
+      !has_fixed_terms(info))
+    return blocks;
+  const int first = info.num_spatial;
+  const std::int64_t inside = num_iterations(info, first + 1, first + info.num_reduction);
+  const std::int64_t outermost = extent_of(info, first);
+  if (inside >= 0)
+    blocks.steps = std::max<std::int64_t>(1, kBlockTerms / std::max<std::int64_t>(inside, 1));
+  const std::int64_t least = std::max<std::int64_t>(blocks.steps, 1);
+  if (outermost >= 0 && outermost <= least) return blocks;
+  const bool is_known = outermost >= 0 && blocks.steps > 0;
+  blocks.count = is_known ? (outermost + blocks.steps - 1) / blocks.steps : -1;
+  return blocks;
 }
 
 bool threads_share_blocks(const RuleContext& context, const BlockInfo& info, std::int64_t shared) {
   constexpr double kGain = 1.2;  // partial sums go through memory
-  const std::int64_t cores = context.target.num_cores, blocks = num_blocks(info);
-  if (blocks < 0) return cores > 1 && shared == 1;
-  if (blocks == 1 || shared < 0) return false;
+  const std::int64_t cores = context.target.num_cores;
+  const BlocksOfTerms blocks = blocks_of_terms(info);
+  if (blocks.count < 0) return cores > 1 && shared == 1;
+  if (blocks.count == 1 || shared < 0) return false;
   // The share of time that all cores work.
   const auto use = [&](std::int64_t tasks, double task, double all) {
     const std::int64_t rounds = std::max<std::int64_t>(1, (tasks + cores - 1) / cores);
     return all / (static_cast<double>(rounds * cores) * task);
   };
-  const auto steps = static_cast<double>(steps_of_block(info));
+  const auto steps = static_cast<double>(blocks.steps);
   const auto terms = static_cast<double>(extent_of(info, info.num_spatial));
-  return use(blocks, steps, terms) > kGain * use(shared, 1, static_cast<double>(shared));
+  return use(blocks.count, steps, terms) > kGain * use(shared, 1, static_cast<double>(shared));
 }
 
 std::optional<ChainBlocks> divide_chain(RuleContext& context, const BlockInfo& info) {
-  const std::int64_t steps = steps_of_block(info);
-  if (steps == 0) return std::nullopt;
+  if (blocks_of_terms(info).count == 1) return std::nullopt;
   Schedule& s = context.s;
   const auto first = static_cast<std::size_t>(info.num_spatial);
   const LoopRef outermost = s.loops(info.name())[first];
-  const std::vector<LoopRef> parts = s.split(outermost, {std::nullopt, steps}, "mask");
+  const std::vector<LoopRef> parts = s.split_terms(outermost, kBlockTerms);
   ChainBlocks chain{s.rfactor(parts[0], 0).name, parts[0], s.loops(info.name()).back(), {}};
   chain.terms = s.loops(chain.sums);
   chain.terms.erase(chain.terms.begin(),

@@ -308,7 +308,7 @@ ReductionLoops divide_reduction(Schedule& s, const BlockInfo& info, const TileCh
   if (bytes <= target.l2_bytes) return out;
   const int last = info.num_spatial + info.num_reduction;
   // Passes do not reach over the steps of a block, the last of which may have fewer.
-  const int first = info.num_spatial + (steps_of_block(info) > 0 ? 1 : 0);
+  const int first = info.num_spatial + (blocks_of_terms(info).count == 1 ? 0 : 1);
   const std::int64_t length = pass_length(num_iterations(info, first, last));
   if (is_flat(info) && length > 0) {
     const auto parts = s.split(s.fuse(out.inside), {std::nullopt, length});

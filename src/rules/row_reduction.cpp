@@ -16,7 +16,10 @@ struct RowExtents {
   std::int64_t p = -1;          ///< of all trailing axes together
   std::int64_t outermost = -1;  ///< of the first axis of o
   std::int64_t inside = -1;     ///< of all axes but the outermost
-  std::int64_t outer_steps() const { return std::max<std::int64_t>(1, kBlockTerms / inside); }
+  /// Steps of the outermost axis in a block, or 1 where that is not constant.
+  std::int64_t least_outer_steps() const {
+    return inside < 0 ? 1 : std::max<std::int64_t>(1, kBlockTerms / inside);
+  }
 };
 
 RowExtents row_extents(const BlockInfo& info) {
@@ -65,9 +68,9 @@ RowParts divide_row(RuleContext& context, const BlockInfo& info, bool into_block
   if (loops.end() - trailing > 1) p = s.fuse({trailing, loops.end()});
   std::vector<LoopRef> blocks, order(loops.begin(), trailing);
 
-  const bool outer_blocks = into_blocks && row.num_outer > 0 && row.inside >= 0;
-  if (outer_blocks && (row.outermost < 0 || row.outermost > row.outer_steps())) {
-    const auto parts = s.split(order[0], {std::nullopt, row.outer_steps()}, "mask");
+  const bool outer_blocks = into_blocks && row.num_outer > 0;
+  if (outer_blocks && (row.outermost < 0 || row.outermost > row.least_outer_steps())) {
+    const auto parts = s.split_terms(order[0], kBlockTerms);
     blocks.push_back(parts[0]);
     order[0] = parts[1];
   }

@@ -51,11 +51,13 @@ struct ChainBlocks {
   LoopRef joined;              ///< over the blocks, the only reduction loop of the block itself
   std::vector<LoopRef> terms;  ///< of one block, the reduction loops of `sums`
 };
-/// How many steps of the outermost reduction axis one block of the chain has; 0 where it is one
-/// block: short, of another order, in a step of a scan, or with a symbolic extent inside.
-std::int64_t steps_of_block(const BlockInfo& info);
-/// How many blocks there are; -1 when that is not constant.
-std::int64_t num_blocks(const BlockInfo& info);
+/// How the terms of a chain are divided. It is one block where it is short, of another order or in
+/// a step of a scan.
+struct BlocksOfTerms {
+  std::int64_t steps = -1;  ///< of the outermost reduction axis in each; -1: not constant
+  std::int64_t count = 1;   ///< -1: not constant, and the chain is divided
+};
+BlocksOfTerms blocks_of_terms(const BlockInfo& info);
 /// Divides the reduction, which is a nest as written, where it has several blocks. The loops that
 /// the block had are then those of `sums`.
 std::optional<ChainBlocks> divide_chain(RuleContext& context, const BlockInfo& info);

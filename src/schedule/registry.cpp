@@ -8,7 +8,7 @@ namespace tenon {
 
 extern const Primitive kAddUnitLoop, kAnnotate, kCacheRead, kCacheWrite, kComputeAt, kComputeInline,
     kDecomposeReduction, kFuse, kParallel, kReorder, kReverseComputeAt, kReverseComputeInline,
-    kRfactor, kSetScope, kSplit, kTile, kTransformLayout, kUnroll, kVectorize;
+    kRfactor, kSetScope, kSplit, kSplitTerms, kTile, kTransformLayout, kUnroll, kVectorize;
 
 const std::vector<const Primitive*>& primitives() {
   static const std::vector<const Primitive*> all = {&kAddUnitLoop,
@@ -26,6 +26,7 @@ const std::vector<const Primitive*>& primitives() {
                                                     &kRfactor,
                                                     &kSetScope,
                                                     &kSplit,
+                                                    &kSplitTerms,
                                                     &kTile,
                                                     &kTransformLayout,
                                                     &kUnroll,

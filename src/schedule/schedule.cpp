@@ -236,6 +236,11 @@ BlockRef Schedule::rfactor(const LoopRef& loop, std::int64_t axis, Span span) {
   return std::get<BlockRef>(apply("rfactor", {{"loop", loop}, {"axis", axis}}, std::move(span)));
 }
 
+std::vector<LoopRef> Schedule::split_terms(const LoopRef& loop, std::int64_t terms, Span span) {
+  return std::get<std::vector<LoopRef>>(
+      apply("split_terms", {{"loop", loop}, {"terms", terms}}, std::move(span)));
+}
+
 void Schedule::reverse_compute_at(const BlockRef& block, const LoopRef& loop, Span span) {
   apply("reverse_compute_at", {{"block", block}, {"loop", loop}}, std::move(span));
 }

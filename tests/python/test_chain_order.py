@@ -83,3 +83,22 @@ def test_derivatives_of_tensor_expressions():
     a, dy = numbers(6000, 3, seed=1), numbers(6000, 4, seed=3)
     got = tn.build(tn.function([x, by_y], [by_w], name="derivative"))(a, dy)
     np.testing.assert_array_equal(np.asarray(got), product(a.T, dy))
+
+
+def test_sums_whose_length_changes_with_an_axis_keep_their_tiles():
+    x = te.placeholder((2, 40, 8), "float32", name="x")
+    w = te.placeholder((5, 8, 16), "float32", name="w")
+    k, c = te.reduce_axis(5, name="k"), te.reduce_axis(8, name="c")
+    y = te.compute(
+        (2, 18, 16), lambda n, i, o: te.sum(x[n, 2 * i + k, c] * w[k, c, o], axis=(k, c)), name="y"
+    )
+    by_y = te.placeholder((2, 18, 16), "float32", name="by_y")
+    (by_x,) = te.vjp(y, x, by_y)
+    kernel = tn.build(tn.function([w, by_y], [by_x], name="derivative"))
+    assert "register" in str(kernel.loops)  # one block; the rule for windows is not refused
+    b, dy = numbers(5, 8, 16, seed=2), numbers(2, 18, 16, seed=3)
+    expected = np.zeros((2, 40, 8))
+    for i in range(18):
+        expected[:, 2 * i : 2 * i + 5] += np.einsum("no,kco->nkc", dy[:, i], b, dtype=np.float64)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(np.asarray(kernel(b, dy)) / scale, expected / scale, atol=1e-6)

@@ -255,30 +255,42 @@ TEST(ChainOrderTest, float64_and_products_of_terms) {
   expect_everywhere(te::function({ta}, {c}, "column_products"), {a}, expected);
 }
 
-/// Sums over several leading axes (what the gradient of a bias is): blocks are steps of the first.
+/// Sums over several leading axes (what the gradient of a bias is), `num_symbolic` of them
+/// symbolic: blocks are steps of the first.
+Function over_leading_axes(const Shape& shape, int num_symbolic) {
+  Indices extents;
+  std::vector<IterVar> axes;
+  for (int d = 0; d < 3; ++d) {
+    extents.push_back(d < num_symbolic ? te::symbol("n" + std::to_string(d))
+                                       : imm(shape[static_cast<std::size_t>(d)]));
+    axes.push_back(te::reduce_axis(extents.back(), "k" + std::to_string(d)));
+  }
+  extents.push_back(imm(shape[3]));
+  te::Tensor a = te::placeholder(extents, kFloat32, "A");
+  te::Tensor c = te::compute(
+      {imm(shape[3])},
+      [&](const Indices& v) {
+        return te::sum(te::read(a, {axes[0].var, axes[1].var, axes[2].var, v[0]}), axes);
+      },
+      "C");
+  return te::function({a}, {c}, "bias_gradient");
+}
+
 TEST(ChainOrderTest, several_axes) {
-  for (const Shape& shape : {Shape{9, 30, 35, 40}, Shape{3, 70, 70, 33}, Shape{50, 7, 1, 17}}) {
+  std::vector<Case<float>> cases;
+  const std::int64_t n = 33;
+  for (const Shape& shape : {Shape{9, 30, 35, n}, Shape{3, 70, 70, n}, Shape{50, 7, 1, n}}) {
     const Array a = random_array(shape, 4);
-    const std::int64_t n = shape[3];
     std::vector<float> expected;
     for (std::int64_t j = 0; j < n; ++j)
       expected.push_back(chain_result<float>(
           {shape[0], shape[1], shape[2]},
           [&](float s, std::int64_t t) { return s + a.data<float>()[t * n + j]; }));
-    for (const bool is_symbolic : {false, true}) {
-      const Expr first = is_symbolic ? te::symbol("N") : imm(shape[0]);
-      te::Tensor ta = te::placeholder({first, imm(shape[1]), imm(shape[2]), imm(n)}, kFloat32, "A");
-      IterVar k = te::reduce_axis(first, "k"), l = te::reduce_axis(imm(shape[1]), "l"),
-              m = te::reduce_axis(imm(shape[2]), "m");
-      te::Tensor c = te::compute(
-          {imm(n)},
-          [&](const Indices& v) {
-            return te::sum(te::read(ta, {k.var, l.var, m.var, v[0]}), {k, l, m});
-          },
-          "C");
-      expect_everywhere(te::function({ta}, {c}, "bias_gradient"), {a}, expected);
-    }
+    cases.push_back({{a}, expected});
+    for (const int num_symbolic : {0, 1})
+      expect_everywhere<float>(over_leading_axes(shape, num_symbolic), {cases.back()});
   }
+  expect_everywhere(over_leading_axes({0, 0, 0, n}, 3), cases);
 }
 
 /// Images of h x w pixels and c channels, windows of k x k with padding of k / 2, oc results.

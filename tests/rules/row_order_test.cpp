@@ -176,12 +176,9 @@ TEST(RowOrderTest, trailing_axes_count_as_one) {
 }
 
 TEST(RowOrderTest, axes_before_the_rows_are_divided_by_steps) {
-  Row row{.kept = {3}, .reduced = {100, 70}, .middle = 1};  // 58 steps of the first axis
-  expect_definition<float>(row);
-  row = {.kept = {2}, .reduced = {5, 4, 300}, .middle = 2};  // 3 steps, each of 4 x 300
-  expect_definition<float>(row);
-  row = {.kept = {2}, .reduced = {3, 2, 5000}, .middle = 2};  // one step, and two blocks of p
-  expect_definition<float>(row);
+  expect_definition({.kept = {3}, .reduced = {100, 70}, .middle = 1});     // 58 steps of the first
+  expect_definition({.kept = {2}, .reduced = {5, 4, 300}, .middle = 2});   // 3 steps of 4 x 300
+  expect_definition({.kept = {2}, .reduced = {3, 2, 5000}, .middle = 2});  // one; two blocks of p
 }
 
 TEST(RowOrderTest, one_symbolic_axis_before_the_rows) {

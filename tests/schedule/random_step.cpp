@@ -36,6 +36,7 @@ class Draw {
     if (name == "transform_layout") return transform_layout();
     if (name == "decompose_reduction") return reduction(true);
     if (name == "rfactor") return reduction(false);
+    if (name == "split_terms") return split_terms();
     return std::nullopt;
   }
 
@@ -203,6 +204,18 @@ class Draw {
     if (decompose)
       return NamedArguments{{"block", BlockRef{block->name}}, {"loop", LoopRef{loop->var}}};
     return NamedArguments{{"loop", LoopRef{loop->var}}, {"axis", std::int64_t{number(-1, 1)}}};
+  }
+
+  std::optional<NamedArguments> split_terms() {
+    std::vector<const ForNode*> places;
+    for (const BlockNode* b : blocks_) {
+      for (const ForNode* f : loops_on(path_to_block(root_, b->name))) {
+        if (touches(*b, f->var, IterKind::kReduction)) places.push_back(f);
+      }
+    }
+    if (places.empty()) return std::nullopt;
+    return NamedArguments{{"loop", LoopRef{pick(places)->var}},
+                          {"terms", std::int64_t{number(1, 20)}}};
   }
 
   Stmt root_;

@@ -466,6 +466,27 @@ TEST(Rfactor, refuses) {
   requires (3): the extents of its reduction loops change with no other loop, and no loop or condition mixes reduction and spatial iters)");
 }
 
+TEST(SplitTerms, refuses) {
+  Schedule s(testing::column_sum(8, 30)), other(testing::column_sum(8, 30));
+  const auto l = s.loops("C");
+  EXPECT_EQ(refusal(s, [&] { s.split_terms(l[1], 0); }),
+            R"(split_terms: terms = 0 for loop 'i' must be at least 1 [E0277]
+  requires (2): terms is at least 1)");
+  EXPECT_EQ(refusal(s, [&] { s.split_terms(l[0], 4); }),
+            R"(split_terms: loop 'j' does not run over the reduction of one block alone [E0278]
+  requires (3): one block is under the loop, which runs over its reduction only)");
+  const auto i = s.split(l[1], {std::nullopt, 3}, "partition");
+  EXPECT_EQ(refusal(s, [&] { s.split_terms(i[0], 4); }),
+            R"(split_terms: the extent of loop 'ii' changes with loop 'io' [E0279]
+  requires (4): the extents of its reduction loops inside change with no other loop)");
+  const LoopRef k = other.loops("C")[1];
+  other.decompose_reduction(kC, k);
+  other.unroll(k);
+  EXPECT_EQ(refusal(other, [&] { other.split_terms(k, 4); }),
+            R"(split_terms: loop 'i' is unrolled already and should be serial [E0205]
+  requires (1): the loop is serial)");
+}
+
 TEST(Errors, show_the_call_the_line_and_the_loops) {
   Schedule s(testing::matmul(128, 128, 64));
   try {

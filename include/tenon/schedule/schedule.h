@@ -201,6 +201,15 @@ class Schedule {
   /// buffer's; (5) no other block writes its buffer, and
   /// none reads it inside the block's loops.
   BlockRef rfactor(const LoopRef& loop, std::int64_t axis = 0, Span span = {});
+  /// Splits a reduction loop into blocks of whole iterations that have at most `terms` terms: of
+  /// max(1, terms // L) iterations, L being the product of the extents of the block's reduction
+  /// loops inside, which may be symbolic. Blocks get a condition where the last one may be shorter.
+  /// Returns the loop over the blocks and the one inside; consumes `loop`.
+  ///
+  /// Requires: (1) the loop is serial; (2) `terms` is at least 1; (3) one block is under the loop,
+  /// which runs over its reduction only; (4) the extents of its reduction loops inside change with
+  /// no other loop.
+  std::vector<LoopRef> split_terms(const LoopRef& loop, std::int64_t terms, Span span = {});
 
  private:
   std::unique_ptr<ScheduleState> state_;
