@@ -625,19 +625,23 @@ class Solver {
     return analyzer_.can_prove(condition);
   }
 
-  /// Whether the term reads in bounds also where it is computed for nobody.
+  /// Whether the term and its conditions read in bounds also where they are computed for nobody.
   bool reads_stay_inside() {
     Analyzer::Scope scope(&analyzer_);
     for (const Expr& c : out_.where) analyzer_.assume(c);
     bool inside = true;
-    post_order_visit(substitute(problem_.term, out_.values), [&](const Node& n) {
-      if (n.kind != NodeKind::kLoad || !inside) return;
-      const auto& l = static_cast<const LoadNode&>(n);
-      for (std::size_t d = 0; d < l.indices.size() && inside; ++d) {
-        inside = analyzer_.can_prove(ge(l.indices[d], imm(0))) &&
-                 analyzer_.can_prove(lt(l.indices[d], l.buffer->shape[d]));
-      }
-    });
+    const auto look_at = [&](const Expr& e) {
+      post_order_visit(substitute(e, out_.values), [&](const Node& n) {
+        if (n.kind != NodeKind::kLoad || !inside) return;
+        const auto& l = static_cast<const LoadNode&>(n);
+        for (std::size_t d = 0; d < l.indices.size() && inside; ++d) {
+          inside = analyzer_.can_prove(ge(l.indices[d], imm(0))) &&
+                   analyzer_.can_prove(lt(l.indices[d], l.buffer->shape[d]));
+        }
+      });
+    };
+    look_at(problem_.term);
+    for (const Expr& c : problem_.conditions) look_at(c);
     return inside;
   }
 

@@ -81,8 +81,9 @@ std::vector<Range> hulls_of_some(const Element& e, const std::vector<IterVar>& a
   return out;
 }
 
-/// Where indices may be read, as far as `axes` decide that: inside the axes' domains and `masks`.
-Expr guard_of(const std::vector<IterVar>& axes, const std::vector<Range>& hulls,
+/// Where indices may be read, as far as `axes` decide that: inside the axes' domains and `masks`,
+/// and where the domains of the others are not empty.
+Expr guard_of(const Element& e, const std::vector<IterVar>& axes, const std::vector<Range>& hulls,
               const std::vector<Expr>& masks) {
   Expr guard;
   for (std::size_t d = 0; d < axes.size(); ++d) {
@@ -91,6 +92,13 @@ Expr guard_of(const std::vector<IterVar>& axes, const std::vector<Range>& hulls,
     const Expr end = domain.min + domain.extent;
     if (uses_only(domain.min, axes)) guard = and_predicate(guard, ge(axes[d].var, domain.min));
     if (uses_only(end, axes)) guard = and_predicate(guard, lt(axes[d].var, end));
+  }
+  for (const IterVar& axis : e.reduce_axes) {
+    const Expr& extent = axis.domain.extent;
+    const auto is_same = [&](const IterVar& x) { return x.var.same_as(axis.var); };
+    const bool decides = std::any_of(axes.begin(), axes.end(), is_same);
+    if (!decides && !uses_only(extent, {}) && uses_only(extent, axes))
+      guard = and_predicate(guard, gt(extent, imm(0)));
   }
   for (const Expr& mask : masks) guard = and_predicate(guard, mask);
   return guard;
@@ -210,7 +218,7 @@ te::Tensor scatter_adjoint(const Element& e, const ReadAdjoint& read, const std:
   te::Tensor updates = tensor_in_place(places, term);
   if (!updates) updates = define(name + "_terms", term.axes, term.element, wide);
 
-  const Expr guard = guard_of(axes, hulls, masks);
+  const Expr guard = guard_of(e, axes, hulls, masks);
   const auto place = [&](const std::vector<Expr>& position) {
     VarMap map;
     for (std::size_t d = 0; d < position.size(); ++d)

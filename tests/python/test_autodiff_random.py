@@ -10,7 +10,8 @@ from tenon import te
 
 NUM_PROGRAMS = 300
 NUM_SCANS = 100
-NUM_SECOND_ORDER = 40
+# The last two found mistakes.
+SECOND_ORDER = {False: [*range(40), 277, 1062], True: [*range(20), 198, 444]}
 CHUNK = 25
 
 
@@ -43,7 +44,7 @@ def test_random_programs_with_scans(first):
 def test_second_order_of_random_programs(scans):
     """Both modes of gradients, against central differences of these."""
     unsteady = 0
-    for seed in range(NUM_SECOND_ORDER):
+    for seed in SECOND_ORDER[scans]:
         program = Program(seed, scans)
 
         def gradients(*inputs, program=program):
@@ -56,7 +57,7 @@ def test_second_order_of_random_programs(scans):
             )
         except Exception as error:
             raise AssertionError(f"program {seed}") from error
-    assert unsteady <= 8
+    assert unsteady <= 5
 
 
 def total(y):
