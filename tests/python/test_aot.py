@@ -83,6 +83,14 @@ def test_a_library_that_is_cut_off_is_refused(copy):
             tn.aot.inspect(copy)
 
 
+def test_the_runtime_opens_no_library_that_is_cut_off(copy):
+    good = Path(copy).read_bytes()
+    for size in (0, 63, 600, len(good) // 3, len(good) // 2):
+        Path(copy).write_bytes(good[:size])
+        with pytest.raises(tn.ResourceError, match=r"not a shared library|is cut off \[E1003\]"):
+            tn._core.LoadedModel(str(copy), "model")
+
+
 def test_files_of_others_are_refused(tmp_path):
     with pytest.raises(
         tn.ModelError, match=r"was not made by tenon: it has no .note.tenon \[E0942"

@@ -67,6 +67,21 @@ def test_every_level_gives_the_bits_of_the_jit(case, tmp_path):
         library.close()
 
 
+def test_weights_do_not_depend_on_the_target_that_folded_and_packed_them(tmp_path):
+    module = nn.Sequential(
+        nn.Conv2d(3, 70, 3), nn.BatchNorm(70), nn.ReLU(), nn.Conv2d(70, 5, 1), nn.Linear(5, 66)
+    ).initialize(seed=4)
+    found = []
+    for target in ("cpu -mcpu=x86-64-v3", "cpu"):
+        network = tn.compile(module.eval(), [tn.TensorSpec(["n", 8, 8, 3])], target=target)
+        made = tn.export(network, tmp_path / "m.so", targets="x86-64-v3")
+        found.append(tn.aot.inspect(made.path))
+    assert found[0]["rounding"] == {"folded_batch_norms": 1}
+    weights = [manifest["parts"][".tenon.weights"]["sha256"] for manifest in found]
+    assert weights[0] == weights[1]
+    assert found[0]["weights_bytes"] > 30_000
+
+
 def test_a_donated_argument_is_changed_in_place(tmp_path):
     def step(weight, gradient):
         return weight - gradient * 0.5

@@ -1,7 +1,11 @@
 #include "tenon/runtime/plan.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -231,6 +235,29 @@ TEST(PlanTest, constants_may_lie_in_a_block_beside_the_plan) {
   EXPECT_NE(load_with(bytes, block + 1, 4).find("'W' (number 0) do not match"), std::string::npos);
   EXPECT_NE(load_with(serialize(rich_plan()), block, 8).find("block of them beside it"),
             std::string::npos);
+}
+
+TEST(PlanTest, constants_beyond_the_end_of_a_file_are_refused) {
+  constexpr std::size_t kBytes = 1 << 16;
+  std::FILE* file = std::tmpfile();
+  ASSERT_NE(file, nullptr);
+  ASSERT_EQ(ftruncate(fileno(file), kBytes / 2), 0);
+  void* mapped = mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, fileno(file), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  // Where the kernel cannot say so (before Linux 5.14), reading would kill the process.
+  if (madvise(mapped, kBytes, 22) != 0 && errno == EFAULT) {
+    Plan plan = rich_plan();
+    plan.constants[0] = {.name = "W", .dtype = kFloat32, .bytes = kBytes, .is_beside = true};
+    const Bytes bytes = serialize(plan);
+    const tenon_kernel_fn kernel = vector_add_kernel;
+    tenon_load_options options = {sizeof(options), &kernel, 1, nullptr, 0, mapped, kBytes};
+    tenon_model* model = nullptr;
+    EXPECT_EQ(tenon_model_load_memory(bytes.data(), bytes.size(), &options, &model),
+              TENON_ERROR_MODEL);
+    EXPECT_STREQ(tenon_last_error(), "the constants lie beyond the end of their file [E0911]");
+  }
+  munmap(mapped, kBytes);
+  std::fclose(file);
 }
 
 TEST(PlanTest, other_versions_and_reserved_opcodes_are_named) {

@@ -86,7 +86,7 @@ Json weights_of(const LibraryParts& parts) {
 /// Where a section's bytes lie in the file.
 using SectionTable = std::map<std::string, Elf64_Shdr>;
 
-SectionTable sections_of(const std::vector<std::uint8_t>& file) {
+SectionTable sections_of(const MappedFile& file) {
   Elf64_Ehdr header;
   TENON_CHECK(file.size() >= sizeof(header), "the linker wrote ", file.size(), " bytes");
   std::memcpy(&header, file.data(), sizeof(header));
@@ -133,7 +133,7 @@ Json manifest_of(const LibraryParts& parts) {
 }
 
 void seal_manifest(const std::string& library, Json manifest, std::size_t room) {
-  std::vector<std::uint8_t> file = read_file(library);
+  const MappedFile file(library);
   const SectionTable table = sections_of(file);
   Json digests = Json::object();
   for (const auto& [name, zeros] : manifest["sha256"].items()) {
@@ -155,9 +155,6 @@ void seal_manifest(const std::string& library, Json manifest, std::size_t room) 
   put();
   manifest["file_sha256"] = digest_of(file.data(), file.size());
   put();
-  OutputFile out(library);
-  out.write(file.data(), file.size());
-  out.close();
 }
 
 }  // namespace tenon::codegen

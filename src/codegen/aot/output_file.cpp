@@ -1,6 +1,7 @@
 #include "codegen/aot/output_file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,6 +72,24 @@ std::string WorkFolder::file(const std::string& name) {
   files_.push_back(folder_ + "/" + name);
   return files_.back();
 }
+
+MappedFile::MappedFile(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) raise_file_error("write", path);
+  struct stat info = {};
+  void* data = MAP_FAILED;
+  if (::fstat(file, &info) == 0 && info.st_size > 0) {
+    size_ = static_cast<std::size_t>(info.st_size);
+    data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  }
+  const int reason = errno;
+  ::close(file);
+  errno = reason;
+  if (data == MAP_FAILED) raise_file_error("write", path);
+  data_ = static_cast<std::uint8_t*>(data);
+}
+
+MappedFile::~MappedFile() { ::munmap(data_, size_); }
 
 std::vector<std::uint8_t> read_file(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -42,6 +42,21 @@ class WorkFolder {
   std::vector<std::string> files_;
 };
 
+/// The bytes of a file, for reading and writing in place. ResourceError [E0933].
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::uint8_t* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::uint8_t* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
 /// All bytes of a file. ResourceError [E0933].
 std::vector<std::uint8_t> read_file(const std::string& path);
 /// ResourceError [E0933] for a folder.

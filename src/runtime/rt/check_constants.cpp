@@ -1,5 +1,6 @@
 #include "runtime/rt/check_constants.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -13,13 +14,15 @@ using plan_format::Constant;
 
 constexpr std::uint64_t kPageBytes = 4096;
 
-/// Asks for the pages of a large block at once: faults one by one take longer than the checksum.
-void map_pages(const PlanData& data) {
-  constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ, Linux 5.14; older ones refuse
+/// Asks for all pages at once: faults one by one take longer than the checksum. False where a page
+/// cannot be had (a file that was cut off after it was opened).
+bool map_pages(const PlanData& data) {
+  constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ, Linux 5.14; older ones refuse it
   const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(data.bytes) & ~(kPageBytes - 1);
   const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(data.bytes) + data.size;
-  if (data.size >= 64 * kPageBytes)
-    madvise(reinterpret_cast<void*>(begin), end - begin, kPopulateRead);
+  if (data.size == 0) return true;
+  return madvise(reinterpret_cast<void*>(begin), end - begin, kPopulateRead) == 0 ||
+         errno != EFAULT;
 }
 
 bool is_zero(const unsigned char* bytes, std::uint64_t size) {
@@ -33,7 +36,8 @@ tenon_status padding_error() {
 }  // namespace
 
 tenon_status check_constants(const tenon_model& model, const PlanData& data) {
-  map_pages(data);
+  if (!map_pages(data))
+    return fail(TENON_ERROR_MODEL, "E0911", "the constants lie beyond the end of their file");
   std::uint64_t at = 0;
   for (const Constant& c : model.constants) {
     if (c.embedded == 0) continue;

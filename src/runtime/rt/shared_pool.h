@@ -13,8 +13,8 @@
 
 namespace tenon::rt {
 
-/// What a runtime publishes. A change of meaning takes a new word (`_v2`); new members go to the
-/// end.
+/// What a runtime publishes. A change of meaning, or of tenon_kernel_context, takes a new word
+/// (`_v2`); new members go to the end.
 struct SharedPool {
   std::uint64_t struct_bytes;
   tenon_parallel_for_fn parallel_for;
