@@ -98,17 +98,16 @@ def test_a_donated_argument_is_changed_in_place(tmp_path):
 
 
 def test_names_that_c_does_not_have_are_made_into_ones_that_it_has(tmp_path):
-    def forward(tree, context):
-        return tree["a"] + tree["b"] + context
+    def forward(tree, context, odd):
+        return tree["a"] + tree["b"] + context + odd
 
     spec = tn.TensorSpec(["int"])
-    made = tn.export(
-        forward, tmp_path / "names.so", [{"a": spec, "b": spec}, spec], targets="x86-64-v3"
-    )
+    specs = [{"a": spec, "b": spec}, spec, tn.TensorSpec(["int"], name="*/ ü\n\\")]
+    made = tn.export(forward, tmp_path / "names.so", specs, targets="x86-64-v3")
     text = made.header.read_text()
     assert (
         "names_run(tenon_context* context, int64_t int_, const float* tree_a, const float* tree_b,"
-        " const float* context_, float* result)" in text
+        " const float* context_, const float* x, float* result)" in text
     )
     source = tmp_path / "main.c"
     source.write_text('#include "names.h"\nint main(void) { return names_load(0) == TENON_OK; }\n')

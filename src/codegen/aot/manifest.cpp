@@ -132,6 +132,10 @@ Json manifest_of(const LibraryParts& parts) {
           {"file_sha256", kNoDigest}};
 }
 
+std::string text_of(const Json& manifest) {
+  return manifest.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 void seal_manifest(const std::string& library, Json manifest, std::size_t room) {
   const MappedFile file(library);
   const SectionTable table = sections_of(file);
@@ -147,7 +151,7 @@ void seal_manifest(const std::string& library, Json manifest, std::size_t room) 
   // The note ends with the JSON's room, which is a multiple of four.
   const std::uint64_t begin = note.sh_offset + note.sh_size - room;
   const auto put = [&] {
-    std::string text = manifest.dump();
+    std::string text = text_of(manifest);
     TENON_CHECK(text.size() <= room, "a manifest of ", text.size(), " bytes for ", room);
     text.resize(room, ' ');
     std::memcpy(file.data() + begin, text.data(), room);

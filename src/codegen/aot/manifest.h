@@ -18,6 +18,9 @@ inline constexpr const char* kNoteSection = ".note.tenon";
 /// The manifest with zeros in place of digests.
 nlohmann::ordered_json manifest_of(const LibraryParts& parts);
 
+/// Its text, on one line; what is no UTF-8 in names is replaced.
+std::string text_of(const nlohmann::ordered_json& manifest);
+
 /// Writes the digests into a linked library, whose note has room for `room` bytes of JSON. Parts
 /// that the linker left out go. ResourceError [E0933].
 void seal_manifest(const std::string& library, nlohmann::ordered_json manifest, std::size_t room);

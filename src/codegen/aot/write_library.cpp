@@ -187,8 +187,8 @@ void write_library(const LibraryParts& parts, const std::string& path) {
   check_not_folder(header);
   WorkFolder work(path);
   const nlohmann::ordered_json manifest = manifest_of(parts);
-  const std::size_t room = (manifest.dump().size() + 3) / 4 * 4;
-  std::string padded = manifest.dump();
+  std::string padded = text_of(manifest);
+  const std::size_t room = (padded.size() + 3) / 4 * 4;
   padded.resize(room, ' ');
 
   std::vector<std::string> objects = {work.file("runtime.o")};
