@@ -11,7 +11,14 @@ from tenon import _core
 from tenon._peaks import Peaks, measure_peaks
 from tenon._timing import Timing, summarize
 
-__all__ = ["KernelProfile", "Latency", "Profile", "profile_network", "time_network"]
+__all__ = [
+    "KernelProfile",
+    "Latency",
+    "Profile",
+    "latency_of",
+    "profile_network",
+    "time_network",
+]
 
 _MAX_RUNS = 10_000
 _MIN_RUNS = 5
@@ -193,13 +200,15 @@ def profile_network(
                 roof_fraction(operations, moved, taken, peaks),
             )
         )
-    durations = sorted(run[0] * 1e-9 for run in plain)
-    latency = Latency(
-        statistics.median(durations),
-        durations[0],
-        durations[min(len(durations) - 1, (9 * len(durations)) // 10)],
-    )
+    latency = latency_of([run[0] * 1e-9 for run in plain])
     return Profile(core.name, kernels, latency, len(timed), threads, peaks, shapes)
+
+
+def latency_of(durations: Sequence[float]) -> Latency:
+    """Return the latency of calls that took so many seconds."""
+    ordered = sorted(durations)
+    p90 = ordered[min(len(ordered) - 1, (9 * len(ordered)) // 10)]
+    return Latency(statistics.median(ordered), ordered[0], p90)
 
 
 def time_network(core: _core.CompiledNetwork, arrays: Sequence[Any], seconds: float) -> Timing:

@@ -141,7 +141,19 @@ def test_damaged_and_foreign_libraries_are_one_line(capsys, library, tmp_path):
     assert "--html and --profile need the model itself [E1031]" in refused(
         capsys, "inspect", library, "--html", tmp_path / "page.html"
     )
-    assert "holds kernels and no graph" in refused(capsys, "bench", library)
+    broken.write_bytes(content[:100])
+    assert "[E094" in refused(capsys, "bench", broken)
+
+
+def test_bench_times_calls_of_a_library(capsys, library):
+    options = ["--size", "batch=2", "--size", "width=3", "--seconds", "0.02"]
+    code, out, _ = run(capsys, "bench", library, *options)
+    assert code == 0
+    assert out.startswith("small: latency ")
+    found = json.loads(run(capsys, "bench", library, *options, "--threads", "1", "--json")[1])
+    assert found["threads"] == 1
+    assert 0 < found["latency"]["minimum"] <= found["latency"]["median"]
+    assert found["num_runs"] >= 5
 
 
 def test_verify_is_for_libraries(capsys, model):
