@@ -194,7 +194,7 @@ class Solver {
     const std::string& name = v.as<VarNode>()->name;
     const auto at = std::find_if(unsolved_.begin(), unsolved_.end(),
                                  [&](const IterVar& u) { return u.var.same_as(v); });
-    const IterVar old = *at;
+    IterVar old = *at;
     const IterVar quotient{var(name + "o"), {imm(low), imm(high - low + 1)}, old.kind};
     const IterVar remainder{var(name + "i"), {imm(0), imm(divisor)}, old.kind};
     analyzer_.bind_kept(quotient.var, quotient.domain);
@@ -464,7 +464,7 @@ class Solver {
     reachable_.push_back(le(reached, high));
 
     // u' runs over what is left of u for each residue.
-    const IterVar u = *u_at;
+    IterVar u = *u_at;
     const Expr up = u.domain.min - residue + (s - 1);
     const Expr first = analyzer_.simplify(floordiv(up, imm(s)));
     const Expr end = analyzer_.simplify(floordiv(up + u.domain.extent, imm(s)));

@@ -52,7 +52,7 @@ class ForwardMode {
   /// The tangent of an active tensor; null when it is zero.
   te::Tensor tangent_of_tensor(const te::Tensor& t) {
     const auto given = given_.find(t.get());
-    const te::Tensor own = given == given_.end() ? nullptr : given->second;
+    te::Tensor own = given == given_.end() ? nullptr : given->second;
     if (t->kind == te::TensorKind::kPlaceholder) return own;
     SpanScope span(t->span);
     if (t->vjp_rule != nullptr) return sum_of(own, tangent_by_rule(t));

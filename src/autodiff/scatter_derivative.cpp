@@ -144,7 +144,7 @@ te::Tensor over_updates(const te::Tensor& t, const Expr& element, const std::str
 /// and kMax the first one that equals the result, the largest integer for none.
 te::Tensor winners(const te::Tensor& t) {
   const bool is_set = t->mode == te::ScatterMode::kSet;
-  const Expr none = imm(is_set ? -1 : std::numeric_limits<std::int64_t>::max());
+  Expr none = imm(is_set ? -1 : std::numeric_limits<std::int64_t>::max());
   const te::Tensor nobody =
       te::compute(t->shape, [&](const std::vector<Expr>&) { return none; }, t->name + "_nobody");
   Expr number = update_number(t);
@@ -165,7 +165,7 @@ Expr is_from_init(const te::Tensor& t, const te::Tensor& winner, const std::vect
 
 /// Whether the update at the axes is the one that is left, over the axes.
 Expr is_left(const te::Tensor& t, const te::Tensor& winner) {
-  const Expr first = eq(read_at_place(t, winner), update_number(t));
+  Expr first = eq(read_at_place(t, winner), update_number(t));
   if (t->mode == te::ScatterMode::kSet) return first;
   return logical_and(ne(read_at_place(t, t->init), read_at_place(t, t)), first);
 }
