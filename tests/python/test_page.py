@@ -170,13 +170,13 @@ press("Escape"); say("none", chosen());
 """
 
 
-def attributes_in_browser(page, width=1400):
+def attributes_in_browser(page, width=1400, place=""):
     """Load a page without a screen; return what its script said about itself."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     assert browser, "no browser: install what scripts/debian_packages.txt lists"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     command += [f"--window-size={width},900", "--virtual-time-budget=4000", "--dump-dom"]
-    command += [f"--user-data-dir={page.parent}/profile", f"file://{page}"]
+    command += [f"--user-data-dir={page.parent}/profile", f"file://{page}{place}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     body = re.search(r"<body([^>]*)>", done.stdout)
     assert body, done.stdout[:500] + done.stderr[-2000:]
@@ -211,6 +211,8 @@ def test_a_browser_shows_branches_loops_and_networks_without_temporaries(tmp_pat
     specs = [tn.TensorSpec(["n", 3], name="x")]
     path = tmp_path / "loop.html"
     tn.compile(lambda x: tn.scan(step, x[0], x)[1], specs, name="loop").html(path)
-    said, _ = attributes_in_browser(path, width=700)
+    said, dom = attributes_in_browser(path, width=700, place="#0")
     assert "error" not in said, said
     assert int(said["kernels"]) >= 1
+    assert len(re.findall(r'class="node kernel[^"]* chosen"', dom)) == 1
+    assert "<h2>0 · " in dom

@@ -108,6 +108,7 @@ window.addEventListener("error", (e) => { document.body.dataset.error = e.messag
       const dx = shift ? shift.matrix.e : 0, dy = shift ? shift.matrix.f : 0;
       if (this.scale < 0.5) this.scale = 0.8;
       this.x = this.svg.clientWidth / 2 - (box.x + dx + box.width / 2) * this.scale;
+      this.isMoved = this.isMoved || !onlyX;
       if (!onlyX) this.y = this.svg.clientHeight / 2 - (box.y + dy + box.height / 2) * this.scale;
       this.apply();
     }
