@@ -84,6 +84,10 @@ ROWS = [
         for op in ("sum", "mean", "max", "min")
         for axis in (0, -1, (0, 2), None)
     ),
+    *(
+        Row("prod", lambda x, a=a: apply("prod", [x], axes=a), [((3, 4, 5),)], 0.5)
+        for a in ([0], [2], [0, 2])
+    ),
     Row("softmax", lambda x: f.softmax(x), [((3, 5),), ((2, 3, 70),)]),
     Row("log_softmax", lambda x: f.log_softmax(x), [((3, 5),), ((2, 3, 70),)]),
     Row(
@@ -119,6 +123,8 @@ ROWS = [
 """Operators in the order of the families."""
 
 WITHOUT_DERIVATIVE = {
+    "all",
+    "any",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",

@@ -11,43 +11,42 @@ constexpr std::int64_t kNewestOpset = 27;
 const std::multimap<std::pair<std::string, std::string>, Conversion>& conversions() {
   static const auto* const table = [] {
     auto* all = new std::multimap<std::pair<std::string, std::string>, Conversion>;
-    // clang-format off: one a line
     for (const auto& family : {
-             activation_conversions(),   attention_conversions(),     branch_conversions(),
+             activation_conversions(),
              attention_conversions(),
              branch_conversions(),
-             cast_conversions(),         convolution_conversions(),   cumulative_conversions(),
+             cast_conversions(),
              convolution_conversions(),
+             cumulative_conversions(),
              deform_convolution_conversions(),
+             einsum_conversions(),
              elementwise_conversions(),
-             elementwise_conversions(),  gather_conversions(),        generate_conversions(),
              gather_conversions(),
              generate_conversions(),
              image_conversions(),
-             image_conversions(),        loop_conversions(),          loss_conversions(),
              linear_attention_conversions(),
              loop_conversions(),
-             matmul_conversions(),       normalization_conversions(), pad_conversions(),
+             loss_conversions(),
+             matmul_conversions(),
              normalization_conversions(),
              pad_conversions(),
              pooling_conversions(),
-             pooling_conversions(),      quantize_conversions(),      random_conversions(),
+             quantize_conversions(),
+             random_conversions(),
              rearrange_conversions(),
-             rearrange_conversions(),    recurrent_conversions(),     reduce_conversions(),
              recurrent_conversions(),
+             reduce_conversions(),
              resize_conversions(),
-             resize_conversions(),       scan_conversions(),          scatter_conversions(),
              scan_conversions(),
              scatter_conversions(),
              sequence_conversions(),
-             sequence_conversions(),     shape_conversions(),         signal_conversions(),
              shape_conversions(),
              signal_conversions(),
              slice_conversions(),
-             slice_conversions(),        softmax_conversions(),       top_k_conversions(),
+             softmax_conversions(),
+             top_k_conversions(),
              trigonometry_conversions(),
          }) {
-      // clang-format on
       for (const Conversion& c : family) all->emplace(std::pair(c.domain, c.op), c);
     }
     return all;

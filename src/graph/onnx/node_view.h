@@ -157,6 +157,7 @@ std::vector<Conversion> cast_conversions();
 std::vector<Conversion> convolution_conversions();
 std::vector<Conversion> cumulative_conversions();
 std::vector<Conversion> deform_convolution_conversions();
+std::vector<Conversion> einsum_conversions();
 std::vector<Conversion> elementwise_conversions();
 std::vector<Conversion> gather_conversions();
 std::vector<Conversion> generate_conversions();

@@ -1,9 +1,10 @@
-// sum, mean, max and min over any axes.
+// sum, mean, prod, max and min of numbers, any and all of bools, over any axes.
 
 #include <algorithm>
 
 #include "graph/kernel_builder.h"
 #include "tenon/ir/builder.h"
+#include "tenon/te/arg_reduction.h"
 #include "tenon/te/expr.h"
 
 namespace tenon::graph {
@@ -27,8 +28,10 @@ void infer(ValueNode* v) {
                    ": there is no axis to reduce over");
   v->attrs["axes"] = axes;
   if (v->op == "mean") check_float(*v, x);
-  TENON_USER_CHECK(!x->dtype.is_bool(), DTypeError, "E0521", describe(*v),
-                   ": expected numbers, got bool");
+  const bool wants_bool = v->op == "any" || v->op == "all";
+  TENON_USER_CHECK(x->dtype.is_bool() == wants_bool, DTypeError, "E0521", describe(*v),
+                   wants_bool ? ": expected bools, got " : ": expected numbers, got ",
+                   to_string(x->dtype));
   for (std::size_t d = 0; d < x->shape.size(); ++d) {
     if (!is_reduced(*v, d)) v->shape.push_back(x->shape[d]);
   }
@@ -58,6 +61,9 @@ void build(KernelBuilder& b, const Value& v) {
     const Expr term = b.read(x, at);
     if (v->op == "max") return te::max(term, axes);
     if (v->op == "min") return te::min(term, axes);
+    if (v->op == "prod") return te::prod(term, axes);
+    if (v->op == "any") return te::any_of(term, axes);
+    if (v->op == "all") return te::all_of(term, axes);
     return te::sum(term, axes);
   };
   const te::Tensor total =
@@ -91,7 +97,8 @@ Operator reduction(const char* name) {
 }  // namespace
 
 std::vector<Operator> reduce_operators() {
-  return {reduction("sum"), reduction("mean"), reduction("max"), reduction("min")};
+  return {reduction("sum"), reduction("mean"), reduction("prod"), reduction("max"),
+          reduction("min"), reduction("any"),  reduction("all")};
 }
 
 }  // namespace tenon::graph
