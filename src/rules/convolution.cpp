@@ -136,6 +136,14 @@ std::int64_t modulus_of(const BlockInfo& info, int iter) {
   return modulus;
 }
 
+/// Whether a tile, or the one that is left at the end, has more lanes than a vector and no whole
+/// vectors: LLVM takes such accumulators apart when borders have tiles of their own.
+bool is_ragged(std::int64_t extent, std::int64_t columns, std::int64_t lanes) {
+  if (extent < 0) return false;
+  const std::int64_t left = extent < columns ? extent : extent % columns;
+  return left > lanes && left % lanes != 0;
+}
+
 /// Rows and columns: accumulators, a row of the other operand and one broadcast element are in
 /// registers. Among equally good tiles the one with more rows reads less.
 void choose_size(const BlockInfo& info, const Target& target, TileChoice* choice) {
@@ -146,6 +154,7 @@ void choose_size(const BlockInfo& info, const Target& target, TileChoice* choice
   double best = 0;
   std::int64_t widest = choice->columns;
   for (std::int64_t columns = widest; columns >= std::min(lanes, widest); columns /= 2) {
+    if (columns > lanes && is_ragged(extent_of(info, choice->column), columns, lanes)) continue;
     const std::int64_t vectors = std::max<std::int64_t>(1, columns / lanes);
     const std::int64_t most = (target.num_vector_registers - 2 - vectors) / vectors;
     if (most < 1) continue;

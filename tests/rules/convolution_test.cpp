@@ -167,6 +167,32 @@ TEST(ConvolutionRuleTest, pooling_and_depthwise) {
   }
 }
 
+/// Whether every vectorized loop is at most a vector or whole vectors long.
+bool has_whole_vectors(const Function& f, std::int64_t lanes) {
+  bool whole = true;
+  post_order_visit(f->body, [&](const Node& n) {
+    if (n.kind != NodeKind::kFor) return;
+    const auto& loop = static_cast<const ForNode&>(n);
+    if (loop.attrs.kind != ForKind::kVectorized) return;
+    const std::int64_t extent = as_int(loop.extent).value_or(lanes);
+    whole = whole && (extent <= lanes || extent % lanes == 0);
+  });
+  return whole;
+}
+
+TEST(ConvolutionRuleTest, tiles_have_whole_vectors) {
+  Target target = Target::host();
+  const std::int64_t lanes = target.vector_bytes / 4;
+  for (const std::int64_t channels : {20, 24, 40, 88, 100}) {
+    const Shape s{1, 6, 9, 8, channels, 3, 1, 1};
+    const Function scheduled = default_schedule(forward(s), target).function();
+    EXPECT_TRUE(has_whole_vectors(scheduled, lanes)) << channels;
+    expect_same_results(
+        forward(s), {random_array({s.n, s.h, s.w, s.c}, 1), random_array({s.k, s.k, s.c, s.oc}, 2)},
+        Agreement::kBits);
+  }
+}
+
 /// Whether a loop that has no loop inside tests a condition.
 bool has_condition_in_innermost_loop(const Function& f) {
   bool found = false;

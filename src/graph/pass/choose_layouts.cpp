@@ -302,7 +302,10 @@ class LayoutChooser {
       const bool is_reshape = std::is_sorted(side_by_side.begin(), side_by_side.end());
       return is_reshape ? reshaped(core, shape) : nullptr;
     }
-    return turned(reshaped(permuted(core, side_by_side), shape), result);
+    const Value divided = reshaped(permuted(core, side_by_side), shape);
+    if (std::is_sorted(side_by_side.begin(), side_by_side.end())) return turned(divided, result);
+    // Channels that are shuffled are read apart: once, for a copy.
+    return turned(make_op("copy", {divided}), result);
   }
 
   RewriteLog* log_;
