@@ -7,12 +7,15 @@
 namespace tenon::rules {
 namespace {
 
-/// Whether every reduction iter has the same terms for all others: `rfactor` wants that.
+/// Whether the extents of the reduction change with no iter: `rfactor` wants that.
 bool has_fixed_terms(const BlockInfo& info) {
-  const auto first = info.block->iters.begin() + info.num_spatial;
-  return std::all_of(first, first + info.num_reduction, [](const IterVar& iter) {
-    return !uses_var(iter.domain.min + iter.domain.extent,
-                     [](const VarNode& v) { return v.symbol == nullptr; });
+  const std::vector<IterVar>& iters = info.block->iters;
+  const auto is_iter = [&](const VarNode& v) {
+    return std::any_of(iters.begin(), iters.end(),
+                       [&](const IterVar& iter) { return iter.var.get() == &v; });
+  };
+  return std::none_of(iters.begin() + info.num_spatial, iters.end(), [&](const IterVar& iter) {
+    return uses_var(iter.domain.min + iter.domain.extent, is_iter);
   });
 }
 

@@ -120,6 +120,31 @@ TEST(Rfactor, moves_the_condition_of_a_masked_term_into_the_body) {
         C[j] = C[j] + C_rf[io, j]
 )");
 }
+TEST(SplitTerms, takes_the_step_from_the_loops_inside) {
+  Schedule s(testing::column_sum(30, 5));
+  const auto i = s.split(s.loops("C")[1], {std::nullopt, 5});
+  s.split_terms(i[0], 12);
+  EXPECT_EQ(text(s), R"(
+    for j in 0..5
+      for ioo in 0..3
+        for ioi in 0..2
+          for ii in 0..5
+            C[j] = C[j] + A[(ioo * 2 + ioi) * 5 + ii, j]
+)");
+  Schedule symbolic(testing::symbolic_sums(5));
+  const auto blocks = symbolic.split_terms(symbolic.loops("C")[1], 12);
+  symbolic.rfactor(blocks[0]);
+  EXPECT_EQ(text(symbolic), R"(
+    for j in 0..5
+      for io in 0..(m + max(1, 12 // max(1, p)) - 1) // max(1, 12 // max(1, p))
+        for ii in 0..max(1, 12 // max(1, p))
+          for l in 0..p
+            C_rf[io, j] = select(io * max(1, 12 // max(1, p)) + ii < m, C_rf[io, j] + A[io * max(1, 12 // max(1, p)) + ii, l, j], C_rf[io, j])
+    for j in 0..5
+      for io in 0..(m + max(1, 12 // max(1, p)) - 1) // max(1, 12 // max(1, p))
+        C[j] = C[j] + C_rf[io, j]
+)");
+}
 TEST(TransformLayout, follows_a_cache_that_was_moved) {
   Schedule s(testing::matmul(16, 16, 30));
   const auto b = s.cache_read({"C"}, "B", "local");

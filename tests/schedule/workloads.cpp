@@ -115,6 +115,18 @@ Function column_sum(std::int64_t m, std::int64_t n) {
                             store(c, {j.var}, load(c, {j.var}) + load(a, {i.var, j.var}))));
 }
 
+Function symbolic_sums(std::int64_t n) {
+  const Expr m = var("m"), p = var("p");
+  const Buffer a = make_buffer("A", kFloat32, {m, p, imm(n)});
+  const Buffer c = make_buffer("C", kFloat32, {imm(n)});
+  const IterVar j = iter("j", imm(n)), i = iter("i", m, IterKind::kReduction),
+                l = iter("l", p, IterKind::kReduction);
+  return make_function("symbolic_sums", {a}, {c},
+                       {{m, 0, std::nullopt, 1}, {p, 0, std::nullopt, 1}},
+                       nest("C", {j, i, l}, store(c, {j.var}, zero(kFloat32)),
+                            store(c, {j.var}, load(c, {j.var}) + load(a, {i.var, l.var, j.var}))));
+}
+
 Function padded_select(std::int64_t n) {
   const Buffer a = make_buffer("A", kFloat32, {imm(n)});
   const Buffer p = make_buffer("P", kFloat32, {imm(n + 2)});

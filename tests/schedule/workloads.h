@@ -21,6 +21,8 @@ Function softmax_chain(std::int64_t m, std::int64_t n);
 Function gather(std::int64_t n, std::int64_t m, std::int64_t rows);
 /// C[j] = sum_i A[i, j].
 Function column_sum(std::int64_t m, std::int64_t n);
+/// C[j] = sum_i sum_l A[i, l, j], both sums of symbolic length.
+Function symbolic_sums(std::int64_t n);
 /// S[i, j] = A[i, j] + S[i - 1, j], and A[0, j] for i = 0; i is ordered.
 Function column_scan(std::int64_t m, std::int64_t n);
 /// P[i] = A[i - 1] where that exists, else 0; C[i] = P[i] + P[i + 1].
