@@ -17,6 +17,9 @@
 LLD_HAS_DRIVER(elf)
 
 #ifdef TENON_STATIC_LLVM
+// lld makes all targets of LLVM ready, of which only this machine's is linked.
+#include "other_targets.inc"
+
 // Debian's LLVM names Polly as an extension of its link-time optimiser. lld brings that along for
 // bitcode, which is never linked here.
 llvm::PassPluginLibraryInfo getPollyPluginInfo();
