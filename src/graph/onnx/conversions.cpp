@@ -19,6 +19,7 @@ const std::multimap<std::pair<std::string, std::string>, Conversion>& conversion
              convolution_conversions(),
              cumulative_conversions(),
              deform_convolution_conversions(),
+             determinant_conversions(),
              einsum_conversions(),
              elementwise_conversions(),
              gather_conversions(),
@@ -32,6 +33,7 @@ const std::multimap<std::pair<std::string, std::string>, Conversion>& conversion
              pad_conversions(),
              pooling_conversions(),
              quantize_conversions(),
+             quantized_convolution_conversions(),
              random_conversions(),
              rearrange_conversions(),
              recurrent_conversions(),
@@ -45,6 +47,7 @@ const std::multimap<std::pair<std::string, std::string>, Conversion>& conversion
              slice_conversions(),
              softmax_conversions(),
              top_k_conversions(),
+             training_conversions(),
              trigonometry_conversions(),
          }) {
       for (const Conversion& c : family) all->emplace(std::pair(c.domain, c.op), c);

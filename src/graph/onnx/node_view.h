@@ -157,6 +157,7 @@ std::vector<Conversion> cast_conversions();
 std::vector<Conversion> convolution_conversions();
 std::vector<Conversion> cumulative_conversions();
 std::vector<Conversion> deform_convolution_conversions();
+std::vector<Conversion> determinant_conversions();
 std::vector<Conversion> einsum_conversions();
 std::vector<Conversion> elementwise_conversions();
 std::vector<Conversion> gather_conversions();
@@ -170,6 +171,7 @@ std::vector<Conversion> normalization_conversions();
 std::vector<Conversion> pad_conversions();
 std::vector<Conversion> pooling_conversions();
 std::vector<Conversion> quantize_conversions();
+std::vector<Conversion> quantized_convolution_conversions();
 std::vector<Conversion> random_conversions();
 std::vector<Conversion> rearrange_conversions();
 std::vector<Conversion> recurrent_conversions();
@@ -183,6 +185,7 @@ std::vector<Conversion> signal_conversions();
 std::vector<Conversion> slice_conversions();
 std::vector<Conversion> softmax_conversions();
 std::vector<Conversion> top_k_conversions();
+std::vector<Conversion> training_conversions();
 std::vector<Conversion> trigonometry_conversions();
 
 }  // namespace tenon::onnx
