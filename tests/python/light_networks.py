@@ -34,10 +34,27 @@ def seeded(name: str, seed: int = 0) -> Any:
     }
     rng = np.random.default_rng(seed)
     weights: dict[str, Any] = {}
+    # What no ReLU halves keeps its variance without a factor of 2.
+    linear = {
+        operand
+        for node in graph.node
+        if node.op_type in ("Conv", "Sum", "Softmax")
+        for operand in node.input
+    }
+    normalised = {
+        node.input[0]: node.output[0] for node in graph.node if node.op_type == "BatchNormalization"
+    }
     for node in graph.node:
+        result = normalised.get(node.output[0], node.output[0])
         for place, operand in enumerate(node.input):
             if operand in made and operand not in weights:
-                weights[operand] = _values(node.op_type, place, made[operand], rng)
+                gain = 1 if result in linear else 2
+                weights[operand] = _values(node.op_type, place, made[operand], gain, rng)
+    # What is added to what it was computed from is small, so that sums do not double at each.
+    added = {operand for node in graph.node if node.op_type == "Sum" for operand in node.input}
+    for node in graph.node:
+        if node.op_type == "BatchNormalization" and node.output[0] in added:
+            weights[node.input[1]] *= np.float32(0.4)
     for operand, shape in made.items():  # read through another operator: scales and shifts
         if operand not in weights:
             weights[operand] = _near_one(shape, rng)
@@ -56,19 +73,22 @@ def seeded(name: str, seed: int = 0) -> Any:
 
 
 def image(seed: int = 0) -> Any:
-    return np.random.default_rng(seed).standard_normal((1, 3, 224, 224), np.float32)
+    """Return patches of colours with noise on them: the means of two images differ."""
+    rng = np.random.default_rng(seed)
+    patches = rng.standard_normal((1, 3, 7, 7), np.float32).repeat(32, 2).repeat(32, 3)
+    return patches + rng.standard_normal((1, 3, 224, 224), np.float32) / 4
 
 
 def _near_one(shape: tuple[int, ...], rng: Any) -> Any:
     return rng.uniform(0.8, 1.2, shape).astype(np.float32)
 
 
-def _values(op: str, place: int, shape: tuple[int, ...], rng: Any) -> Any:
+def _values(op: str, place: int, shape: tuple[int, ...], gain: float, rng: Any) -> Any:
     """Return the weight that an operator of kind `op` reads as operand `place`."""
     if op in ("Conv", "Gemm") and place == 1:
         fan_in = int(np.prod(shape[1:]))
         values = rng.standard_normal(shape, np.float32)
-        values *= np.float32(np.sqrt((2 if op == "Conv" else 1) / fan_in))
+        values *= np.float32(np.sqrt(gain / fan_in))
         return values
     if op == "BatchNormalization" and place in (1, 4):
         return _near_one(shape, rng)

@@ -1,5 +1,6 @@
 // Arithmetic, comparisons, logic and bits.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -14,6 +15,25 @@ namespace {
 constexpr Support kNative = Support::kNative;
 constexpr Support kDecomposed = Support::kDecomposed;
 
+/// Where one size is another one up to a bound (a slice of a table of positions), the operands fit
+/// up to that bound: the network takes no more.
+void require_equal(const NodeView& n, const Expr& a, const Expr& b) {
+  const auto* bounded = a.as<BinaryNode>();
+  if (bounded == nullptr || bounded->op != BinaryOp::kMin) return;
+  if (graph::same_extent(bounded->a, b)) n.require_not_negative(bounded->b - b);
+  if (graph::same_extent(bounded->b, b)) n.require_not_negative(bounded->a - b);
+}
+
+void require_sizes_that_fit(const NodeView& n, const std::vector<Value>& x) {
+  for (std::size_t d = 1; d <= std::min(x[0]->shape.size(), x[1]->shape.size()); ++d) {
+    const Expr &a = *(x[0]->shape.end() - static_cast<std::ptrdiff_t>(d)),
+               &b = *(x[1]->shape.end() - static_cast<std::ptrdiff_t>(d));
+    if (is_int(a, 1) || is_int(b, 1) || graph::same_extent(a, b)) continue;
+    require_equal(n, a, b);
+    require_equal(n, b, a);
+  }
+}
+
 /// Both operands. Before opset 7 the second is repeated on request only, and `axis` says at which
 /// dimension of the first it begins.
 std::vector<Value> operands(const NodeView& n) {
@@ -27,6 +47,7 @@ std::vector<Value> operands(const NodeView& n) {
     shape.resize(rank - axis, imm(1));
     x[1] = reshape(x[1], shape);
   }
+  require_sizes_that_fit(n, x);
   return x;
 }
 
