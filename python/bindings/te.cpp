@@ -28,12 +28,12 @@ te::Tensor compute(const py::object& shape, const py::function& fcompute, std::s
 
 te::ScatterMode to_scatter_mode(const std::string& text) {
   using te::ScatterMode;
-  for (const ScatterMode mode :
-       {ScatterMode::kSet, ScatterMode::kAdd, ScatterMode::kMin, ScatterMode::kMax}) {
+  for (const ScatterMode mode : {ScatterMode::kSet, ScatterMode::kAdd, ScatterMode::kMul,
+                                 ScatterMode::kMin, ScatterMode::kMax}) {
     if (text == te::to_string(mode)) return mode;
   }
   detail::raise<ExpressionError>(
-      "E0113", "scatter: mode should be 'set', 'add', 'min' or 'max', got '" + text + "'");
+      "E0113", "scatter: mode should be 'set', 'add', 'mul', 'min' or 'max', got '" + text + "'");
 }
 
 te::Tensor scatter(const te::Tensor& init, const py::object& indices, const te::Tensor& updates,

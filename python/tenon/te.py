@@ -261,7 +261,7 @@ def scatter(
     init: Tensor,
     indices: Tensor | Sequence[Tensor] | Callable[..., Any],
     updates: Tensor,
-    mode: Literal["set", "add", "min", "max"] = "set",
+    mode: Literal["set", "add", "mul", "min", "max"] = "set",
     name: str = "scatter",
 ) -> Tensor:
     """Apply updates to a copy of a tensor, at places that data decide.
@@ -282,8 +282,9 @@ def scatter(
         Of shape ``indices.shape + init.shape[number of index tensors:]``, of any shape with a
         function; of the dtype of `init`.
     mode
-        What an update does to the element that it meets: take its place, be added, or leave the
-        smaller or larger of both. Float additions are rounded one by one.
+        What an update does to the element that it meets: take its place, be added, be multiplied,
+        or leave the smaller or larger of both. Float additions and products are rounded one by
+        one.
     name
         Names the buffer, and the block of loops that applies the updates.
 

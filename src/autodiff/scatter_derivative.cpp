@@ -170,6 +170,25 @@ Expr is_left(const te::Tensor& t, const te::Tensor& winner) {
   return logical_and(ne(read_at_place(t, t->init), read_at_place(t, t)), first);
 }
 
+/// For each update of a kMul what it is multiplied by: init and the other updates of the element.
+/// The product is divided by the update, so that a zero is left out of it and counted instead.
+te::Tensor cofactors(const te::Tensor& t) {
+  const Expr own = te::read(t->updates, variables(t->axes)), one = const_like(t->dtype, 1);
+  const Expr is_zero = eq(own, zero(t->dtype)), factor = select(is_zero, one, own);
+  const te::Tensor none = te::compute(
+      t->shape, [&](const std::vector<Expr>&) { return imm(0); }, t->name + "_no_zeros");
+  const te::Tensor zeros =
+      scatter_like(t, none, over_updates(t, cast(kInt64, is_zero), t->updates->name + "_is_zero"),
+                   te::ScatterMode::kAdd, t->name + "_zeros");
+  const te::Tensor product =
+      scatter_like(t, t->init, over_updates(t, factor, t->updates->name + "_factor"),
+                   te::ScatterMode::kMul, t->name + "_product");
+  const Expr others = read_at_place(t, zeros) - cast(kInt64, is_zero);
+  return over_updates(
+      t, select(gt(others, imm(0)), zero(t->dtype), read_at_place(t, product) / factor),
+      t->updates->name + "_cofactor");
+}
+
 }  // namespace
 
 bool depends_on_data(const LoadNode& load) {
@@ -240,6 +259,11 @@ std::pair<te::Tensor, te::Tensor> pull_back_scatter(const te::Tensor& t,
   const std::string updates_name = t->updates->name + "_grad_" + t->name;
   const Expr at_place = read_at_place(t, cotangent);
   if (t->mode == te::ScatterMode::kAdd) return {cotangent, over_updates(t, at_place, updates_name)};
+  if (t->mode == te::ScatterMode::kMul) {
+    const Expr cofactor = te::read(cofactors(t), variables(t->axes));
+    return {scatter_like(t, cotangent, t->updates, t->mode, init_name),
+            over_updates(t, at_place * cofactor, updates_name)};
+  }
   const te::Tensor winner = winners(t);
   const Expr nothing = const_like(t->dtype, 0);
   const te::Tensor of_init = te::compute(
@@ -259,6 +283,13 @@ te::Tensor push_forward_scatter(const te::Tensor& t, const te::Tensor& init_tang
       updates_tangent ? updates_tangent : zeros(t->updates->shape, t->dtype, name + "_updates");
   if (t->mode == te::ScatterMode::kAdd || t->mode == te::ScatterMode::kSet)
     return scatter_like(t, init, updates, t->mode, name);
+  const Expr own = te::read(updates, variables(t->axes));
+  if (t->mode == te::ScatterMode::kMul) {
+    const Expr cofactor = te::read(cofactors(t), variables(t->axes));
+    return scatter_like(t, scatter_like(t, init, t->updates, t->mode, name + "_init"),
+                        over_updates(t, own * cofactor, name + "_updates"), te::ScatterMode::kAdd,
+                        name);
+  }
   const te::Tensor winner = winners(t);
   const Expr nothing = const_like(t->dtype, 0);
   const te::Tensor of_init = te::compute(
@@ -267,7 +298,6 @@ te::Tensor push_forward_scatter(const te::Tensor& t, const te::Tensor& init_tang
         return select(is_from_init(t, winner, indices), te::read(init, indices), nothing);
       },
       name + "_init");
-  const Expr own = te::read(updates, variables(t->axes));
   const te::Tensor left =
       over_updates(t, select(is_left(t, winner), own, nothing), name + "_updates");
   return scatter_like(t, of_init, left, te::ScatterMode::kAdd, name);

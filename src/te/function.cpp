@@ -277,6 +277,8 @@ class FunctionBuilder {
         return update;
       case ScatterMode::kAdd:
         return joined(BinaryOp::kAdd);
+      case ScatterMode::kMul:
+        return joined(BinaryOp::kMul);
       case ScatterMode::kMin:
         return joined(BinaryOp::kMin);
       case ScatterMode::kMax:

@@ -11,7 +11,7 @@
 
 namespace tenon::te {
 const char* to_string(ScatterMode mode) {
-  constexpr std::array kText = {"set", "add", "min", "max"};
+  constexpr std::array kText = {"set", "add", "mul", "min", "max"};
   return kText[static_cast<std::size_t>(mode)];
 }
 

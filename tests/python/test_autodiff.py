@@ -345,6 +345,13 @@ TENSORS = {
     ),
     "scatter_add": (scatter("add"), normal(4, 2), np.array([2, 0, 2]), normal(3, 2)),
     "scatter_set": (scatter("set"), normal(4, 2), np.array([2, 0, 2]), normal(3, 2)),
+    "scatter_mul": (scatter("mul"), normal(4, 2), np.array([2, 0, 2]), normal(3, 2)),
+    "scatter_mul_of_zeros": (
+        scatter("mul"),
+        normal(3, 2),
+        np.array([2, 0, 2, 0, 1]),
+        normal(5, 2) * np.array([[0, 1], [1, 0], [1, 0], [0, 1], [0, 1]]),
+    ),
     "scatter_min": (scatter("min"), normal(4, 2), np.array([2, 0, 2]), normal(3, 2)),
     "scatter_max": (scatter("max"), normal(4, 2), np.array([2, 0, 2]), normal(3, 2)),
     "scatter_of_products": (scatter_of_products, normal(4, 2), np.array([3, 0]), normal(2, 2)),

@@ -6,7 +6,7 @@ import pytest
 import tenon as tn
 from tenon import te
 
-UFUNC = {"add": np.add, "min": np.minimum, "max": np.maximum}
+UFUNC = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}
 
 
 def reference(init, place, updates, mode):
@@ -19,7 +19,7 @@ def reference(init, place, updates, mode):
     return out
 
 
-@pytest.mark.parametrize("mode", ["set", "add", "min", "max"])
+@pytest.mark.parametrize("mode", ["set", "add", "mul", "min", "max"])
 def test_rows_of_a_table_of_symbolic_size(mode):
     v, d, n = (te.symbol(name) for name in "vdn")
     init = te.placeholder((v, d), "float32", name="init")
@@ -100,7 +100,7 @@ def test_mistakes():
     init = te.placeholder((4, 2), "float32", name="init")
     ids = te.placeholder((3,), "int64", name="ids")
     updates = te.placeholder((3, 2), "float32", name="updates")
-    with pytest.raises(tn.ExpressionError, match=r"'min' or 'max', got 'sub' \[E0113\]"):
+    with pytest.raises(tn.ExpressionError, match=r"'mul', 'min' or 'max', got 'sub' \[E0113\]"):
         te.scatter(init, ids, updates, "sub")
     with pytest.raises(tn.ExpressionError, match=r"tensors or a function, got 3 \[E0114\]"):
         te.scatter(init, 3, updates)

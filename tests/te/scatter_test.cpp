@@ -11,8 +11,8 @@
 namespace tenon::te {
 namespace {
 
-constexpr std::array kModes = {ScatterMode::kSet, ScatterMode::kAdd, ScatterMode::kMin,
-                               ScatterMode::kMax};
+constexpr std::array kModes = {ScatterMode::kSet, ScatterMode::kAdd, ScatterMode::kMul,
+                               ScatterMode::kMin, ScatterMode::kMax};
 
 float joined(ScatterMode mode, float element, float update) {
   switch (mode) {
@@ -20,6 +20,8 @@ float joined(ScatterMode mode, float element, float update) {
       return update;
     case ScatterMode::kAdd:
       return element + update;
+    case ScatterMode::kMul:
+      return element * update;
     case ScatterMode::kMin:
       return std::min(element, update);
     case ScatterMode::kMax:

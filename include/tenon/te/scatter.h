@@ -11,7 +11,7 @@ namespace tenon::te {
 /// of p, as many as each of the `indices` has dimensions. `updates` has shape
 /// indices[0].shape + init.shape[indices.size():]. An update whose index is out of range is
 /// dropped, and the call raises the index error that names buffer, position and value. Float `add`s
-/// are rounded one by one.
+/// and `mul`s are rounded one by one.
 ///
 /// ShapeError [E0405] when updates have another shape, [E0406] when there are no indices or more
 /// than init has dimensions, [E0407] when the indices have different shapes; DTypeError [E0503]

@@ -25,7 +25,7 @@ enum class TensorKind : std::uint8_t {
 };
 
 /// What an update does to the element that it meets: takes its place, or joins it.
-enum class ScatterMode : std::uint8_t { kSet, kAdd, kMin, kMax };
+enum class ScatterMode : std::uint8_t { kSet, kAdd, kMul, kMin, kMax };
 const char* to_string(ScatterMode mode);
 
 struct Scan;

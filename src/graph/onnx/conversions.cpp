@@ -41,6 +41,7 @@ const std::multimap<std::pair<std::string, std::string>, Conversion>& conversion
              resize_conversions(),
              scan_conversions(),
              scatter_conversions(),
+             select_conversions(),
              sequence_conversions(),
              shape_conversions(),
              signal_conversions(),

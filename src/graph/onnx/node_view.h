@@ -179,6 +179,7 @@ std::vector<Conversion> reduce_conversions();
 std::vector<Conversion> resize_conversions();
 std::vector<Conversion> scan_conversions();
 std::vector<Conversion> scatter_conversions();
+std::vector<Conversion> select_conversions();
 std::vector<Conversion> sequence_conversions();
 std::vector<Conversion> shape_conversions();
 std::vector<Conversion> signal_conversions();

@@ -1,8 +1,11 @@
 // Blocks of elements at other places: Tile, DepthToSpace, ReverseSequence and the like.
 
+#include <algorithm>
+
 #include "graph/onnx/tools.h"
 #include "tenon/ir/builder.h"
 #include "tenon/te/expr.h"
+#include "tenon/te/tensor.h"
 
 namespace tenon::onnx {
 namespace {
@@ -93,10 +96,73 @@ std::vector<Value> convert_reverse_sequence(const NodeView& n) {
                    })};
 }
 
+/// One number for each dimension, `otherwise` where there is no such attribute.
+std::vector<std::int64_t> numbers(const NodeView& n, const std::string& name, std::size_t count,
+                                  std::int64_t otherwise, std::int64_t least) {
+  std::vector<std::int64_t> given = n.ints_attr(name);
+  if (given.empty()) given.assign(count, otherwise);
+  if (given.size() != count)
+    n.invalid(detail::concat("'", name, "' has ", given.size(), " numbers, expected ", count));
+  for (const std::int64_t v : given) {
+    if (v < least || v > (1 << 24)) n.invalid(detail::concat("'", name, "' has ", v));
+  }
+  return given;
+}
+
+/// Blocks are added up where they lie in the image.
+std::vector<Value> convert_col2im(const NodeView& n) {
+  const Value& x = n.in(0);
+  const std::vector<Expr> image = n.sizes(1);
+  const std::vector<std::int64_t> block = n.ints(2);
+  const std::size_t space = block.size();
+  if (space == 0 || image.size() != space || x->shape.size() != 3)
+    n.invalid(detail::concat("an image of ", image.size(), " and blocks of ", space,
+                             " dimensions from ", graph::type_str(*x)));
+  if (x->dtype.is_bool()) n.invalid("bools cannot be added up");
+  const auto dilations = numbers(n, "dilations", space, 1, 1);
+  const auto strides = numbers(n, "strides", space, 1, 1);
+  const auto pads = numbers(n, "pads", 2 * space, 0, 0);
+  std::int64_t block_size = 1;
+  for (const std::int64_t size : block) {
+    if (size < 1 || size > (1 << 20) || block_size > (1 << 24))
+      n.invalid(detail::concat("a block of size ", size));
+    block_size *= size;
+  }
+  // How many blocks there are in each dimension.
+  std::vector<Expr> counts, shape{x->shape[0], quotient(n, x->shape[1], block_size)};
+  for (std::size_t d = 0; d < space; ++d) {
+    if (as_int(image[d]).value_or(0) < 0 || as_int(image[d]).value_or(0) > (1LL << 40))
+      n.invalid(detail::concat("an image of size ", *as_int(image[d])));
+    shape.push_back(simplify_size(image[d]));
+    const Expr room = image[d] + (pads[d] + pads[space + d] - dilations[d] * (block[d] - 1) - 1);
+    counts.push_back(simplify_size(floordiv(room, imm(strides[d])) + 1));
+  }
+  if (!graph::same_extent(product(counts, 0, space), x->shape[2]))
+    n.invalid("the number of blocks is not the one that fits into the image");
+  return {computed(
+      "col2im", {x}, shape, [&](const std::vector<Expr>& at, const graph::ElementReader& read) {
+        std::vector<IterVar> k;
+        Expr row = at[1], column = imm(0), counts_here = bool_imm(true);
+        for (std::size_t d = 0; d < space; ++d) {
+          k.push_back(te::reduce_axis(imm(block[d]), "k" + std::to_string(d)));
+          row = row * block[d] + k[d].var;
+          const Expr place = at[2 + d] + pads[d] - k[d].var * dilations[d];
+          const Expr which = floordiv(place, imm(strides[d]));
+          if (strides[d] != 1)
+            counts_here = and_predicate(counts_here, eq(floormod(place, imm(strides[d])), imm(0)));
+          counts_here =
+              and_predicate(counts_here, logical_and(ge(which, imm(0)), lt(which, counts[d])));
+          column = column * counts[d] + which;
+        }
+        return te::sum(read(0, {at[0], row, column}), k, counts_here, x->dtype);
+      })};
+}
+
 }  // namespace
 
 std::vector<Conversion> rearrange_conversions() {
   return {
+      {"Col2Im", 18, kNative, convert_col2im},
       {"DepthToSpace", 1, kDecomposed, convert_depth_to_space},
       {"ReverseSequence", 10, kNative, convert_reverse_sequence},
       {"SpaceToDepth", 1, kDecomposed, convert_space_to_depth},
