@@ -325,6 +325,38 @@ def test_shapes_as_exporters_compute_them_stay_symbolic() -> None:
     )
 
 
+def test_expand_to_a_shape_of_where_and_equal_as_pytorch_writes_it() -> None:
+    """x.expand(-1, s, -1): sizes -1 become 1 by ConstantOfShape, Mul, Equal and Where."""
+    x = RNG.standard_normal((2, 1, 4), np.float32)
+    other = RNG.standard_normal((2, 3), np.float32)
+    nodes = [
+        node("Shape", "o", "shape"),
+        node("Gather", "shape c1", "s"),
+        node("Unsqueeze", "s a0", "s1"),
+        node("Concat", "minus s1 minus", "wanted", axis=0),
+        node("Expand", "x wanted2", "y"),
+    ]
+    constants = {
+        "c1": np.int64(1),
+        "a0": ints(0),
+        "minus": ints(-1),
+        "minus_ones": ints(-1, -1, -1),
+    }
+    nodes[4:4] = [
+        node("Shape", "wanted", "rank"),
+        node("ConstantOfShape", "rank", "ones", value=og.numpy_helper.from_array(ints(1))),
+        node("Equal", "wanted minus_ones", "is_open"),
+        node("Where", "is_open ones wanted", "wanted2"),
+    ]
+    og.check(
+        nodes,
+        {"x": x, "o": other},
+        {"x": x, "o": other[:, :1]},
+        constants=constants,
+        dims={"o": [2, "s"]},
+    )
+
+
 def test_depth_to_space_and_back() -> None:
     x = RNG.standard_normal((2, 8, 3, 4), np.float32)
     for mode in ("DCR", "CRD"):
@@ -384,3 +416,31 @@ def test_numbers_in_a_model_that_are_too_large_are_refused() -> None:
         og.tenon(
             [node("Reshape", "x r", "y")], {"x": X[0, 0]}, constants={"r": ints(2**32, 2**32, 4)}
         )
+
+
+def test_a_part_of_a_table_is_as_long_as_the_input_or_the_call_is_refused() -> None:
+    """Position embeddings as exporters write them: the first n rows of a table."""
+    table = RNG.standard_normal((6, 4)).astype(np.float32)
+    nodes = [
+        node("Shape", "x", "n", start=1, end=2),
+        node("Slice", "table zero n zero", "rows"),
+        node("Add", "x rows", "y"),
+    ]
+    constants = {"table": table, "zero": ints(0)}
+    data = og.model(nodes, {"x": X}, constants=constants, dims={"x": [3, "n", 4]})
+    compiled = og.network(data)
+    for n in (5, 1):
+        x = np.ascontiguousarray(X[:, :n])
+        og.same(np.asarray(compiled(x)), x + table[:n])
+    with pytest.raises(tn.ShapeError, match=r"symbol 'n' is 10.*at most 6"):
+        compiled(np.concatenate([X, X], 1))
+
+
+def test_dimensions_without_names_that_have_to_be_equal_are_one() -> None:
+    nodes = [node("Mul", "a b", "c"), node("Concat", "c a", "y", axis=1)]
+    a, b = X[0], X[1]
+    data = og.model(nodes, {"a": a, "b": b}, dims={"a": [None, None], "b": ["rows", None]})
+    compiled = og.network(data)
+    og.same(np.asarray(compiled(a, b)), np.concatenate([a * b, a], 1))
+    with pytest.raises(tn.ShapeError, match="a_0"):
+        compiled(a, b[:1])

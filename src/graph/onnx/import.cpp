@@ -60,8 +60,8 @@ const Entry* Scope::find(const std::string& name) const {
 
 Importer::Importer(const Model& model, const TensorSource& source,
                    const graph::OnnxOptions& options,
-                   const std::map<std::string, SymbolRange>& ranges)
-    : model_(model), source_(source), options_(options), ranges_(ranges) {}
+                   const std::map<std::string, Dimension>& dimensions)
+    : model_(model), source_(source), options_(options), dimensions_(dimensions) {}
 
 std::string Importer::place(const Node& node) const {
   const std::string domain = normal_domain(node.domain);
@@ -106,10 +106,12 @@ Value Importer::make_network_input(const ValueInfo& declared) {
       shape.push_back(imm(it->second));
       continue;
     }
+    auto it = dimensions_.find(name);
+    for (; it != dimensions_.end() && !it->second.same_as.empty(); it = dimensions_.find(name))
+      name = it->second.same_as;
     Expr& symbol = symbols_[name];
     if (!symbol) {
-      const auto it = ranges_.find(name);
-      const SymbolRange range = it == ranges_.end() ? SymbolRange() : it->second;
+      const SymbolRange range = it == dimensions_.end() ? SymbolRange() : it->second.range;
       symbol = range.min == range.max ? imm(range.min)
                                       : te::symbol(name, range.min, range.max, range.multiple_of);
     }
@@ -268,6 +270,25 @@ std::vector<Entry> Importer::attempt(const std::function<std::vector<Entry>()>& 
   }
 }
 
+std::vector<Entry> Importer::apply(const Conversion& conversion, const NodeView& view,
+                                   const Scope& scope) {
+  try {
+    if (conversion.convert_any != nullptr) return conversion.convert_any(view);
+    std::vector<Entry> made;
+    for (Value& v : conversion.convert(view)) made.push_back({std::move(v)});
+    return made;
+  } catch (const ShapeError&) {
+    std::vector<Value> operands;
+    for (const std::string& name : view.node().inputs) {
+      const Entry* entry = scope.find(name);
+      if (entry != nullptr && entry->value) operands.push_back(entry->value);
+    }
+    const std::optional<NeedsSizes> demand = agreeing_sizes(operands);
+    if (demand && !scope.is_in_body) throw *demand;
+    throw;
+  }
+}
+
 std::vector<Entry> Importer::convert(const Node& node, Scope* scope) {
   ++num_nodes_;
   TENON_USER_CHECK(num_nodes_ <= kMaxNodes, ModelError, "E0885", "the model has more than ",
@@ -283,12 +304,7 @@ std::vector<Entry> Importer::convert(const Node& node, Scope* scope) {
       find_conversion(normal_domain(node.domain), node.op_type, version, &reason);
   if (conversion == nullptr) detail::raise<UnsupportedError>("E0880", reason);
   const NodeView view(*this, *scope, node, version);
-  std::vector<Entry> made;
-  if (conversion->convert_any != nullptr) {
-    made = conversion->convert_any(view);
-  } else {
-    for (Value& v : conversion->convert(view)) made.push_back({std::move(v)});
-  }
+  std::vector<Entry> made = apply(*conversion, view, *scope);
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
     const bool is_there =
         i < made.size() && (made[i].value || made[i].sequence || made[i].is_absent);

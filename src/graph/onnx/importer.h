@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "graph/known.h"
+#include "graph/onnx/agreeing_sizes.h"
 #include "graph/onnx/node_view.h"
 #include "graph/onnx/tensor_data.h"
 #include "tenon/graph/onnx.h"
@@ -18,12 +19,6 @@ namespace tenon::onnx {
 /// Thrown through an import: these inputs of the network decide shapes and have to be constants.
 struct NeedsValues {
   std::vector<std::string> inputs;
-};
-
-/// Thrown through an import: the model has a meaning only for these sizes of a dimension.
-struct NeedsSizes {
-  std::string dimension;
-  SymbolRange range;
 };
 
 /// Thrown through a check: an operand is the result of an operator that is not supported.
@@ -48,9 +43,9 @@ struct Scope {
 class Importer {
  public:
   /// All outlive the importer.
-  /// `ranges`: of named dimensions, where not every size has a meaning.
+  /// `dimensions`: the named ones of which not every size has a meaning.
   Importer(const Model& model, const TensorSource& source, const graph::OnnxOptions& options,
-           const std::map<std::string, SymbolRange>& ranges);
+           const std::map<std::string, Dimension>& dimensions);
 
   /// The network; throws `NeedsSizes`.
   graph::OnnxNetwork import_model();
@@ -74,6 +69,8 @@ class Importer {
   void define_constants(const Graph& graph, Scope* scope);
   void import_nodes(const std::vector<Node>& nodes, Scope* scope);
   void import_node(const Node& node, Scope* scope);
+  /// What the row of an operator makes of a node.
+  std::vector<Entry> apply(const Conversion& conversion, const NodeView& view, const Scope& scope);
   /// Follows the conversion or function.
   std::vector<Entry> convert(const Node& node, Scope* scope);
   std::vector<Entry> expand(const Function& function, const Node& node, Scope* scope);
@@ -88,7 +85,7 @@ class Importer {
   const Model& model_;
   const TensorSource& source_;
   const graph::OnnxOptions& options_;
-  const std::map<std::string, SymbolRange>& ranges_;
+  const std::map<std::string, Dimension>& dimensions_;
   graph::Known known_;
   std::map<std::string, Expr> symbols_;
   std::vector<const Function*> open_functions_;

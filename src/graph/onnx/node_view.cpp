@@ -217,7 +217,7 @@ bool is_never_negative(const Expr& e, const Expr& symbol, const SymbolRange& ran
 }
 
 void NodeView::need(const Expr& symbol, const SymbolRange& range) const {
-  throw NeedsSizes{symbol.as<VarNode>()->name, range};
+  throw NeedsSizes{symbol.as<VarNode>()->name, {range, ""}};
 }
 
 bool NodeView::require_not_negative(const Expr& e) const {

@@ -50,29 +50,31 @@ OnnxModel OnnxModel::parse(const std::string& bytes, const std::string& name,
   return OnnxModel(state);
 }
 
+using Dimensions = std::map<std::string, onnx::Dimension>;
+
 /// What `f` returns for an importer. It starts again when a node turns out to have a meaning only
 /// for some sizes of a dimension: these are what the network takes then.
 template <typename F>
-auto with_ranges(const F& f) {
-  std::map<std::string, SymbolRange> ranges;
+auto with_dimensions(const F& f) {
+  Dimensions dimensions;
   while (true) {
     try {
-      return f(ranges);
+      return f(dimensions);
     } catch (const onnx::NeedsSizes& e) {
-      ranges[e.dimension] = e.range;
+      dimensions[e.name] = e.dimension;
     }
   }
 }
 
 OnnxNetwork OnnxModel::network(const OnnxOptions& options) const {
-  return with_ranges([&](const std::map<std::string, SymbolRange>& ranges) {
-    return onnx::Importer(state_->model, state_->source, options, ranges).import_model();
+  return with_dimensions([&](const Dimensions& dimensions) {
+    return onnx::Importer(state_->model, state_->source, options, dimensions).import_model();
   });
 }
 
 std::vector<OnnxOperatorReport> OnnxModel::check(const OnnxOptions& options) const {
-  return with_ranges([&](const std::map<std::string, SymbolRange>& ranges) {
-    return onnx::Importer(state_->model, state_->source, options, ranges).check();
+  return with_dimensions([&](const Dimensions& dimensions) {
+    return onnx::Importer(state_->model, state_->source, options, dimensions).check();
   });
 }
 

@@ -48,7 +48,6 @@ Expr coordinate(const Sampling& s, const Expr& g, const Expr& size) {
       s.aligns_corners ? (g + one) * half * (length - one) : ((g + one) * length - one) * half;
   const Expr near = max(min(v, number(t, kFarCoordinate)), number(t, -kFarCoordinate));
   const Expr moved = s.mode == "nearest" ? te::unary(UnaryOp::kRound, near) : near;
-  if (s.padding == Padding::kBorder) return max(min(moved, length - one), number(t, 0));
   return s.padding == Padding::kReflection ? reflected(s, moved, size) : moved;
 }
 
