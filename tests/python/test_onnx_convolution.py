@@ -116,6 +116,7 @@ POOLS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((7, 8), {"kernel_shape": [3, 2], "strides": [2, 3], "ceil_mode": 1}),
     ((7, 7), {"kernel_shape": [3, 3], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1}),
     ((6, 6), {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [0, 0, 1, 1], "ceil_mode": 1}),
+    ((2, 5), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
     ((8, 9), {"kernel_shape": [3, 4], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),
     ((8, 9), {"kernel_shape": [3, 4], "strides": [1, 2], "auto_pad": "SAME_LOWER"}),
     ((4, 5, 6), {"kernel_shape": [2, 2, 3], "strides": [2, 1, 1], "pads": [1, 0, 1, 0, 1, 1]}),

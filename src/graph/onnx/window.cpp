@@ -50,7 +50,8 @@ void settle_after(const NodeView& n, NodeWindow* w, std::size_t d, const Expr& e
     return;
   }
   const std::int64_t room = *size + w->before[d] + w->after[d] - span;
-  if (room < 0) return;  // the operator says that the window is too large
+  // Rounded up, a window that is larger than the input by less than a stride is one.
+  if (room < 0 && !(rounds_up && room > -stride)) return;  // the operator says that it is too large
   std::int64_t windows = (rounds_up ? ceil_ratio(room, stride) : room / stride) + 1;
   if (rounds_up && windows > 1 && (windows - 1) * stride >= *size + w->before[d]) --windows;
   w->after[d] = std::max<std::int64_t>((windows - 1) * stride + span - *size - w->before[d], 0);
