@@ -239,6 +239,13 @@ def test_symbolic_sizes_meet_constant_ones() -> None:
         ("Celu", [np.ones(2, np.float32)], {"alpha": 0.0}, "'alpha' should not be 0"),
         ("Add", [np.ones(2)], {}, "expected 2 inputs, got 1"),
         ("Max", [], {}, "expected at least 1 input"),
+        ("Mod", [np.ones(2, np.int8)], {}, "expected 2 inputs, got 1"),
+        ("Mod", [np.ones(2, np.int8), np.ones(2, np.int32)], {}, "different dtypes"),
+        ("Pow", [np.ones(2), np.array([True])], {}, "expected numbers, got bool"),
+        ("Sign", [np.array([True])], {}, "expected numbers, got bool"),
+        ("IsInf", [np.ones(2, np.int32)], {}, "expected floats, got int32"),
+        ("LeakyRelu", [np.ones(2, np.int32)], {}, "expected floats, got int32"),
+        ("PRelu", [np.ones(2), np.ones(2, np.float32)], {}, "numbers of one dtype, got float64"),
     ],
 )
 def test_what_contradicts_a_definition(

@@ -52,6 +52,14 @@ def test_what_cannot_be_multiplied() -> None:
         run("MatMul", [floats(3, 4), floats(5, 4)])
     with pytest.raises(tn.ModelError, match="a scalar is no operand of a product"):
         run("MatMul", [floats(3, 4), np.float32(2)])
+    with pytest.raises(tn.ModelError, match="the operands have different dtypes"):
+        run("MatMul", [floats(3, 4), floats(4, 5).astype(np.float64)])
+    with pytest.raises(tn.ModelError, match="expected numbers, got bool"):
+        run("MatMul", [np.ones((2, 2), bool)] * 2)
+    with pytest.raises(tn.ModelError, match="the third operand has another dtype"):
+        run("Gemm", [floats(3, 4), floats(4, 5), np.ones(5)])
+    with pytest.raises(tn.ModelError, match=r"input \d should be int8 or uint8, got float32"):
+        run("MatMulInteger", [floats(3, 4), floats(4, 5)])
     with pytest.raises(tn.ModelError, match="expected two matrices"):
         run("Gemm", [floats(2, 3, 4), floats(4, 5)])
     with pytest.raises(tn.ModelError, match="does not fit the product"):

@@ -14,6 +14,10 @@ constexpr Support kNative = Support::kNative;
 /// One expression of the elements of the only operand.
 std::vector<Value> of_element(const NodeView& n, const char* name,
                               const std::function<Expr(const Expr&)>& f) {
+  const DType t = n.in(0)->dtype;
+  const bool takes_integers = n.node().op_type == "Shrink";
+  if (!t.is_float() && !(takes_integers && t.is_int()))
+    n.invalid("expected floats, got " + to_string(t));
   return {pointwise(name, {n.in(0)}, [&](const std::vector<Expr>& x) { return f(x[0]); })};
 }
 
@@ -131,6 +135,9 @@ std::vector<Value> convert_shrink(const NodeView& n) {
 std::vector<Value> convert_prelu(const NodeView& n) {
   const Value& x = n.in(0);
   Value slope = n.in(1);
+  if (slope->dtype != x->dtype || x->dtype.is_bool())
+    n.invalid("expected numbers of one dtype, got " + to_string(x->dtype) + " and " +
+              to_string(slope->dtype));
   if (n.version() < 7 && slope->shape.size() == 1 && x->shape.size() > 2 &&
       !is_int(slope->shape[0], 1)) {
     std::vector<Expr> shape(x->shape.size() - 1, imm(1));

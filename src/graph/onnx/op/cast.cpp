@@ -26,11 +26,13 @@ std::vector<Value> convert_cast_like(const NodeView& n) {
 std::vector<Value> convert_bit_cast(const NodeView& n) {
   const DType to = n.dtype_attr("to");
   const DType from = n.in(0)->dtype;
-  if (from.is_bool() || to.is_bool()) n.unsupported("the bits of bools");
   if (from.bits != to.bits)
     n.invalid(
         detail::concat("bits of ", to_string(from), " as ", to_string(to), ": the widths differ"));
   if (from == to) return {n.in(0)};
+  // The byte of a bool is 0 or 1.
+  if (to.is_bool()) return {op("not_equal", {n.in(0), scalar(from, 0)})};
+  if (from.is_bool()) return {cast_to(n.in(0), to)};
   return {pointwise("bit_cast", {n.in(0)},
                     [&](const std::vector<Expr>& x) { return reinterpret(to, x[0]); })};
 }

@@ -51,6 +51,10 @@ std::vector<Value> operands(const NodeView& n) {
   return x;
 }
 
+void check_number(const NodeView& n, std::size_t i) {
+  if (n.in(i)->dtype.is_bool()) n.invalid("expected numbers, got bool");
+}
+
 /// The operator of the graph that has that name.
 #define TENON_BINARY_OP(function, name) \
   std::vector<Value> function(const NodeView& n) { return {op(name, operands(n))}; }
@@ -145,8 +149,9 @@ Expr exact_fmod(const Expr& x, const Expr& y, int num_bits) {
 }
 
 std::vector<Value> convert_mod(const NodeView& n) {
-  const std::vector<Value> x = n.all();
-  const DType t = x.at(0)->dtype;
+  const std::vector<Value> x = operands(n);
+  const DType t = x[0]->dtype;
+  if (x[1]->dtype != t) n.invalid("the operands have different dtypes");
   const bool is_fmod = n.int_attr("fmod", 0) != 0;
   if (t.is_float()) {
     if (!is_fmod) n.invalid("the remainder of floats needs fmod = 1");
@@ -200,6 +205,8 @@ Expr power_of_float(const Expr& base, const Expr& exponent) {
 /// The result has the dtype of the base. Exponents that are often written need no function.
 std::vector<Value> convert_pow(const NodeView& n) {
   const std::vector<Value> x = operands(n);
+  check_number(n, 0);
+  check_number(n, 1);
   const bool is_float = x[0]->dtype.is_float();
   if (is_float && x[1]->shape.size() <= x[0]->shape.size() &&
       is_int(product(x[1]->shape, 0, x[1]->shape.size()), 1)) {
@@ -227,6 +234,7 @@ std::vector<Value> convert_reciprocal(const NodeView& n) {
 
 /// NaN stays, and so do zeros of both signs.
 std::vector<Value> convert_sign(const NodeView& n) {
+  check_number(n, 0);
   return {pointwise("sign", {n.in(0)}, [](const std::vector<Expr>& e) {
     const DType t = e[0]->dtype;
     const bool is_signed = t.is_float() || t.is_signed_int();
@@ -266,6 +274,8 @@ std::vector<Value> convert_is_nan(const NodeView& n) {
 }
 
 std::vector<Value> convert_is_inf(const NodeView& n) {
+  const DType t = n.in(0)->dtype;
+  if (!t.is_float()) n.invalid("expected floats, got " + to_string(t));
   const bool takes_negative = n.int_attr("detect_negative", 1) != 0;
   const bool takes_positive = n.int_attr("detect_positive", 1) != 0;
   return {pointwise("is_inf", {n.in(0)}, [&](const std::vector<Expr>& e) {

@@ -50,6 +50,7 @@ Value integer_product(const Value& a, const Value& b) {
 Value matrix_product(const NodeView& n, Value a, Value b) {
   if (a->shape.empty() || b->shape.empty()) n.invalid("a scalar is no operand of a product");
   if (a->dtype != b->dtype) n.invalid("the operands have different dtypes");
+  if (a->dtype.is_bool()) n.invalid("expected numbers, got bool");
   const bool is_row = a->shape.size() == 1, is_column = b->shape.size() == 1;
   if (is_row) a = reshape(a, {imm(1), a->shape[0]});
   if (is_column) b = reshape(b, {b->shape[0], imm(1)});
@@ -109,6 +110,7 @@ std::vector<Value> convert_gemm(const NodeView& n) {
   if (!n.has(2) || beta == 0) return {y};
   const Value& c = n.in(2);
   if (c->shape.size() > 2) n.invalid("the third operand has more than two axes");
+  if (c->dtype != y->dtype) n.invalid("the third operand has another dtype");
   const Value sum = op("add", {y, scaled(c, beta)});
   if (!graph::same_shape(sum->shape, y->shape))
     n.invalid("the third operand does not fit the product");
@@ -117,6 +119,7 @@ std::vector<Value> convert_gemm(const NodeView& n) {
 
 /// An operand as int32, less its zero point, which holds for all, or one for each row or column.
 Value centred(const NodeView& n, std::size_t i, std::size_t zero_point, bool is_row) {
+  check_bytes(n, i);
   const Value x = cast_to(n.in(i), kInt32);
   if (!n.has(zero_point)) return x;
   Value zero = cast_to(n.in(zero_point), kInt32);
@@ -144,6 +147,7 @@ Value row_scale(const Value& scale) {
 }
 
 std::vector<Value> convert_qlinear_matmul(const NodeView& n) {
+  check_bytes(n, 7);
   const Value product = matrix_product(n, centred(n, 0, 2, true), centred(n, 3, 5, false));
   const Value scale =
       op("div", {op("mul", {cast_to(row_scale(n.in(1)), kFloat32), cast_to(n.in(4), kFloat32)}),

@@ -153,6 +153,12 @@ std::vector<Value> convert_dynamic_quantize(const NodeView& n) {
 
 }  // namespace
 
+void check_bytes(const NodeView& n, std::size_t i) {
+  const DType t = n.in(i)->dtype;
+  if (!t.is_int() || t.bits != 8)
+    n.invalid(detail::concat("input ", i, " should be int8 or uint8, got ", to_string(t)));
+}
+
 Value requantized(const Value& x, const Value& scale, const Value& zero_point) {
   return pointwise("requantize", {x, scale, zero_point}, [](const std::vector<Expr>& e) {
     return saturated(cast(kFloat32, e[0]) * e[1], e[2]);

@@ -86,6 +86,8 @@ Value integer_convolution(const NodeView& n, const Value& x, const Value& weight
 }
 
 std::vector<Value> convert_conv_integer(const NodeView& n) {
+  check_bytes(n, 0);
+  check_bytes(n, 1);
   const Value x = centred(n, n.in(0), n.has(2) ? reshape(n.in(2), {}) : nullptr);
   const Value weight =
       centred(n, n.in(1), n.has(3) ? for_outputs(n, n.in(3), 0, n.in(1)) : nullptr);
@@ -93,6 +95,7 @@ std::vector<Value> convert_conv_integer(const NodeView& n) {
 }
 
 std::vector<Value> convert_qlinear_conv(const NodeView& n) {
+  for (const std::size_t i : {0, 3, 7}) check_bytes(n, i);
   const Value& weight = n.in(3);
   const Value x = centred(n, n.in(0), reshape(n.in(2), {}));
   Value sum = integer_convolution(n, x, centred(n, weight, for_outputs(n, n.in(5), 0, weight)));
