@@ -194,6 +194,26 @@ def test_largest_elements_with_ties(dtype: Any, largest: int) -> None:
         np.testing.assert_array_equal(values, np.take_along_axis(x, order, axis))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint32])
+@pytest.mark.parametrize("largest", [0, 1])
+def test_many_elements_are_sorted(dtype: Any, largest: int) -> None:
+    rng = np.random.default_rng(8)
+    x = rng.integers(0, 200, (2, 1200)).astype(dtype)
+    if dtype == np.float32:
+        x[0, 7], x[0, 9], x[1, 5] = np.nan, np.inf, -np.inf
+    if dtype == np.uint32:
+        x[0, 0] = 2**32 - 1
+    order = np.argsort(x, 1, kind="stable")
+    if largest:
+        order = 1199 - np.flip(np.argsort(np.flip(x, 1), 1, kind="stable"), 1)
+    for k in (1200, 700):
+        values, indices = run(
+            "TopK", [x, np.array([k])], constants=(1,), outputs=2, largest=largest
+        )
+        np.testing.assert_array_equal(indices, order[:, :k])
+        np.testing.assert_array_equal(values, np.take_along_axis(x, order, 1)[:, :k])
+
+
 def test_k_of_symbolic_sizes_and_impossible_ones() -> None:
     x = np.arange(12, dtype=np.float32).reshape(2, 6)
     k = np.array([2])
