@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 #include <unordered_set>
+#include <utility>
 
 #include "graph/pass/pass.h"
 #include "tenon/graph/expression.h"
@@ -284,8 +285,8 @@ class LayoutChooser {
       for (std::size_t d = p.from_begin; d < p.from_end; ++d) least = std::min(least, axes[d]);
       return least;
     };
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return first(parts[a]) < first(parts[b]);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return std::pair(first(parts[a]), a) < std::pair(first(parts[b]), b);
     });
     Axes side_by_side, result(v->shape.size());
     std::vector<Expr> shape;
