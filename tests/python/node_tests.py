@@ -45,6 +45,10 @@ RANDOM = {
     ),
 }
 
+# Cases whose expected results are rounding errors where the exact ones are 0: the imaginary parts
+# that a transform in float32 leaves of a real signal of size 100. The absolute tolerance is theirs.
+ROUNDED = dict.fromkeys(("test_dft_inverse", "test_dft_inverse_opset19"), 2e-6)
+
 
 @dataclass
 class Outcome:
@@ -131,6 +135,7 @@ def random_difference(name: str, inputs: list[Any], got: list[Any], expected: li
 def run(name: str, rtol: float = 1e-3, atol: float = 1e-7) -> Outcome:
     """Load, compile and run one node test and compare its results with the expected ones."""
     folder = DATA / name
+    atol = ROUNDED.get(name, atol)
     try:
         network = tn.compile(tn.onnx.load(folder / "model.onnx"))
         for inputs, expected in cases(folder, onnx.load(folder / "model.onnx")):
