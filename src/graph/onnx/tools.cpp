@@ -109,7 +109,7 @@ DType sum_dtype(DType dtype) { return dtype.is_float() && dtype.bits < 32 ? kFlo
 Value reduce(const std::string& name, const Value& x, const std::vector<std::int64_t>& axes,
              bool keeps) {
   if (axes.empty()) return x;
-  const Value y = op(name, {x}, {{"axes", axes}});
+  Value y = op(name, {x}, {{"axes", axes}});
   if (!keeps) return y;
   std::vector<Expr> shape = x->shape;
   for (const std::int64_t axis : axes) shape[static_cast<std::size_t>(axis)] = imm(1);
@@ -176,7 +176,7 @@ bool holds(const Expr& condition) {
 }
 
 Expr wrapped_index(const Expr& index, const Expr& extent) {
-  const Expr i = te::cast(kInt64, index);
+  Expr i = te::cast(kInt64, index);
   if (!index->dtype.is_signed_int()) return i;
   return te::select(lt(i, imm(0)), i + extent, i);
 }

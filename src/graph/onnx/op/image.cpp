@@ -263,7 +263,7 @@ std::vector<Value> convert_roi_align(const NodeView& n) {
                          return te::cast(t, read(1, {at[0], imm(j)})) * scale - shift;
                        };
                        const std::int64_t first = d == 0 ? 1 : 0;
-                       const Expr start = side(first), zero_ = number(t, 0);
+                       const Expr start = side(first);
                        Expr length = side(first + 2) - start;
                        if (!is_half_pixel) length = max(length, number(t, 1));
                        const Expr bin = length / te::cast(t, shape[2 + d]);
@@ -273,7 +273,7 @@ std::vector<Value> convert_roi_align(const NodeView& n) {
                        const Expr& size = x->shape[2 + d];
                        counts = and_predicate(
                            counts, logical_and(ge(v, number(t, -1)), le(v, te::cast(t, size))));
-                       const Expr near = min(max(v, zero_), te::cast(t, size - 1));
+                       const Expr near = min(max(v, number(t, 0)), te::cast(t, size - 1));
                        low.push_back(min(te::cast(kInt64, floor_of(near)), size - 1));
                        high.push_back(min(low[d] + 1, size - 1));
                        ratio.push_back(near - te::cast(t, low[d]));

@@ -121,7 +121,7 @@ Value resize_nearest(const Settings& s, const Value& x, const std::vector<Axis>&
                       place[a.dimension] = clamped(a, nearest(s, source));
                       if (source.is_inside) is_inside = and_predicate(is_inside, source.is_inside);
                     }
-                    const Expr element = read(0, place);
+                    Expr element = read(0, place);
                     if (!is_inside) return element;
                     return te::select(is_inside, element, const_like(x->dtype, s.outside));
                   });
@@ -175,7 +175,7 @@ Expr filtered(const NodeView& n, const Settings& s, const Axis& a, const Source&
   const Expr base = floor_of(source) + start, ratio = ratio_of(source, dtype);
   const auto weight_of = [&](const Expr& k) {
     const Expr offset = te::cast(dtype, k + start) - ratio;
-    const Expr w = weight(s, te::unary(UnaryOp::kAbs, offset * float_imm(dtype, scale)));
+    Expr w = weight(s, te::unary(UnaryOp::kAbs, offset * float_imm(dtype, scale)));
     if (!s.excludes_outside) return w;
     const Expr is_outside = logical_or(lt(base + k, imm(0)), ge(base + k, a.in));
     return te::select(is_outside, zero(dtype), w);
@@ -197,8 +197,8 @@ Value interpolate(const NodeView& n, const Settings& s, const Value& x, const Ax
                       return read(0, place);
                     };
                     const Source source = source_of(s, a, at[a.dimension]);
-                    const Expr value = is_filtered ? filtered(n, s, a, source, x->dtype, element)
-                                                   : sum_of_taps(s, a, source, x->dtype, element);
+                    Expr value = is_filtered ? filtered(n, s, a, source, x->dtype, element)
+                                             : sum_of_taps(s, a, source, x->dtype, element);
                     if (!source.is_inside) return value;
                     return te::select(source.is_inside, value, float_imm(x->dtype, s.outside));
                   });

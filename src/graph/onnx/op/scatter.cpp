@@ -77,11 +77,12 @@ std::vector<Value> convert_scatter_nd(const NodeView& n) {
     n.invalid(detail::concat(*depth, " indices are given for ", rank, " dimensions"));
   std::vector<Expr> expected(indices->shape.begin(), indices->shape.end() - 1);
   expected.insert(expected.end(), x->shape.begin() + *depth, x->shape.end());
-  if (!graph::same_shape(expected, updates->shape))
+  if (!graph::same_shape(expected, updates->shape)) {
     n.invalid(detail::concat("data, indices and updates are ", graph::type_str(*x), ", ",
                              graph::type_str(*indices), " and ", graph::type_str(*updates),
                              ": the updates should be of the shape of the indices without their "
                              "last dimension, then what is left of the data"));
+  }
   return {scattered(
       x, indices, updates, mode_of(n, x->dtype),
       [&](const std::vector<Expr>& at, const Reader& read) {

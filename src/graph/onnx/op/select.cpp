@@ -145,13 +145,15 @@ std::vector<Value> convert_unique(const NodeView& n) {
   };
   std::vector<std::int64_t> sorted;
   for (std::int64_t i = 0; i < count; ++i) sorted.push_back(i);
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [&](std::int64_t i, std::int64_t j) { return compare(i, j) < 0; });
+  std::sort(sorted.begin(), sorted.end(), [&](std::int64_t i, std::int64_t j) {
+    const int o = compare(i, j);
+    return o != 0 ? o < 0 : i < j;
+  });
   // The first place of each, and how often it occurs.
   std::vector<std::pair<std::int64_t, std::int64_t>> groups;
   std::vector<std::int64_t> group_of(static_cast<std::size_t>(count));
   for (std::size_t k = 0; k < sorted.size(); ++k) {
-    if (k == 0 || compare(sorted[k - 1], sorted[k]) != 0) groups.push_back({sorted[k], 0});
+    if (k == 0 || compare(sorted[k - 1], sorted[k]) != 0) groups.emplace_back(sorted[k], 0);
     ++groups.back().second;
     group_of[static_cast<std::size_t>(sorted[k])] = static_cast<std::int64_t>(groups.size()) - 1;
   }

@@ -133,7 +133,7 @@ Value fitted(const Value& x, std::int64_t size) {
 Value paired(const Complex& x) {
   std::vector<Expr> shape = x.re->shape;
   shape.push_back(imm(1));
-  const Value re = reshape(x.re, shape);
+  Value re = reshape(x.re, shape);
   if (!x.im) return re;
   return op("concat", {re, reshape(x.im, shape)}, {{"axis", std::int64_t{-1}}});
 }
@@ -266,7 +266,7 @@ std::vector<Value> convert_stft(const NodeView& n) {
     if (which > 0 && is_int(x->shape[2], 1)) return nullptr;
     const Value v = computed("frames", inputs, {batch, frames, imm(length)},
                              [&](const std::vector<Expr>& at, const graph::ElementReader& read) {
-                               const Expr e = read(0, {at[0], at[1] * step + at[2], imm(which)});
+                               Expr e = read(0, {at[0], at[1] * step + at[2], imm(which)});
                                if (!window) return e;
                                const Expr weighted = e * read(1, {min(at[2], imm(wide - 1))});
                                return wide == length ? weighted
@@ -333,7 +333,8 @@ std::vector<Value> convert_mel_weights(const NodeView& n) {
   return {computed("mel_weights", {int_vector(edges)}, {imm(length / 2 + 1), imm(bins)},
                    [&](const std::vector<Expr>& at, const graph::ElementReader& read) {
                      const Expr left = read(0, {at[1]}), center = read(0, {at[1] + 1}),
-                                right = read(0, {at[1] + 2}), j = at[0];
+                                right = read(0, {at[1] + 2});
+                     const Expr& j = at[0];
                      const auto ratio = [](const Expr& a, const Expr& b) {
                        return te::cast(kFloat64, a) / te::cast(kFloat64, max(b, imm(1)));
                      };
