@@ -77,7 +77,29 @@ def test_convolutions_that_do_not_fit() -> None:
         run("ConvInteger", [x[:, :2], w, np.uint8(1), np.ones(3, np.uint8)])
 
 
+def test_columns_and_thresholds_and_labels() -> None:
+    domain = "ai.onnx.ml"
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    places = np.array([[2, 0, 2]])
+    got = run("ArrayFeatureExtractor", [x, places], domain=domain)
+    np.testing.assert_array_equal(got, x[:, [2, 0, 2]])
+    got = run("ArrayFeatureExtractor", [x[1], places], domain=domain)
+    np.testing.assert_array_equal(got, x[1:2, [2, 0, 2]])
+    got = run("Binarizer", [x], domain=domain, threshold=4.0)
+    np.testing.assert_array_equal(got, (x > 4).astype(np.float32))
+    keys = {"keys_int64s": [3, 5, 3], "values_floats": [0.5, 1.5, 2.5], "default_float": -7.0}
+    got = run("LabelEncoder", [np.array([[5, 3], [4, 5]])], domain=domain, **keys)
+    np.testing.assert_array_equal(got, np.float32([[1.5, 2.5], [-7, 1.5]]))
+    keys["values_floats"] = [1.0]
+    with pytest.raises(tn.ModelError, match="keys and values differ in number"):
+        run("LabelEncoder", [np.array([5])], domain=domain, **keys)
+    with pytest.raises(tn.UnsupportedError, match="a mapping of texts"):
+        run("LabelEncoder", [np.array([5])], domain=domain, keys_strings=["a"])
+
+
 NODE_TESTS = [
+    "test_ai_onnx_ml_array_feature_extractor",
+    "test_ai_onnx_ml_binarizer",
     "test_adagrad_multiple",
     "test_adam",
     "test_adam_multiple",

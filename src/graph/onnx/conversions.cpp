@@ -16,6 +16,7 @@ const std::multimap<std::pair<std::string, std::string>, Conversion>& conversion
              attention_conversions(),
              branch_conversions(),
              cast_conversions(),
+             classical_conversions(),
              convolution_conversions(),
              cumulative_conversions(),
              deform_convolution_conversions(),

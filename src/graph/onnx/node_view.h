@@ -154,6 +154,7 @@ std::vector<Conversion> activation_conversions();
 std::vector<Conversion> attention_conversions();
 std::vector<Conversion> branch_conversions();
 std::vector<Conversion> cast_conversions();
+std::vector<Conversion> classical_conversions();
 std::vector<Conversion> convolution_conversions();
 std::vector<Conversion> cumulative_conversions();
 std::vector<Conversion> deform_convolution_conversions();

@@ -51,7 +51,7 @@ std::vector<Value> convert_determinant(const NodeView& n) {
       [&](const std::vector<Expr>& at, const graph::ElementReader& read) {
         const graph::Indices lead(at.begin(),
                                   at.begin() + static_cast<std::ptrdiff_t>(batch.size()));
-        const Expr row = at[rank - 2], column = at[rank - 1];
+        const Expr &row = at[rank - 2], &column = at[rank - 1];
         const Expr step = read(1, {}), top = read(2, lead);
         const Expr source = select(eq(row, top), step, row);
         const auto element = [&](const Expr& i, const Expr& j) {

@@ -112,7 +112,7 @@ std::vector<Value> convert_div(const NodeView& n) {
   const std::vector<Value> x = operands(n);
   if (x[0]->dtype.is_float()) return {op("div", x)};
   return {pointwise("div", x, [](const std::vector<Expr>& e) {
-    const Expr quotient = te::binary(BinaryOp::kFloorDiv, e[0], e[1]);
+    Expr quotient = te::binary(BinaryOp::kFloorDiv, e[0], e[1]);
     if (!e[0]->dtype.is_signed_int()) return quotient;
     return te::select(rounds_up(e[0], e[1]), quotient + one(quotient->dtype), quotient);
   })};
@@ -162,7 +162,7 @@ std::vector<Value> convert_mod(const NodeView& n) {
     })};
   }
   return {pointwise("mod", x, [&](const std::vector<Expr>& e) {
-    const Expr rest = te::binary(BinaryOp::kFloorMod, e[0], e[1]);
+    Expr rest = te::binary(BinaryOp::kFloorMod, e[0], e[1]);
     if (!is_fmod || !t.is_signed_int()) return rest;
     return te::select(rounds_up(e[0], e[1]), rest - e[1], rest);
   })};

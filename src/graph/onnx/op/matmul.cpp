@@ -120,7 +120,7 @@ std::vector<Value> convert_gemm(const NodeView& n) {
 /// An operand as int32, less its zero point, which holds for all, or one for each row or column.
 Value centred(const NodeView& n, std::size_t i, std::size_t zero_point, bool is_row) {
   check_bytes(n, i);
-  const Value x = cast_to(n.in(i), kInt32);
+  Value x = cast_to(n.in(i), kInt32);
   if (!n.has(zero_point)) return x;
   Value zero = cast_to(n.in(zero_point), kInt32);
   if (zero->shape.size() == 1) {

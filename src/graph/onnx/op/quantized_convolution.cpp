@@ -28,7 +28,7 @@ Value for_outputs(const NodeView& n, const Value& x, std::size_t axis, const Val
 
 /// x as int32, less its zero point.
 Value centred(const NodeView& n, const Value& x, const Value& zero_point) {
-  const Value wide = cast_to(x, kInt32);
+  Value wide = cast_to(x, kInt32);
   if (!zero_point) return wide;
   const Value y = op("sub", {wide, cast_to(zero_point, kInt32)});
   if (!graph::same_shape(y->shape, x->shape)) n.invalid("a zero point does not fit its operand");

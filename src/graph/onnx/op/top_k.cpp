@@ -135,7 +135,7 @@ Value packed_keys(const Axis& a, const Value& keys, const Expr& extent) {
                   [&](const std::vector<Expr>& at, const graph::ElementReader& read) {
                     const Expr& i = at[a.axis];
                     const Expr high = binary(BinaryOp::kShl, read(0, at), imm(32));
-                    const Expr packed = high + (imm(kLastIndex) - i);
+                    Expr packed = high + (imm(kLastIndex) - i);
                     if (graph::same_extent(extent, a.extent())) return packed;
                     return te::select(lt(i, a.extent()), packed, imm(-kMost - 1));
                   });

@@ -38,7 +38,7 @@ Expr polynomial(const Expr& u, const std::vector<double>& coefficients) {
 /// Reduced to |z| <= tan(pi / 8) by the angles 0, pi / 4 and pi / 2 (in two parts); there
 /// z + z^3 P(z^2), a minimax fit with a relative error of 2^-60.
 Expr atan_of(const Expr& x) {
-  static const std::vector<double> kP = {
+  static const std::vector<double> coefficients = {
       -0.33333333333333331483,  0.19999999999998796518,   -0.14285714285505053667,
       0.11111111094437010177,   -0.090909083423076395,    0.076922867472423550605,
       -0.066662799978323958316, 0.058774981370851270,     -0.052212307130561658175,
@@ -54,7 +54,7 @@ Expr atan_of(const Expr& x) {
   const Expr high = choice(std::numbers::pi / 2, std::numbers::pi / 4);
   const Expr low = choice(6.123233995736766e-17, 3.061616997868383e-17);
   const Expr u = z * z;
-  return odd(x, high + (fma(z * u, polynomial(u, kP), z) + low));
+  return odd(x, high + (fma(z * u, polynomial(u, coefficients), z) + low));
 }
 
 Expr asin_of(const Expr& x) { return atan_of(x / root((number(1) - x) * (number(1) + x))); }
