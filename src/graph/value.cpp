@@ -35,6 +35,22 @@ std::string shape_text(const std::vector<Expr>& shape) {
 
 }  // namespace
 
+ValueNode::~ValueNode() {
+  // The operands of the outermost value that is destroyed here, and theirs, wait in one list.
+  thread_local std::vector<Value>* waiting = nullptr;
+  if (waiting != nullptr) {
+    for (Value& v : inputs) waiting->push_back(std::move(v));
+    return;
+  }
+  std::vector<Value> list = std::move(inputs);
+  waiting = &list;
+  while (!list.empty()) {
+    const Value next = std::move(list.back());
+    list.pop_back();
+  }
+  waiting = nullptr;
+}
+
 std::uint64_t ValueNode::next_serial() {
   static std::atomic<std::uint64_t> next{0};
   return next++;

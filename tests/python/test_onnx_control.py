@@ -99,6 +99,27 @@ def test_loop_of_a_length_in_data_and_without_stacked_results(tmp_path: Path) ->
     assert type(network).__name__ == "Network"
 
 
+def test_loop_that_ends_by_a_condition_in_data(tmp_path: Path) -> None:
+    text = """g (float x, float top) => (float last, int64 n) {
+      t = Constant <value = bool {1}> ()
+      zero = Constant <value = int64 {0}> ()
+      one = Constant <value = int64 {1}> ()
+      last, n = Loop ("", t, x, zero) <body = b (int64 i, bool c, float s, int64 k) =>
+        (bool c2, float s2, int64 k2) {
+          s2 = Add(s, s) k2 = Add(k, one) c2 = Less(s2, top) }>
+    }"""
+    calls = [{"x": np.float32(1), "top": np.float32(top)} for top in (100, 1, 9)]
+    calls = [{k: np.array(v) for k, v in call.items()} for call in calls]
+    network = check(tmp_path, text, *calls)
+    assert type(network).__name__ == "Network"
+    stacking = text.replace("int64 n)", "float[?] n)").replace(
+        "k2 = Add(k, one) ", "k2 = Identity(s) "
+    )
+    stacking = stacking.replace(", zero) <", ") <").replace("float s, int64 k)", "float s)")
+    stacking = stacking.replace("float s2, int64 k2)", "float s2, float k2)")
+    check(tmp_path, stacking, *calls)  # compiled for each value: iterations are imported
+
+
 def test_loop_whose_state_grows_is_imported_iteration_by_iteration(tmp_path: Path) -> None:
     text = """g (float[3] x) => (float[?] last, float[?, 3] rows) {
       t = Constant <value = bool {1}> ()
@@ -232,17 +253,17 @@ def test_what_a_check_says_of_bodies(tmp_path: Path) -> None:
     ("text", "error", "message"),
     [
         (
-            "g (float[3] c) => (float[3] y) { y = If (c) <"
-            "then_branch = t () => (float[3] a) { a = Add(c, c) },"
-            "else_branch = e () => (float[3] d) { d = Add(c, c) }> }",
+            "g (bool[3] c) => (bool[3] y) { y = If (c) <"
+            "then_branch = t () => (bool[3] a) { a = Identity(c) },"
+            "else_branch = e () => (bool[3] d) { d = Identity(c) }> }",
             tn.ModelError,
-            r"\(If\): the condition should be one bool, got float32\[3\]",
+            r"\(If\): the condition should be one bool, got bool\[3\]",
         ),
         (
             "g (float[3] x) => (float[3] y) { y = Loop () <"
             "body = b (int64 i, bool c) => (bool c2) { c2 = Identity(c) }> }",
             tn.ModelError,
-            "a loop has at least 2 inputs",
+            "expected at least 2 inputs, got 0",
         ),
         (
             'g (float[3] x) => (float[3] y) { y = Loop ("", "", x) <'

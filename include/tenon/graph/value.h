@@ -46,6 +46,12 @@ struct ValueNode {
   Span span;                             ///< the user's line that made it
   std::uint64_t serial = next_serial();  ///< values made later have larger ones
 
+  ValueNode() = default;
+  ValueNode(const ValueNode&) = default;
+  ValueNode& operator=(const ValueNode&) = delete;
+  /// Does not recurse: graphs may be chains of any length.
+  ~ValueNode();
+
   /// Whether this is Tenon's operator of that name, not a user's that is called so.
   bool is_op(const char* wanted) const { return !expression && !control && op == wanted; }
   bool is_input() const { return is_op("input"); }

@@ -304,7 +304,16 @@ std::vector<Entry> Importer::convert(const Node& node, Scope* scope) {
       find_conversion(normal_domain(node.domain), node.op_type, version, &reason);
   if (conversion == nullptr) detail::raise<UnsupportedError>("E0880", reason);
   const NodeView view(*this, *scope, node, version);
-  std::vector<Entry> made = apply(*conversion, view, *scope);
+  const bool is_standard = normal_domain(node.domain).empty();
+  if (is_standard) check_inputs(view);
+  std::vector<Entry> made;
+  try {
+    made = apply(*conversion, view, *scope);
+  } catch (const InternalError&) {
+    // Conversions may rely on dtypes that their operators take.
+    if (is_standard) check_kinds(view);
+    throw;
+  }
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
     const bool is_there =
         i < made.size() && (made[i].value || made[i].sequence || made[i].is_absent);

@@ -102,4 +102,10 @@ class Importer {
 const Conversion* find_conversion(const std::string& domain, const std::string& op,
                                   std::int64_t version, std::string* reason);
 
+/// ModelError [E0881] for a node of a standard operator with fewer or more inputs than any version
+/// of it takes, or with inputs of different dtypes where all versions want one.
+void check_inputs(const NodeView& n);
+/// Likewise for inputs of dtypes that no version takes.
+void check_kinds(const NodeView& n);
+
 }  // namespace tenon::onnx
