@@ -8,6 +8,7 @@
 #include "array_from_python.h"
 #include "bindings.h"
 #include "graph_value.h"
+#include "tenon/graph/onnx_writer.h"
 #include "text.h"
 
 namespace tenon::python {
@@ -26,9 +27,42 @@ OnnxOptions to_options(const py::dict& values, std::map<std::string, std::int64_
   return options;
 }
 
+/// Pieces of a file: bytes, or arrays, whose memory is written as it is.
+py::list to_pieces(const std::vector<graph::OnnxBytes>& pieces) {
+  py::list all;
+  for (const graph::OnnxBytes& piece : pieces) {
+    if (piece.bytes.empty()) {
+      all.append(py::cast(piece.array));
+    } else {
+      all.append(py::bytes(piece.bytes));
+    }
+  }
+  return all;
+}
+
+py::tuple write_onnx(const std::vector<GraphValue>& inputs, const std::vector<GraphValue>& outputs,
+                     const std::string& name, std::vector<std::string> input_names,
+                     std::vector<std::string> output_names, const std::string& data_file) {
+  graph::OnnxWriteOptions options;
+  options.name = name;
+  options.input_names = std::move(input_names);
+  options.output_names = std::move(output_names);
+  options.data_file = data_file;
+  const graph::OnnxFiles files = graph::write_onnx(to_values(inputs), to_values(outputs), options);
+  return py::make_tuple(to_pieces(files.model), to_pieces(files.data));
+}
+
 }  // namespace
 
 void bind_onnx(py::module_& module) {
+  module.def("write_onnx", &write_onnx, py::arg("inputs"), py::arg("outputs"), py::arg("name"),
+             py::arg("input_names"), py::arg("output_names"), py::arg("data_file"));
+  module.def(
+      "constant_bytes",
+      [](const std::vector<GraphValue>& outputs) {
+        return graph::constant_bytes(to_values(outputs));
+      },
+      py::arg("outputs"));
   py::class_<graph::OnnxNetwork>(module, "OnnxNetwork")
       .def_readonly("name", &graph::OnnxNetwork::name)
       .def_readonly("output_names", &graph::OnnxNetwork::output_names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -318,6 +319,36 @@ def compile(
         return _compile_model(network, target, name)
     if inputs is None:
         raise ExpressionError("E0157", "the inputs are missing: one TensorSpec for each parameter")
+    traced = trace(network, inputs)
+    names, structure, values = traced.names, traced.structure, traced.inputs
+    results, outputs = traced.results, traced.outputs
+    chosen = _chosen(target)
+    title = name or title_of(network)
+    numbers = [donate] if isinstance(donate, int) else list(donate)
+    donated = _pairs(numbers, structure, values, results, outputs)
+    core = compile_graph(
+        [v._core for v in values], [v._core for v in outputs], title, chosen, donated
+    )
+    form = None if results == LEAF or _is_flat(results) else results
+    return Network(
+        core, names, None if _is_flat(structure) else structure, form, len(outputs), donated
+    )
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a call of a network with symbolic values made."""
+
+    names: list[str]
+    structure: Structure
+    """Of the arguments."""
+    inputs: list[Value]
+    results: Structure
+    outputs: list[Value]
+
+
+def trace(network: Module | Callable[..., Any], inputs: Sequence[Any]) -> Traced:
+    """Call a module or function once with symbolic values, as `compile` says."""
     function = network.forward if isinstance(network, Module) else network
     structure = flatten(tuple(inputs))[1]
     symbols: dict[str, Any] = {}
@@ -332,18 +363,13 @@ def compile(
     with tracing(), bind(structure, values) as arguments:
         leaves, results = flatten(network(*arguments))
         outputs = [as_value(leaf) for leaf in leaves]
-    chosen = _chosen(target)
+    return Traced(names, structure, values, results, outputs)
+
+
+def title_of(network: Module | Callable[..., Any]) -> str:
+    """Return the name of a module's class or of a function."""
     owner = type(network) if isinstance(network, Module) else network
-    title = name or str(getattr(owner, "__name__", "network"))
-    numbers = [donate] if isinstance(donate, int) else list(donate)
-    donated = _pairs(numbers, structure, values, results, outputs)
-    core = compile_graph(
-        [v._core for v in values], [v._core for v in outputs], title, chosen, donated
-    )
-    form = None if results == LEAF or _is_flat(results) else results
-    return Network(
-        core, names, None if _is_flat(structure) else structure, form, len(outputs), donated
-    )
+    return str(getattr(owner, "__name__", "network"))
 
 
 def _chosen(target: str | _core.Target) -> _core.Target:

@@ -456,3 +456,13 @@ def export_library(
     runtime_object: str,
     verify: bool,
 ) -> list[str]: ...
+
+def write_onnx(
+    inputs: list[GraphValue],
+    outputs: list[GraphValue],
+    name: str,
+    input_names: list[str],
+    output_names: list[str],
+    data_file: str,
+) -> tuple[list[Any], list[Any]]: ...
+def constant_bytes(outputs: list[GraphValue]) -> int: ...
