@@ -133,8 +133,7 @@ void check_inputs(const NodeView& n) {
     const std::size_t other = first.emplace(letter, i).first->second;
     if (n.in(i)->dtype != n.in(other)->dtype)
       n.invalid(detail::concat("inputs ", other, " and ", i, " have different dtypes, ",
-                               to_string(n.in(other)->dtype), " and ",
-                               to_string(n.in(i)->dtype)));
+                               to_string(n.in(other)->dtype), " and ", to_string(n.in(i)->dtype)));
   }
 }
 
