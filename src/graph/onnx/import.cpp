@@ -305,13 +305,13 @@ std::vector<Entry> Importer::convert(const Node& node, Scope* scope) {
   if (conversion == nullptr) detail::raise<UnsupportedError>("E0880", reason);
   const NodeView view(*this, *scope, node, version);
   const bool is_standard = normal_domain(node.domain).empty();
-  if (is_standard) check_inputs(view);
+  if (is_standard) check_num_inputs(view);
   std::vector<Entry> made;
   try {
     made = apply(*conversion, view, *scope);
   } catch (const InternalError&) {
     // Conversions may rely on dtypes that their operators take.
-    if (is_standard) check_kinds(view);
+    if (is_standard) check_dtypes(view);
     throw;
   }
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {

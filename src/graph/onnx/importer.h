@@ -103,9 +103,10 @@ const Conversion* find_conversion(const std::string& domain, const std::string& 
                                   std::int64_t version, std::string* reason);
 
 /// ModelError [E0881] for a node of a standard operator with fewer or more inputs than any version
-/// of it takes, or with inputs of different dtypes where all versions want one.
-void check_inputs(const NodeView& n);
-/// Likewise for inputs of dtypes that no version takes.
-void check_kinds(const NodeView& n);
+/// of it takes.
+void check_num_inputs(const NodeView& n);
+/// Likewise with inputs of dtypes that no version takes, or of different dtypes where all versions
+/// want one.
+void check_dtypes(const NodeView& n);
 
 }  // namespace tenon::onnx

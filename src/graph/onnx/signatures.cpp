@@ -107,33 +107,35 @@ std::string inputs_text(const Signature& s) {
 
 }  // namespace
 
-void check_kinds(const NodeView& n) {
-  const Signature* row = signature_of(n.node());
-  for (std::size_t i = 0; row != nullptr && i < n.num_inputs() && !row->kinds.empty(); ++i) {
-    if (!n.has(i) || !n.entry(i).value) continue;
-    const char digit = row->kinds[std::min(i, row->kinds.size() - 1)];
-    const int allowed = digit >= 'a' ? digit - 'a' + 10 : digit - '0';
-    if ((allowed & kind_of(n.in(i)->dtype)) == 0)
-      n.invalid(detail::concat("input ", i, " is of ", to_string(n.in(i)->dtype),
-                               ", which the operator does not take"));
-  }
-}
-
-void check_inputs(const NodeView& n) {
+void check_num_inputs(const NodeView& n) {
   const Signature* row = signature_of(n.node());
   if (row == nullptr) return;
   const auto count = static_cast<std::int64_t>(n.num_inputs());
   if (count < row->fewest || (row->most >= 0 && count > row->most))
     n.invalid(detail::concat("expected ", inputs_text(*row), ", got ", count));
+}
+
+void check_dtypes(const NodeView& n) {
+  const Signature* row = signature_of(n.node());
+  if (row == nullptr) return;
   std::map<char, std::size_t> first;
-  for (std::size_t i = 0; i < n.num_inputs() && !row->dtypes.empty(); ++i) {
-    if (i >= row->dtypes.size() && row->most >= 0) break;
-    const char letter = row->dtypes[std::min(i, row->dtypes.size() - 1)];
-    if (letter == '.' || !n.has(i) || !n.entry(i).value) continue;
+  const auto at = [](std::string_view row_of, std::size_t i) {
+    return row_of.empty() ? '.' : row_of[std::min(i, row_of.size() - 1)];
+  };
+  for (std::size_t i = 0; i < n.num_inputs(); ++i) {
+    if (!n.has(i) || !n.entry(i).value) continue;
+    const DType dtype = n.in(i)->dtype;
+    const char digit = at(row->kinds, i);
+    const int allowed = digit >= 'a' ? digit - 'a' + 10 : digit - '0';
+    if (digit != '.' && (allowed & kind_of(dtype)) == 0)
+      n.invalid(detail::concat("input ", i, " is of ", to_string(dtype),
+                               ", which the operator does not take"));
+    const char letter = i < row->dtypes.size() || row->most < 0 ? at(row->dtypes, i) : '.';
+    if (letter == '.') continue;
     const std::size_t other = first.emplace(letter, i).first->second;
-    if (n.in(i)->dtype != n.in(other)->dtype)
+    if (dtype != n.in(other)->dtype)
       n.invalid(detail::concat("inputs ", other, " and ", i, " have different dtypes, ",
-                               to_string(n.in(other)->dtype), " and ", to_string(n.in(i)->dtype)));
+                               to_string(n.in(other)->dtype), " and ", to_string(dtype)));
   }
 }
 
