@@ -134,12 +134,12 @@ std::string ModelWriter::size(const Expr& e) {
     }
   }
   if (const auto* b = e.as<BinaryNode>()) {
-    static const std::map<BinaryOp, const char*> kOps{{BinaryOp::kAdd, "Add"},
-                                                      {BinaryOp::kSub, "Sub"},
-                                                      {BinaryOp::kMul, "Mul"},
-                                                      {BinaryOp::kMin, "Min"},
-                                                      {BinaryOp::kMax, "Max"}};
-    if (const auto it = kOps.find(b->op); it != kOps.end())
+    static const std::map<BinaryOp, const char*> ops{{BinaryOp::kAdd, "Add"},
+                                                     {BinaryOp::kSub, "Sub"},
+                                                     {BinaryOp::kMul, "Mul"},
+                                                     {BinaryOp::kMin, "Min"},
+                                                     {BinaryOp::kMax, "Max"}};
+    if (const auto it = ops.find(b->op); it != ops.end())
       return node(it->second, {size(b->a), size(b->b)});
     // Rounds down as Tenon does: Mod takes the divisor's sign.
     if (b->op == BinaryOp::kFloorMod) return node("Mod", {size(b->a), size(b->b)});
