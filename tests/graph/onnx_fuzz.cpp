@@ -94,11 +94,11 @@ void install_handlers() {
   action.sa_handler = on_signal;
   action.sa_flags = SA_ONSTACK;
   ::sigaction(SIGALRM, &action, nullptr);
+  ::sigaction(SIGABRT, &action, nullptr);  // of UndefinedBehaviorSanitizer too
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_set_death_callback([] { report("crashes"); });
 #else
-  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT})
-    ::sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) ::sigaction(signal, &action, nullptr);
   // What is reserved and not used counts as well, if it is absurd.
   const rlimit limit{8ULL << 30, 8ULL << 30};
   ::setrlimit(RLIMIT_AS, &limit);

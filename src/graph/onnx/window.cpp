@@ -105,6 +105,9 @@ NodeWindow window_of(const NodeView& n, const std::vector<Expr>& shape,
   for (std::size_t d = 0; d < rank; ++d) {
     if (const auto size = as_int(shape[d + 2]); size && *size > kMost)
       n.unsupported(detail::concat("windows over an axis of ", *size, " elements"));
+    if (extents[d] > 1 && extents[d] - 1 > kMost / w.dilations[d])
+      n.unsupported(detail::concat("a window of ", extents[d], " elements with ", w.dilations[d],
+                                   " from one to the next"));
   }
   const AutoPad automatic = auto_pad(n);
   std::vector<std::int64_t> pads(2 * rank, 0);

@@ -126,6 +126,8 @@ void settle_output(const NodeView& n, const std::vector<Expr>& shape, NodeWindow
       total = w->span(d) - w->strides[d] + (*more)[d];
     } else {
       if (!size) n.unsupported("output_shape for a size that is not fixed; give sizes=");
+      if (*size > (std::int64_t{1} << 31))
+        n.unsupported(detail::concat("windows over an axis of ", *size, " elements"));
       if (wanted[d] < 0 || wanted[d] > (std::int64_t{1} << 31))
         n.invalid(detail::concat("output_shape has a size ", wanted[d]));
       total = w->strides[d] * (*size - 1) + (*more)[d] + w->span(d) - wanted[d];
