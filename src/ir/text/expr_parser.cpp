@@ -392,6 +392,7 @@ Expr ExprParser::function_call(const Token& name) {
   expect("(", "after the function");
   if (is_builtin_function(name.text)) return builtin(name);
   std::vector<Expr> args = exprs_until(")");
+  if (args.empty() && has_no_operand(name.text)) return make<CallNode>(kInt64, name.text, args);
   if (args.empty())
     fail(name, "E0120",
          "'" + name.text + "' needs an operand; write call(\"name\", dtype) for one without");

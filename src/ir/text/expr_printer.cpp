@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "tenon/ir/structural.h"
+#include "tenon/ir/thread.h"
 #include "tenon/ir/visit.h"
 #include "tenon/support/stack.h"
 
@@ -59,6 +60,11 @@ bool is_builtin_function(std::string_view name) {
   if (std::find(kNames.begin(), kNames.end(), name) != kNames.end()) return true;
   return name.starts_with("int") || name.starts_with("uint") || name.starts_with("float") ||
          name.starts_with("bfloat") || name.starts_with("bool");  // casts
+}
+
+bool has_no_operand(std::string_view name) {
+  const ThreadCall which = thread_call(name);
+  return which == ThreadCall::kBarrier || which == ThreadCall::kAsyncCommit;
 }
 
 std::string quote(std::string_view text) {
@@ -377,8 +383,9 @@ void ExprPrinter::node(const ReduceNode& n) {
 }
 
 void ExprPrinter::node(const CallNode& n) {
-  const bool plain = !n.args.empty() && n.args[0]->dtype == n.dtype && is_identifier(n.name) &&
-                     !is_builtin_function(n.name);
+  const bool first =
+      n.args.empty() ? n.dtype == kInt64 && has_no_operand(n.name) : n.args[0]->dtype == n.dtype;
+  const bool plain = first && is_identifier(n.name) && !is_builtin_function(n.name);
   if (plain) {
     call(n.name, n.args);
     return;

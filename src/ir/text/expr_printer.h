@@ -31,6 +31,8 @@ enum Precedence : int {
 Precedence precedence_of(BinaryOp op);
 /// Whether `name(...)` means something else than the pure function `name`.
 bool is_builtin_function(std::string_view name);
+/// Calls that are written `name()`, of dtype int64.
+bool has_no_operand(std::string_view name);
 
 /// `"text"` with escapes.
 std::string quote(std::string_view text);
