@@ -113,6 +113,7 @@ void compile_all(std::size_t count, const Target& target, const BuildOptions& op
 
 CompiledKernel compile_kernel(const Function& f, const Target& target,
                               const BuildOptions& options) {
+  target.require_cpu("kernels are compiled");
   TENON_USER_CHECK(target.runs_on_host(), TargetError, "E0915", "code for '", target.str(),
                    "' cannot run on this machine, which is '", Target::host().str(), "'");
   CompiledKernel kernel;
@@ -132,6 +133,7 @@ std::vector<CompiledKernel> compile_kernels(std::span<const Function> functions,
 
 std::vector<KernelObject> compile_objects(std::span<const Function> functions, const Target& target,
                                           const BuildOptions& options) {
+  target.require_cpu("objects are made");
   std::vector<KernelObject> kernels(functions.size());
   compile_all(functions.size(), target, options, [&](std::size_t i) {
     kernels[i].object = make_object(functions[i], target, options, &kernels[i]);

@@ -333,6 +333,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
                         const std::string& name, const Target& target,
                         const CompileOptions& options) {
   const auto start = Clock::now();
+  target.require_cpu("networks are compiled");
   TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0151",
                    "a network needs at least one output");
   check_inputs(inputs, outputs);

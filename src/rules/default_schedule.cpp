@@ -122,6 +122,7 @@ void schedule_alone(RuleContext& context, const std::string& name,
 }  // namespace rules
 
 Schedule default_schedule(const Function& f, const Target& target) {
+  target.require_cpu("there are default schedules");
   Schedule s(f);
   rules::RuleContext context{s, target};
   rules::inline_elementwise(context);

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "runtime/cuda_target.h"
 #include "runtime/host_cpu.h"
 #include "tenon/runtime/c_api.h"
 #include "tenon/support/error.h"
@@ -125,11 +126,10 @@ std::string_view next_word(std::string_view& rest) {
 }
 
 void check_kind(std::string_view text, std::string_view kind) {
-  TENON_USER_CHECK(kind != "cuda", TargetError, "E0903", "target '", text,
-                   "': this build has no CUDA code generation yet\n  hint: use \"cpu\"");
-  TENON_USER_CHECK(
-      kind == "cpu", TargetError, "E0901", "unknown target '", text,
-      "'\n  hint: a target is \"cpu\" with optional -mcpu=NAME, such as \"cpu -mcpu=x86-64-v3\"");
+  TENON_USER_CHECK(kind == "cpu", TargetError, "E0901", "unknown target '", text,
+                   "'\n  hint: a target is \"cpu\" with optional -mcpu=NAME, such as \"cpu "
+                   "-mcpu=x86-64-v3\", or "
+                   "\"cuda\" with optional -arch=NAME, such as \"cuda -arch=sm_80\"");
 }
 
 /// Sets name and features from the options after the kind.
@@ -162,7 +162,9 @@ const Target& Target::host() {
 
 Target Target::parse(std::string_view text) {
   std::string_view rest = text;
-  check_kind(text, next_word(rest));
+  const std::string_view kind = next_word(rest);
+  if (kind == "cuda") return parse_cuda_target(text, rest);
+  check_kind(text, kind);
   Target target = host();
   parse_options(text, rest, target);
   TENON_USER_CHECK(target.features.has_avx2 && target.features.has_fma, TargetError, "E0904",
@@ -175,6 +177,7 @@ Target Target::parse(std::string_view text) {
 }
 
 std::string Target::str() const {
+  if (is_gpu()) return "cuda -arch=" + gpu.arch;
   std::string out = "cpu -mcpu=" + mcpu;
   const KnownCpu* cpu = find_cpu(mcpu);
   const CpuFeatures base = cpu != nullptr ? cpu->features : CpuFeatures{};
@@ -197,12 +200,19 @@ std::string Target::attributes() const {
 }
 
 RegisterTile Target::register_tile(DType dtype) const {
+  if (is_gpu()) return {};
   const DType computed = dtype.is_float() && dtype.bits < 32 ? kFloat32 : dtype;
   const int vectors = vector_bytes == 64 ? 4 : 2;
   return {6, vectors * vector_lanes(computed)};
 }
 
+void Target::require_cpu(std::string_view what) const {
+  TENON_USER_CHECK(!is_gpu(), TargetError, "E0903", what, " for CPUs only, not for '", str(),
+                   "'\n  hint: use \"cpu\"");
+}
+
 bool Target::runs_on_host() const {
+  if (is_gpu()) return false;
   const CpuFeatures& here = host().features;
   for (const NamedFeature& f : kFeatures) {
     if (features.*(f.field) && !(here.*(f.field))) return false;

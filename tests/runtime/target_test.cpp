@@ -69,13 +69,44 @@ TEST(TargetTest, unknown_names_say_what_is_known) {
   EXPECT_NE(
       message_of<TargetError>("cpu -O3").find("unknown option '-O3' in target 'cpu -O3' [E0901]"),
       std::string::npos);
-  EXPECT_NE(message_of<TargetError>("cuda -arch=sm_90a")
-                .find("this build has no CUDA code generation yet [E0903]"),
-            std::string::npos);
   EXPECT_NE(
       message_of<TargetError>("cpu -mcpu=znver4 -mattr=+sve").find("unknown attribute '+sve'"),
       std::string::npos);
   EXPECT_NE(message_of<TargetError>("cpu -mcpu=haswell -mattr=-fma").find("has no AVX2 with FMA"),
+            std::string::npos);
+}
+
+TEST(TargetTest, architectures_give_the_limits_of_a_launch) {
+  const Target hopper = Target::parse("cuda");
+  EXPECT_EQ(hopper.str(), "cuda -arch=sm_90a");
+  EXPECT_TRUE(hopper.is_gpu());
+  EXPECT_FALSE(hopper.runs_on_host());
+  EXPECT_EQ(hopper.gpu.capability, 90);
+  EXPECT_EQ(hopper.gpu.num_sms, 132);
+  EXPECT_EQ(hopper.gpu.shared_bytes_per_block, 227 * 1024);
+  EXPECT_EQ(hopper.gpu.static_shared_bytes_per_block, 48 * 1024);
+  EXPECT_EQ(hopper.gpu.threads_per_block, 1024);
+  EXPECT_EQ(hopper.gpu.warp_size, 32);
+  EXPECT_EQ(hopper.vector_lanes(kFloat32), 4);
+  EXPECT_EQ(hopper.register_tile(kFloat32).columns, 0);
+  EXPECT_EQ(Target::parse(" cuda  -arch=sm_90a "), hopper);
+  const Target ampere = Target::parse("cuda -arch=sm_80");
+  EXPECT_EQ(ampere.gpu.shared_bytes_per_block, 163 * 1024);
+  EXPECT_EQ(ampere.gpu.num_sms, 108);
+  EXPECT_EQ(Target::parse(ampere.str()), ampere);
+  EXPECT_FALSE(Target::host().is_gpu());
+  EXPECT_EQ(Target::host().gpu, GpuFeatures{});
+}
+
+TEST(TargetTest, unknown_architectures_say_what_is_known) {
+  EXPECT_NE(message_of<TargetError>("cuda -arch=sm_70")
+                .find("unknown architecture 'sm_70' in target 'cuda -arch=sm_70' [E1280]\n  hint: "
+                      "one of sm_80, sm_86"),
+            std::string::npos);
+  EXPECT_NE(message_of<TargetError>("cuda -mcpu=znver4")
+                .find("unknown option '-mcpu=znver4' in target 'cuda -mcpu=znver4' [E0901]"),
+            std::string::npos);
+  EXPECT_NE(message_of<TargetError>("cuda:0").find("unknown target 'cuda:0' [E0901]"),
             std::string::npos);
 }
 

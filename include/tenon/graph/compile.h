@@ -118,7 +118,8 @@ struct CompiledNetwork {
 };
 
 /// Compiles the graph behind `outputs`. ExpressionError [E0151] when an input is missing from
-/// `inputs`, [E0152] when a symbol is not a whole dimension of one of them.
+/// `inputs`, [E0152] when a symbol is not a whole dimension of one of them. TargetError [E0903] for
+/// a GPU.
 CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
                         const std::string& name, const Target& target,
                         const CompileOptions& options = {});
