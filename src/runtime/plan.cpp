@@ -47,6 +47,7 @@ class Writer {
       moves_.push_back({m.loop, m.buffer, m.stride, static_cast<std::uint32_t>(m.kind)});
     std::stable_sort(moves_.begin(), moves_.end(),
                      [](const format::Move& a, const format::Move& b) { return a.loop < b.loop; });
+    if (plan_.device != PlanDeviceKind::kHost) add_device();
     return assemble();
   }
 
@@ -105,6 +106,41 @@ class Writer {
                       s.shared_bytes, s.worker_bytes});
   }
 
+  void add_device() {
+    device_.push_back({static_cast<std::uint32_t>(plan_.device), 0});
+    for (const DeviceCubin& c : plan_.device_program.cubins) {
+      pad_to(code_, kDataAlignment);
+      cubins_.push_back({string(c.arch), code_.size(), c.image.size()});
+      code_.insert(code_.end(), c.image.begin(), c.image.end());
+    }
+    for (const DeviceKernel& k : plan_.device_program.kernels)
+      device_kernels_.push_back({string(k.name), k.cubin, 0});
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      for (const DeviceLaunch& l : plan_.steps[i].launches)
+        add_launch(static_cast<std::uint32_t>(i), l);
+    }
+  }
+
+  void add_launch(std::uint32_t step, const DeviceLaunch& l) {
+    format::LaunchRecord record = {};
+    record.step = step;
+    record.kernel = l.kernel;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      record.grid[axis] = l.grid[axis];
+      record.block[axis] = l.block[axis];
+      record.loops[axis] = string(l.grid_loops[axis]);
+      record.loops[3 + axis] = string(l.block_loops[axis]);
+    }
+    record.static_shared_bytes = l.static_shared_bytes;
+    record.dynamic_shared_bytes = l.dynamic_shared_bytes;
+    record.num_params = static_cast<std::uint32_t>(l.params.size());
+    record.num_repeats = static_cast<std::uint32_t>(l.repeats.size());
+    launches_.push_back(record);
+    for (const DeviceParam& p : l.params)
+      params_.push_back({static_cast<std::uint32_t>(p.kind), p.index});
+    for (const DeviceRepeat& r : l.repeats) repeats_.push_back({r.id, r.count});
+  }
+
   template <typename T>
   void put_section(format::SectionKind kind, const std::vector<T>& records,
                    std::size_t alignment = 8) {
@@ -118,8 +154,9 @@ class Writer {
   }
 
   std::vector<std::uint8_t> assemble() {
-    constexpr std::uint32_t kNumSections = 15;
-    out_.resize(sizeof(format::Header) + kNumSections * sizeof(format::Section));
+    const bool has_device = plan_.device != PlanDeviceKind::kHost;
+    const std::uint32_t num_sections = has_device ? 22 : 15;
+    out_.resize(sizeof(format::Header) + num_sections * sizeof(format::Section));
     put_section(format::SectionKind::kStrings, strings_);
     put_section(format::SectionKind::kInfo, info_);
     put_section(format::SectionKind::kProgram, plan_.program.instructions());
@@ -134,13 +171,22 @@ class Writer {
     put_section(format::SectionKind::kSteps, steps_);
     put_section(format::SectionKind::kRegions, regions_);
     put_section(format::SectionKind::kMoves, moves_);
+    if (has_device) {
+      put_section(format::SectionKind::kDevice, device_);
+      put_section(format::SectionKind::kCubins, cubins_);
+      put_section(format::SectionKind::kDeviceKernels, device_kernels_);
+      put_section(format::SectionKind::kLaunches, launches_);
+      put_section(format::SectionKind::kParams, params_);
+      put_section(format::SectionKind::kRepeats, repeats_);
+      put_section(format::SectionKind::kCode, code_, kDataAlignment);
+    }
     put_section(format::SectionKind::kData, data_, 4096);
     format::Header header = {};
     std::memcpy(header.magic, format::kMagic, sizeof(header.magic));
-    header.version = format::kVersion;
-    header.num_sections = kNumSections;
+    header.version = has_device ? format::kVersion : format::kHostVersion;
+    header.num_sections = num_sections;
     header.total_bytes = out_.size();
-    TENON_CHECK(table_.size() == kNumSections, "sections of a plan: ", table_.size());
+    TENON_CHECK(table_.size() == num_sections, "sections of a plan: ", table_.size());
     std::memcpy(out_.data(), &header, sizeof(header));
     std::memcpy(out_.data() + sizeof(header), table_.data(),
                 table_.size() * sizeof(format::Section));
@@ -165,6 +211,13 @@ class Writer {
   std::vector<format::Step> steps_;
   std::vector<format::Region> regions_;
   std::vector<format::Move> moves_;
+  std::vector<format::DeviceRecord> device_;
+  std::vector<format::CubinRecord> cubins_;
+  std::vector<format::DeviceKernelRecord> device_kernels_;
+  std::vector<format::LaunchRecord> launches_;
+  std::vector<format::ParamRecord> params_;
+  std::vector<format::RepeatRecord> repeats_;
+  std::vector<std::uint8_t> code_;
   std::vector<std::uint8_t> data_;
 };
 

@@ -14,7 +14,8 @@ class PlanPrinter {
   explicit PlanPrinter(const Plan& plan) : plan_(plan) {}
 
   std::string print() {
-    os_ << "plan " << plan_.name << "\n";
+    os_ << "plan " << plan_.name << (plan_.device == PlanDeviceKind::kCuda ? " on cuda" : "")
+        << "\n";
     for (const PlanArgument& a : plan_.inputs) print_argument("input", a);
     for (const PlanArgument& a : plan_.results) print_argument("result", a);
     for (const PlanSymbol& s : plan_.symbols) print_symbol(s);
@@ -104,6 +105,7 @@ class PlanPrinter {
   void print_step(const PlanStep& s) {
     switch (s.op) {
       case PlanStepOp::kKernel:
+      case PlanStepOp::kLaunch:
         os_ << plan_.kernels.at(s.kernel).name << "(";
         break;
       case PlanStepOp::kCopy:
@@ -124,6 +126,18 @@ class PlanPrinter {
     if (!s.sizes.empty()) os_ << " sizes " << list(s.sizes);
     if (s.shared_bytes != kPlanNone) os_ << " shared " << value(s.shared_bytes);
     if (s.worker_bytes != kPlanNone) os_ << " worker " << value(s.worker_bytes);
+    os_ << "\n";
+    for (const DeviceLaunch& l : s.launches) print_launch(l);
+  }
+
+  /// "launch k grid [4 * n, 1, 1] block [256, 1, 1] shared 1024, for 0..n".
+  void print_launch(const DeviceLaunch& l) {
+    os_ << "    launch " << plan_.device_program.kernels.at(l.kernel).name << " grid "
+        << list({l.grid.begin(), l.grid.end()}) << " block [" << l.block[0] << ", " << l.block[1]
+        << ", " << l.block[2] << "]";
+    const std::uint32_t shared = l.static_shared_bytes + l.dynamic_shared_bytes;
+    if (shared != 0) os_ << " shared " << shared;
+    for (const DeviceRepeat& r : l.repeats) os_ << ", for r" << r.id << " in 0.." << value(r.count);
     os_ << "\n";
   }
 

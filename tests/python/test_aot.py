@@ -27,7 +27,7 @@ def test_a_library_says_what_it_holds(library):
     assert found == tn.aot.verify(library)
     assert (found["manifest_version"], found["model"], found["title"]) == (1, "model", "Sequential")
     assert found["producer"] == f"tenon {tn.__version__}"
-    assert (found["c_api"], found["plan_format"], found["kernel_abi"]) == ("1.1", "2.0", 1)
+    assert (found["c_api"], found["plan_format"], found["kernel_abi"]) == ("1.2", "2.0", 1)
     assert found["inputs"] == [{"name": "x", "dtype": "float32", "shape": ["n", "16"]}]
     assert found["results"] == [{"name": "result", "dtype": "float32", "shape": ["n", "4"]}]
     assert found["symbols"] == [{"name": "n", "min": 0, "max": None, "multiple_of": 1}]

@@ -289,7 +289,7 @@ std::string message_of(const Bytes& plan, std::int64_t num_rows = 4) {
   const std::vector<tenon_kernel_fn> kernels(
       3,
       [](tenon_kernel_context*, void* const*, const std::int64_t*) -> std::int32_t { return 0; });
-  tenon_load_options options = {sizeof(options), kernels.data(), 3, nullptr, 0, nullptr, 0};
+  tenon_load_options options = {sizeof(options), kernels.data(), 3, nullptr, 0, nullptr, 0, 0};
   tenon_model* model = nullptr;
   if (tenon_model_load_memory(plan.data(), plan.size(), &options, &model) != TENON_OK)
     return tenon_last_error();

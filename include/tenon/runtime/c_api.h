@@ -1,6 +1,6 @@
 #pragma once
 
-/// The C ABI of Tenon's runtime, version 1.1. C99; links libc, libm and pthread only.
+/// The C ABI of Tenon's runtime, version 1.2. C99; links libc, libm and pthread only.
 ///
 /// **Memory model.** A `tenon_model` is immutable and may be used by many threads; a
 /// `tenon_context` belongs to one call at a time. Handles are counted or owned as each function
@@ -44,6 +44,7 @@ typedef struct tenon_load_options {
   const void* data;  ///< the block of embedded constants, where it is not in the plan; it must
                      ///< outlive the model; null: in the plan
   uint64_t data_bytes;
+  int32_t device_id;  ///< for a plan on a device: which one, in the driver's order
 } tenon_load_options;
 
 /// Loads a plan. Its tables are copied. Embedded constants are used in place where the plan has

@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 #define TENON_C_API_VERSION_MAJOR 1
-#define TENON_C_API_VERSION_MINOR 1
+#define TENON_C_API_VERSION_MINOR 2
 
 /// What went wrong, by who must act. TENON_OK is 0; new values may be added.
 typedef enum tenon_status {

@@ -11,13 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "tenon/runtime/device_program.h"
 #include "tenon/runtime/dtype.h"
 #include "tenon/runtime/plan_format.h"
 
 namespace tenon {
 
-/// Index of a value of the integer program.
-using PlanRegister = std::uint32_t;
 /// Index into Plan::buffers.
 using PlanBufferId = std::uint32_t;
 
@@ -148,6 +147,7 @@ struct PlanStep {
   std::vector<PlanRegister> sizes = {};   ///< values of Function.symbols in order
   PlanRegister shared_bytes = kPlanNone;  ///< scratch of the call, a multiple of 64; kPlanNone: 0
   PlanRegister worker_bytes = kPlanNone;  ///< scratch of each worker, likewise
+  std::vector<DeviceLaunch> launches = {};  ///< kLaunch: in order
 };
 
 struct Plan {
@@ -164,6 +164,9 @@ struct Plan {
   std::vector<PlanRegion> regions;
   std::vector<PlanMove> moves;
   PlanRegister arena_bytes = kPlanNone;  ///< size of the memory that workspace buffers lie in
+  /// kCuda: arguments, workspace and constants are on a device, and steps launch `device_program`.
+  PlanDeviceKind device = PlanDeviceKind::kHost;
+  DeviceProgram device_program = {};
 
   /// Appends a buffer that is all of argument `index` (results follow inputs).
   PlanBufferId add_argument_buffer(std::uint32_t index);

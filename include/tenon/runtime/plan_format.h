@@ -13,8 +13,10 @@ namespace tenon::plan_format {
 
 inline constexpr char kMagic[8] = {'T', 'E', 'N', 'O', 'N', 'P', 'L', 'N'};
 /// Major version in the upper 16 bits, minor in the lower. Readers accept their own major version
-/// with a minor one up to their own.
-inline constexpr std::uint32_t kVersion = 2u << 16;
+/// with a minor one up to their own. Minor version 1 added plans for a device.
+inline constexpr std::uint32_t kVersion = (2u << 16) | 1u;
+/// What plans for the host are written as: they need nothing newer.
+inline constexpr std::uint32_t kHostVersion = 2u << 16;
 /// "absent", wherever an index is optional.
 inline constexpr std::uint32_t kNone = 0xffffffffu;
 
@@ -37,8 +39,15 @@ enum class SectionKind : std::uint32_t {
                    ///< a block beside it
   kRegions = 14,   ///< `Region`
   kMoves = 15,     ///< `Move`, ascending by loop
+  kDevice = 16,    ///< `DeviceRecord`, one; absent: the host
+  kCubins = 17,    ///< `CubinRecord`
+  kDeviceKernels = 18,  ///< `DeviceKernelRecord`
+  kLaunches = 19,       ///< `LaunchRecord`, ascending by step
+  kParams = 20,         ///< `ParamRecord`: of the first launch, of the second, and so on
+  kRepeats = 21,        ///< `RepeatRecord`, likewise
+  kCode = 22,           ///< bytes of the cubins
 };
-inline constexpr std::uint32_t kNumSectionKinds = 16;
+inline constexpr std::uint32_t kNumSectionKinds = 23;
 
 struct Header {
   char magic[8];
@@ -192,13 +201,15 @@ enum class StepOp : std::uint32_t {
   kBranch = 4,
   kLoop = 5,
   kSubPlan = 6,
+  kLaunch = 7,
 };
-inline constexpr std::uint32_t kNumStepOps = 7;
+inline constexpr std::uint32_t kNumStepOps = 8;
 
 /// kKernel: `index` is the kernel, `buffers` its buffers in parameter order, `sizes` registers,
 /// `shared_bytes` and `worker_bytes` registers of the workspace (kNone: 0). kCopy: `buffers` =
 /// destination, source (equal bytes). kBranch, kLoop: `index` is the region, `buffers` those that
-/// its fields name by position.
+/// its fields name by position. kLaunch: `index` is the kernel, whose sites count; what is launched
+/// is in kLaunches; `shared_bytes` is the step's scratch memory on the device.
 struct Step {
   std::uint32_t op;
   std::uint32_t index;
@@ -240,6 +251,67 @@ struct Move {
   std::uint32_t kind;
 };
 
+enum class DeviceKind : std::uint32_t { kHost = 0, kCuda = 1 };
+
+/// Where a plan runs. Plans for the host have kernel steps, those for a device launch steps; both
+/// have copies, branches and loops.
+struct DeviceRecord {
+  std::uint32_t kind;  ///< DeviceKind
+  std::uint32_t reserved;
+};
+
+/// Code for one architecture; the images follow each other in kCode.
+struct CubinRecord {
+  StringRef arch;  ///< "sm_80", "sm_90a"
+  std::uint64_t offset;
+  std::uint64_t bytes;
+};
+
+struct DeviceKernelRecord {
+  StringRef name;
+  std::uint32_t cubin;
+  std::uint32_t reserved;
+};
+
+/// One launch of a step. Its params and repeats follow those of the launch before it.
+struct LaunchRecord {
+  std::uint32_t step;
+  std::uint32_t kernel;   ///< of kDeviceKernels
+  std::uint32_t grid[3];  ///< registers; 0 in any of them: nothing is launched
+  std::uint32_t block[3];
+  std::uint32_t static_shared_bytes;
+  std::uint32_t dynamic_shared_bytes;
+  std::uint32_t num_params;
+  std::uint32_t num_repeats;  ///< at most kMaxRepeats
+  StringRef loops[6];  ///< names of the loops bound to grid x, y, z and block x, y, z; for messages
+};
+inline constexpr std::uint32_t kMaxRepeats = 8;
+
+/// What a kernel gets. Each takes 8 bytes.
+enum class ParamKind : std::uint32_t {
+  kBuffer = 0,   ///< address of a buffer of the step, by position
+  kScratch = 1,  ///< address in the step's scratch memory, `index` is the register of the offset
+  kSize = 2,     ///< a register
+  kLoop = 3,     ///< iteration of one of the launch's repeats
+  kError = 4,    ///< address of the step's error record
+};
+inline constexpr std::uint32_t kNumParamKinds = 5;
+
+struct ParamRecord {
+  std::uint32_t kind;  ///< ParamKind
+  std::uint32_t index;
+};
+
+/// A loop around launches. Consecutive launches of a step with the same ids from the outermost on
+/// are repeated together.
+struct RepeatRecord {
+  std::uint32_t id;
+  std::uint32_t count;  ///< register; no iteration when it is not above 0
+};
+
+static_assert(sizeof(DeviceRecord) == 8 && sizeof(CubinRecord) == 24);
+static_assert(sizeof(DeviceKernelRecord) == 16 && sizeof(LaunchRecord) == 96);
+static_assert(sizeof(ParamRecord) == 8 && sizeof(RepeatRecord) == 8);
 static_assert(sizeof(Region) == 24 && sizeof(Move) == 16);
 static_assert(sizeof(Header) == 32 && sizeof(Section) == 24 && sizeof(Info) == 24);
 static_assert(sizeof(Instruction) == 24 && sizeof(Argument) == 40 && sizeof(Symbol) == 48);

@@ -119,7 +119,7 @@ Json manifest_of(const LibraryParts& parts) {
           {"producer", parts.producer},
           {"codegen", codegen_version()},
           {"c_api", version_text((TENON_C_API_VERSION_MAJOR << 16) | TENON_C_API_VERSION_MINOR)},
-          {"plan_format", version_text(plan_format::kVersion)},
+          {"plan_format", version_text(plan_format::kHostVersion)},
           {"kernel_abi", TENON_KERNEL_ABI_VERSION},
           {"inputs", arguments_of(parts.plan, parts.plan.inputs)},
           {"results", arguments_of(parts.plan, parts.plan.results)},

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "runtime/rt/context.h"
+#include "runtime/rt/device_part.h"
 #include "runtime/rt/message.h"
 
 namespace tenon::rt {
@@ -139,6 +140,7 @@ tenon_status bind_workspace(tenon_context& c, std::int64_t arena_bytes) {
   c.scratch_offset = (static_cast<std::uint64_t>(arena_bytes) + 63) / 64 * 64;
   const std::uint64_t needed = c.scratch_offset + static_cast<std::uint64_t>(scratch);
   if (needed <= c.workspace_bytes) return TENON_OK;
+  if (is_on_device(*c.model)) return device_workspace(c, needed);
   tenon_pool_free(c.workspace);
   c.workspace_bytes = 0;
   c.workspace = tenon_pool_allocate(needed);
@@ -156,8 +158,10 @@ void* fixed_address(const tenon_context& c, std::uint32_t buffer) {
   const std::int64_t offset = c.buffers[buffer].offset_bytes;
   if (static_cast<BufferKind>(b.kind) == BufferKind::kWorkspace)
     return static_cast<char*>(c.workspace) + offset;
+  const void* constant =
+      is_on_device(*c.model) ? device_constant(*c.model, b.index) : c.model->constant_data[b.index];
   // Kernels get plain pointers; they do not write constants.
-  return const_cast<char*>(static_cast<const char*>(c.model->constant_data[b.index]) + offset);
+  return const_cast<char*>(static_cast<const char*>(constant) + offset);
 }
 
 void bind_step(tenon_context& c, std::size_t i) {
@@ -205,6 +209,7 @@ tenon_status check_region(const tenon_context& c, std::size_t i) {
 tenon_status bind_all(tenon_context& c, const DLTensor* inputs, std::int32_t num_inputs) {
   const tenon_model& m = *c.model;
   tenon_status status = check_inputs(m, inputs, num_inputs);
+  if (status == TENON_OK && is_on_device(m)) status = attach_device(*c.model);
   if (status == TENON_OK) status = run_program(c, inputs);
   if (status == TENON_OK) status = check_shapes(c, inputs);
   for (std::size_t i = 0; i < m.arguments.size() && status == TENON_OK; ++i)
@@ -223,21 +228,32 @@ tenon_status bind_all(tenon_context& c, const DLTensor* inputs, std::int32_t num
   if (status != TENON_OK) return status;
   c.num_uses = 0;
   for (std::size_t i = 0; i < m.steps.size(); ++i) bind_step(c, i);
-  return TENON_OK;
+  return is_on_device(m) ? bind_launches(c) : TENON_OK;
+}
+
+}  // namespace
+
+namespace {
+
+/// Threads that scratch memory is for; a device has its own.
+std::int32_t num_workers_now(const tenon_model& m) {
+  return is_on_device(m) ? 1 : tenon_get_num_threads();
 }
 
 }  // namespace
 
 bool matches_binding(const tenon_context& c, const DLTensor* inputs, std::int32_t num_inputs) {
   const tenon_model& m = *c.model;
-  if (!c.bound || c.num_workers != tenon_get_num_threads() ||
+  if (!c.bound || c.num_workers != num_workers_now(m) ||
       static_cast<std::uint32_t>(num_inputs) != m.info.num_inputs)
     return false;
   for (std::size_t i = 0; i < m.info.num_inputs; ++i) {
     const DLTensor& t = inputs[i];
     const Argument& a = m.arguments[i];
     const DLDataType dtype = {a.code, a.bits, a.lanes};
-    if (t.device.device_type != kDLCPU || memcmp(&t.dtype, &dtype, sizeof(dtype)) != 0)
+    if (t.device.device_type != m.device.device_type ||
+        (is_on_device(m) && t.device.device_id != m.device.device_id) ||
+        memcmp(&t.dtype, &dtype, sizeof(dtype)) != 0)
       return false;
     if (static_cast<std::uint32_t>(t.ndim) != a.dims.count) return false;
     const std::int64_t* dims = c.dims.data() + c.dims_begin[i];
@@ -250,7 +266,7 @@ bool matches_binding(const tenon_context& c, const DLTensor* inputs, std::int32_
 
 tenon_status bind(tenon_context& c, const DLTensor* inputs, std::int32_t num_inputs) {
   c.bound = false;
-  c.num_workers = tenon_get_num_threads();
+  c.num_workers = num_workers_now(*c.model);
   ++c.stats.binds;
   const tenon_status status = bind_all(c, inputs, num_inputs);
   c.bound = status == TENON_OK;

@@ -68,14 +68,38 @@ tenon_status check_count(const tenon_model& m, std::size_t first, std::size_t ex
               got, what, 0ull + expected, names.str());
 }
 
+bool is_where_plan_runs(const tenon_model& m, const DLTensor& t) {
+  if (m.device.device_type == kDLCPU) return is_host(t);
+  return t.device.device_type == m.device.device_type && t.device.device_id == m.device.device_id;
+}
+
+/// The message for a plan on a device.
+tenon_status wrong_device(const tenon_model& m, std::size_t i, const DLTensor& t) {
+  TextBuffer got;
+  if (is_host(t)) {
+    got.append("in host memory");
+  } else if (t.device.device_type == kDLCUDA) {
+    got.append("on cuda:%d", static_cast<int>(t.device.device_id));
+  } else {
+    got.append("on DLPack device %d:%d", static_cast<int>(t.device.device_type),
+               static_cast<int>(t.device.device_id));
+  }
+  return fail(TENON_ERROR_TARGET, "E1125",
+              "%.*s: %s '%.*s' is %s, expected cuda:%d\n  hint: copy it with .to(\"cuda:%d\")",
+              NAME(m.info.name), kind_of(m, i), NAME(m.arguments[i].name), got.str(),
+              static_cast<int>(m.device.device_id), static_cast<int>(m.device.device_id));
+}
+
 /// Device, dtype and rank: what can be said before sizes are known.
 tenon_status check_kind(const tenon_model& m, std::size_t i, const DLTensor& t) {
   const Argument& a = m.arguments[i];
-  if (!is_host(t)) {
+  if (!is_where_plan_runs(m, t)) {
+    if (m.device.device_type != kDLCPU) return wrong_device(m, i, t);
     return fail(TENON_ERROR_TARGET, "E0905",
-                "%.*s: %s '%.*s' is on device %d:%d, expected host memory", NAME(m.info.name),
-                kind_of(m, i), NAME(a.name), static_cast<int>(t.device.device_type),
-                static_cast<int>(t.device.device_id));
+                "%.*s: %s '%.*s' is on device %d:%d, expected host memory\n  hint: copy it with "
+                ".to(\"cpu\"), or compile for its device",
+                NAME(m.info.name), kind_of(m, i), NAME(a.name),
+                static_cast<int>(t.device.device_type), static_cast<int>(t.device.device_id));
   }
   if (t.dtype.code != a.code || t.dtype.bits != a.bits || t.dtype.lanes != a.lanes) {
     TextBuffer got;
@@ -282,9 +306,9 @@ tenon_status check_results(const tenon_context& context, const DLTensor* results
                                  m.arguments[first + i].lanes};
     const std::uint32_t rank = m.arguments[first + i].dims.count;
     const std::int64_t* dims = context.dims.data() + context.dims_begin[first + i];
-    const bool same_kind = is_host(t) && memcmp(&t.dtype, &expected, sizeof(expected)) == 0 &&
-                           t.ndim == static_cast<std::int32_t>(rank) &&
-                           (rank == 0 || t.shape != nullptr);
+    const bool same_kind =
+        is_where_plan_runs(m, t) && memcmp(&t.dtype, &expected, sizeof(expected)) == 0 &&
+        t.ndim == static_cast<std::int32_t>(rank) && (rank == 0 || t.shape != nullptr);
     if (!same_kind) {
       status = check_kind(m, first + i, t);
     } else {

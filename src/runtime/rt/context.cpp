@@ -1,5 +1,6 @@
 #include "runtime/rt/context.h"
 
+#include "runtime/rt/device_part.h"
 #include "runtime/rt/message.h"
 
 namespace tenon::rt {
@@ -94,7 +95,11 @@ tenon_status tenon_context_create(tenon_model* model, tenon_context** out) {
 void tenon_context_destroy(tenon_context* context) {
   if (context == nullptr) return;
   tenon_model* model = context->model;
-  tenon_pool_free(context->workspace);
+  if (is_on_device(*model)) {
+    release_device_context(*context);
+  } else {
+    tenon_pool_free(context->workspace);
+  }
   free_object(context);
   tenon_model_release(model);
 }
@@ -120,7 +125,7 @@ tenon_status tenon_context_result(const tenon_context* context, int32_t index, D
   const std::size_t i = m.info.num_inputs + static_cast<std::size_t>(index);
   const Argument& a = m.arguments[i];
   *out = {};
-  out->device = {kDLCPU, 0};
+  out->device = m.device;
   out->ndim = static_cast<int32_t>(a.dims.count);
   out->dtype = {a.code, a.bits, a.lanes};
   // The structure has no const; callers do not write through it.
@@ -142,7 +147,10 @@ tenon_status tenon_context_run(tenon_context* context, const DLTensor* inputs, i
       matches_binding(*context, inputs, num_inputs) ? TENON_OK : bind(*context, inputs, num_inputs);
   if (status == TENON_OK) status = check_results(*context, results, num_results);
   if (status == TENON_OK) status = check_memory(*context, inputs, results);
-  if (status == TENON_OK) status = run_steps(*context, inputs, results);
+  if (status == TENON_OK) {
+    status = is_on_device(*context->model) ? run_device_steps(*context, inputs, results)
+                                           : run_steps(*context, inputs, results);
+  }
   return status;
 }
 

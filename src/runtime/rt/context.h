@@ -69,6 +69,7 @@ struct tenon_context {
   std::uint64_t scratch_offset = 0;
   tenon_context_stats stats = {};
   tenon_step_times* times = nullptr;  ///< of each step, while runs are timed
+  void* on_device = nullptr;          ///< the device part's: stream, launches, graphs
 };
 
 namespace tenon::rt {
@@ -101,6 +102,10 @@ inline char* address_now(const tenon_context& c, std::size_t i, std::uint32_t k)
 
 /// Sizes, offsets and workspace for these inputs.
 tenon_status bind(tenon_context& context, const DLTensor* inputs, std::int32_t num_inputs);
+
+/// "<plan>: index 7 is out of range for axis 0 ..." for a checked access of `kernel`.
+tenon_status index_error(const tenon_model& model, const plan_format::KernelRecord& kernel,
+                         const tenon_index_error& error);
 
 /// The steps. The context is bound; `inputs` and `results` are checked.
 tenon_status run_steps(tenon_context& context, const DLTensor* inputs, const DLTensor* results);

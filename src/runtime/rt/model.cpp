@@ -1,9 +1,11 @@
 #include "runtime/rt/model.h"
 
 #include <dlfcn.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "runtime/rt/check_constants.h"
+#include "runtime/rt/device_part.h"
 #include "runtime/rt/message.h"
 #include "runtime/rt/plan_reader.h"
 
@@ -18,6 +20,9 @@ tenon_status out_of_memory() {
 }
 
 tenon_status connect_kernels(const tenon_load_options& options, tenon_model& model) {
+  // The code of a plan for a device is in the plan.
+  if (model.device_kind != plan_format::DeviceKind::kHost && options.num_kernels == 0)
+    return TENON_OK;
   if (options.num_kernels != model.kernels.size()) {
     return fail(TENON_ERROR_MODEL, "E0910",
                 "the plan has %llu kernels but %llu functions were given",
@@ -111,6 +116,7 @@ tenon_status copy_names(tenon_model& model) {
 }
 
 void destroy_model(tenon_model* model) {
+  if (model->on_device.load() != nullptr) detach_device(*model);
   for (void* memory : model->owned_constants) tenon_pool_free(memory);
   void* library = model->library;
   free_object(model);
@@ -129,6 +135,7 @@ tenon_status load_model(const void* plan, std::uint64_t plan_bytes,
   if (status == TENON_OK) status = connect_kernels(options, *model);
   if (status == TENON_OK) status = connect_constants(data, options, *model);
   if (status == TENON_OK) status = copy_names(*model);
+  if (is_on_device(*model)) model->device = {kDLCUDA, options.device_id};
   if (status != TENON_OK) {
     destroy_model(model);
     return status;
@@ -146,12 +153,17 @@ extern "C" {
 
 tenon_status tenon_model_load_memory(const void* plan, uint64_t plan_bytes,
                                      const tenon_load_options* options, tenon_model** out) {
-  if (out == nullptr || options == nullptr || options->struct_bytes < sizeof(tenon_load_options) ||
+  // Callers built against version 1.1 have no device_id.
+  constexpr uint64_t kOldest = offsetof(tenon_load_options, device_id);
+  if (out == nullptr || options == nullptr || options->struct_bytes < kOldest ||
       (options->kernels == nullptr && options->num_kernels != 0)) {
     return fail(TENON_ERROR_USAGE, "E1006",
                 "tenon_model_load_memory: options or out is null or not initialised");
   }
-  return load_model(plan, plan_bytes, *options, out);
+  tenon_load_options known = {};
+  memcpy(&known, options,
+         options->struct_bytes < sizeof(known) ? options->struct_bytes : sizeof(known));
+  return load_model(plan, plan_bytes, known, out);
 }
 
 void tenon_model_retain(tenon_model* model) {

@@ -14,8 +14,8 @@
 ///
 /// **Well-formed means** that every index, list, string and register that a table holds is in
 /// range, operands of an instruction come before it, each step has an opcode that this runtime
-/// runs, regions nest, and buffers that move forward or backward are used in their loops only:
-/// nothing that binds or runs checks them again.
+/// runs, regions nest, buffers that move forward or backward are used in their loops only, and
+/// launches belong to launch steps: nothing that binds or runs checks them again.
 struct tenon_model {
   std::atomic<std::int32_t> ref_count{1};
   tenon::plan_format::Info info = {};
@@ -32,7 +32,16 @@ struct tenon_model {
   tenon::rt::Block<tenon::plan_format::Step> steps;
   tenon::rt::Block<tenon::plan_format::Region> regions;
   tenon::rt::Block<tenon::plan_format::Move> moves;
+  tenon::plan_format::DeviceKind device_kind = tenon::plan_format::DeviceKind::kHost;
+  tenon::rt::Block<tenon::plan_format::CubinRecord> cubins;
+  tenon::rt::Block<tenon::plan_format::DeviceKernelRecord> device_kernels;
+  tenon::rt::Block<tenon::plan_format::LaunchRecord> launches;
+  tenon::rt::Block<tenon::plan_format::ParamRecord> params;
+  tenon::rt::Block<tenon::plan_format::RepeatRecord> repeats;
+  tenon::rt::Block<unsigned char> code;
 
+  DLDevice device = {kDLCPU, 0};                 ///< where arguments and results are
+  std::atomic<void*> on_device{nullptr};         ///< the device part's: loaded code and constants
   tenon::rt::Block<tenon_kernel_fn> functions;   ///< one for each kernel
   tenon::rt::Block<const void*> constant_data;   ///< one for each constant
   tenon::rt::Block<void*> owned_constants;       ///< copies, from the pool; null entries

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "runtime/rt/check_launches.h"
 #include "runtime/rt/check_regions.h"
 #include "runtime/rt/crc32c.h"
 #include "runtime/rt/message.h"
@@ -131,6 +132,31 @@ tenon_status copy_tables(const Sections& sections, tenon_model& m) {
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kSteps, m.steps);
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kRegions, m.regions);
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kMoves, m.moves);
+  return status;
+}
+
+/// The tables of a plan for a device.
+tenon_status copy_device_tables(const Sections& sections, tenon_model& m) {
+  Block<DeviceRecord> device;
+  tenon_status status = copy_table(sections, SectionKind::kDevice, device);
+  if (status == TENON_OK && device.size() > 1) status = malformed("two device records");
+  if (status == TENON_OK && device.size() == 1) {
+    if (device[0].kind > static_cast<std::uint32_t>(DeviceKind::kCuda)) {
+      return fail(TENON_ERROR_UNSUPPORTED, "E0909",
+                  "the plan is for device kind %u, which this runtime does not run",
+                  device[0].kind);
+    }
+    m.device_kind = static_cast<DeviceKind>(device[0].kind);
+  }
+  if (status == TENON_OK) status = copy_table(sections, SectionKind::kCubins, m.cubins);
+  if (status == TENON_OK)
+    status = copy_table(sections, SectionKind::kDeviceKernels, m.device_kernels);
+  if (status == TENON_OK) status = copy_table(sections, SectionKind::kLaunches, m.launches);
+  if (status == TENON_OK) status = copy_table(sections, SectionKind::kParams, m.params);
+  if (status == TENON_OK) status = copy_table(sections, SectionKind::kRepeats, m.repeats);
+  const SectionBytes& code = sections.by_kind[static_cast<std::uint32_t>(SectionKind::kCode)];
+  if (status == TENON_OK && !m.code.copy_from(code.bytes, code.size))
+    status = fail(TENON_ERROR_RESOURCE, "E1001", "out of memory while loading a plan");
   return status;
 }
 
@@ -311,8 +337,10 @@ class Checker {
       if (!is_list_below(s.buffers, m_.buffers.size()))
         return bad("step", i, "buffers out of range");
       if (!is_register_list(s.sizes)) return bad("step", i, "sizes out of range");
-      if (op == StepOp::kKernel && s.index >= m_.kernels.size())
+      if ((op == StepOp::kKernel || op == StepOp::kLaunch) && s.index >= m_.kernels.size())
         return bad("step", i, "no such kernel");
+      if (op == (m_.device_kind == DeviceKind::kHost ? StepOp::kLaunch : StepOp::kKernel))
+        return bad("step", i, "it does not run where the plan runs");
       if (op == StepOp::kCopy && s.buffers.count != 2)
         return bad("step", i, "a copy has two buffers");
       if (op == StepOp::kCopy && writes_constant(s))
@@ -364,12 +392,14 @@ tenon_status read_plan(const void* plan, std::uint64_t plan_bytes, tenon_model& 
   tenon_status status = check_header(plan, plan_bytes, header);
   if (status == TENON_OK) status = find_sections(plan, header, sections);
   if (status == TENON_OK) status = copy_tables(sections, model);
+  if (status == TENON_OK) status = copy_device_tables(sections, model);
   if (status != TENON_OK) return status;
   const SectionBytes& constants = sections.by_kind[static_cast<std::uint32_t>(SectionKind::kData)];
   if (data.bytes != nullptr && constants.size != 0)
     return malformed("it holds constants, although there is a block of them beside it");
   if (data.bytes == nullptr) data = {constants.bytes, constants.size};
   status = Checker(model, data.size).check();
+  if (status == TENON_OK) status = check_launches(model);
   return status == TENON_OK ? check_regions(model) : status;
 }
 

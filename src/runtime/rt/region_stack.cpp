@@ -24,7 +24,8 @@ std::uint32_t first_move(const Block<Move>& moves, std::uint32_t loop) {
 
 }  // namespace
 
-RegionStack::RegionStack(tenon_context& context) : c_(context) {
+RegionStack::RegionStack(tenon_context& context, const RegionMemory* memory)
+    : c_(context), memory_(memory) {
   for (const Move& v : c_.model->moves) c_.shifts[v.buffer] = 0;
   for (std::int64_t& moved : c_.moved) moved = 0;
 }
@@ -46,7 +47,7 @@ std::uint32_t RegionStack::enter(std::uint32_t i) {
   f.count = c_.registers[r.count];
   if (r.count_buffer != kNone) {
     std::int64_t most = 0;
-    memcpy(&most, address_now(c_, i, r.count_buffer), sizeof(most));
+    read(&most, address_now(c_, i, r.count_buffer), sizeof(most));
     if (most < f.count) f.count = most;
   }
   if (f.count < 0) f.count = 0;
@@ -69,15 +70,31 @@ std::uint32_t RegionStack::pass() {
   return begin_iteration(f);
 }
 
+void RegionStack::read(void* to, const char* from, std::size_t bytes) const {
+  if (memory_ == nullptr) {
+    memcpy(to, from, bytes);
+  } else if (!memory_->read(memory_->user, to, from, bytes)) {
+    memset(to, 0, bytes);
+  }
+}
+
 bool RegionStack::condition_holds(const Frame& f) const {
-  return *address_now(c_, f.step, f.region->condition) != 0;
+  char holds = 0;
+  read(&holds, address_now(c_, f.step, f.region->condition), sizeof(holds));
+  return holds != 0;
 }
 
 std::uint32_t RegionStack::begin_iteration(Frame& f) {
   place_buffers(f);
   if (f.iteration >= f.count) return leave();
-  if (f.region->iteration != kNone)
-    memcpy(address_now(c_, f.step, f.region->iteration), &f.iteration, sizeof(f.iteration));
+  if (f.region->iteration != kNone) {
+    char* to = address_now(c_, f.step, f.region->iteration);
+    if (memory_ == nullptr) {
+      memcpy(to, &f.iteration, sizeof(f.iteration));
+    } else {
+      memory_->write(memory_->user, to, f.iteration);
+    }
+  }
   f.is_first = f.region->condition != kNone;
   f.stop = f.step + 1 + (f.is_first ? f.region->num_first : f.region->num_steps);
   return f.step + 1;

@@ -40,6 +40,8 @@ class FloatMode {
   FloatMode& operator=(const FloatMode&) = delete;
 };
 
+}  // namespace
+
 tenon_status index_error(const tenon_model& m, const KernelRecord& kernel,
                          const tenon_index_error& error) {
   if (error.site < 0 || static_cast<std::uint32_t>(error.site) >= kernel.num_sites) {
@@ -62,6 +64,8 @@ tenon_status index_error(const tenon_model& m, const KernelRecord& kernel,
               static_cast<long long>(error.extent), verb, TENON_PLAN_STRING(&m, site.buffer), at,
               TENON_PLAN_STRING(&m, site.source));
 }
+
+namespace {
 
 tenon_status kernel_failure(const tenon_context& c, const Step& step,
                             const tenon_kernel_context& ctx, std::int32_t status) {
@@ -167,7 +171,8 @@ tenon_status run_plan(tenon_context& c, const DLTensor* inputs, const DLTensor* 
           break;
         case StepOp::kExtern:
         case StepOp::kFill:
-        case StepOp::kSubPlan:  // refused by the loader
+        case StepOp::kSubPlan:
+        case StepOp::kLaunch:  // refused by the loader
           ++i;
           break;
       }
