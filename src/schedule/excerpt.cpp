@@ -52,7 +52,8 @@ class Lines {
     const std::string kind =
         f.attrs.kind == ForKind::kSerial ? "" : std::string(to_string(f.attrs.kind)) + " ";
     return kind + "for " + print(shown) + " in " + text(f.min) + ".." +
-           text(normalise(f.min + f.extent));
+           text(normalise(f.min + f.extent)) +
+           (f.attrs.thread_axis.empty() ? "" : " on " + f.attrs.thread_axis);
   }
 
   /// The block's store over the loops that it is bound to.

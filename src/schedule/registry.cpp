@@ -6,13 +6,15 @@
 
 namespace tenon {
 
-extern const Primitive kAddUnitLoop, kAnnotate, kCacheRead, kCacheWrite, kComputeAt, kComputeInline,
-    kDecomposeReduction, kFuse, kParallel, kReorder, kReverseComputeAt, kReverseComputeInline,
-    kRfactor, kSetScope, kSplit, kSplitTerms, kTile, kTransformLayout, kUnroll, kVectorize;
+extern const Primitive kAddUnitLoop, kAnnotate, kBind, kCacheRead, kCacheWrite, kComputeAt,
+    kComputeInline, kDecomposeReduction, kFuse, kParallel, kReorder, kReverseComputeAt,
+    kReverseComputeInline, kRfactor, kSetScope, kSplit, kSplitTerms, kTile, kTransformLayout,
+    kUnroll, kVectorize;
 
 const std::vector<const Primitive*>& primitives() {
   static const std::vector<const Primitive*> all = {&kAddUnitLoop,
                                                     &kAnnotate,
+                                                    &kBind,
                                                     &kCacheRead,
                                                     &kCacheWrite,
                                                     &kComputeAt,

@@ -4,6 +4,7 @@
 
 #include "schedule/recorder.h"
 #include "schedule/step.h"
+#include "schedule/thread_loops.h"
 
 namespace tenon {
 
@@ -156,6 +157,7 @@ ScheduleValue Schedule::apply(const std::string& name, const NamedArguments& arg
   const Primitive& primitive = find_primitive(name);
   Step step(primitive, bind_arguments(primitive, arguments), *state_, std::move(span));
   ScheduleValue result = primitive.apply(step);
+  if (has_thread_loops(step.function()) && name != "bind") check_thread_loops(step);
   recorder_->record(step, state_->function->body, result);
   *state_ = step.take_state();
   return result;
@@ -193,6 +195,10 @@ void Schedule::unroll(const LoopRef& loop, Span span) {
 }
 void Schedule::parallel(const LoopRef& loop, Span span) {
   apply("parallel", {{"loop", loop}}, std::move(span));
+}
+
+void Schedule::bind(const LoopRef& loop, const std::string& axis, Span span) {
+  apply("bind", {{"loop", loop}, {"axis", axis}}, std::move(span));
 }
 
 void Schedule::annotate(const ScheduleValue& target, const std::string& key,

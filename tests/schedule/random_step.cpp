@@ -227,12 +227,15 @@ class Draw {
 
 }  // namespace
 
+bool is_for_gpu(const std::string& primitive) { return primitive == "bind"; }
+
 std::optional<DrawnStep> draw_step(const Schedule& s, const DrawCounts& counts,
                                    std::mt19937* random) {
   std::vector<double> weights;
   for (const Primitive* p : primitives()) {
     const auto found = counts.find(p->name);
-    weights.push_back(1.0 / (1 + (found == counts.end() ? 0 : found->second.legal)));
+    const double weight = 1.0 / (1 + (found == counts.end() ? 0 : found->second.legal));
+    weights.push_back(is_for_gpu(p->name) ? 0 : weight);
   }
   const int which = std::discrete_distribution<int>(weights.begin(), weights.end())(*random);
   const std::string name = primitives()[static_cast<std::size_t>(which)]->name;

@@ -23,6 +23,8 @@ struct DrawnStep {
   std::string primitive;
   NamedArguments arguments;
 };
+/// Primitives of GPU schedules only, which draw_step leaves out.
+bool is_for_gpu(const std::string& primitive);
 std::optional<DrawnStep> draw_step(const Schedule& s, const DrawCounts& counts,
                                    std::mt19937* random);
 

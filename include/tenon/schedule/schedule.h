@@ -110,6 +110,19 @@ class Schedule {
   /// Requires: (1) a serial loop; (2) none parallel inside, only serial ones outside; (3)
   /// iterations touch distinct elements, and no reduction or ordered iter uses the loop.
   void parallel(const LoopRef& loop, Span span = {});
+  /// Runs the iterations on the coordinates of `axis` ("blockIdx.x", "threadIdx.y", ...) of the
+  /// GPU's grid or block; docs/design/gpu.md says what that means. Over the reduction of a float
+  /// sum or product it reassociates. Later steps keep the requirements.
+  ///
+  /// Requires: (1) a serial loop that starts at 0; (2) one of the six axes; (3) an extent within
+  /// the axis' limit, constant for thread axes; (4) block axes directly nested, each once, outside
+  /// of thread axes; no parallel loop around or inside, no vectorized one around; (5) inside a loop
+  /// of the same thread axis only blocks that write shared memory and do not depend on the outer
+  /// loop; (6) at most 1024 threads in a block; (7) iterations of a block axis touch distinct
+  /// elements, memory that is not global stays in one; (8) iterations of a thread axis touch
+  /// distinct elements, write shared memory alike, or (threadIdx.x, a power of two) join one
+  /// reduction without init; private memory stays in one.
+  void bind(const LoopRef& loop, const std::string& axis, Span span = {});
 
   /// Attaches a value (integer, float or text) to a loop or a block. Requires: (1) the key is not
   /// empty.
