@@ -2,6 +2,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "te/check_reads.h"
 #include "te/checks.h"
 #include "te/hoist.h"
 #include "te/index_sites.h"
@@ -31,6 +32,7 @@ class FunctionBuilder {
  public:
   FunctionBuilder(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs) {
     for (const Tensor& t : inputs) add_input(t);
+    find_symbols();
     for (const Tensor& t : outputs) check_output(t);
     for (const Tensor& t : outputs) order(t);
     for (const Tensor& t : order_) add_tensor(t);
@@ -42,7 +44,8 @@ class FunctionBuilder {
     for (std::size_t i = allocated_.size(); i-- > 0;) body = make_allocate(allocated_[i], body);
     Attrs attrs;
     body = number_index_sites(body, &attrs);
-    return make_function(std::move(name), inputs_, outputs_, symbols(body), body, Level::kBlock,
+    check_symbols(body);
+    return make_function(std::move(name), inputs_, outputs_, symbols_, body, Level::kBlock,
                          std::move(attrs));
   }
 
@@ -385,28 +388,31 @@ class FunctionBuilder {
       looped[axis.var.get()] = loops.back();
     }
     bindings.insert(bindings.end(), loops.begin(), loops.end());
+    const Stmt checked = check_reads(substitute(body, fresh), iters, symbols_);
     Stmt nest = make_block(name, iters, bindings, nullptr, init ? substitute(init, fresh) : nullptr,
-                           substitute(body, fresh), std::move(annotations));
+                           checked, std::move(annotations));
     for (std::size_t d = loops.size(); d-- > 0;) {
       nest = make_for(loops[d], ranges[d].min, ranges[d].extent, nest);
     }
     nests_.push_back(nest);
   }
 
-  /// Every symbol that parameters or `body` use, each a whole dimension of an input.
-  std::vector<Symbol> symbols(const Stmt& body) const {
-    std::vector<Symbol> found;
-    std::unordered_set<const ExprNode*> seen;
+  /// Each symbol is a whole dimension of an input.
+  void find_symbols() {
     for (const Buffer& b : inputs_) {
       for (const Expr& e : b->shape) {
         const auto* v = e.as<VarNode>();
-        if (v == nullptr || v->symbol == nullptr || !seen.insert(v).second) continue;
-        found.push_back({e, v->symbol->min, v->symbol->max, v->symbol->multiple_of});
+        if (v == nullptr || v->symbol == nullptr || !symbols_seen_.insert(v).second) continue;
+        symbols_.push_back({e, v->symbol->min, v->symbol->max, v->symbol->multiple_of});
       }
     }
+  }
+
+  /// Parameters and `body` use no other symbols.
+  void check_symbols(const Stmt& body) const {
     const auto is_unknown = [&](const VarNode& v) {
-      TENON_USER_CHECK(v.symbol == nullptr || seen.count(&v) != 0, ExpressionError, "E0106",
-                       "symbol '", v.name,
+      TENON_USER_CHECK(v.symbol == nullptr || symbols_seen_.count(&v) != 0, ExpressionError,
+                       "E0106", "symbol '", v.name,
                        "' is not a whole dimension of any input\n  hint: its value is taken from "
                        "an argument's shape: use it "
                        "alone as a dimension of a placeholder");
@@ -419,11 +425,12 @@ class FunctionBuilder {
         for (const Expr& e : b->strides) uses_var(e, is_unknown);
       }
     }
-    return found;
   }
 
   Names names_;
   std::vector<Buffer> inputs_, outputs_, allocated_;
+  std::vector<Symbol> symbols_;
+  std::unordered_set<const ExprNode*> symbols_seen_;
   std::vector<Stmt> nests_;
   std::vector<Tensor> order_;
   std::unordered_map<const BufferNode*, Place> buffers_;
