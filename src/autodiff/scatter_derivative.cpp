@@ -33,6 +33,11 @@ Deciding deciding(const Element& e, const ReadAdjoint& read) {
   std::vector<Expr> all = conjuncts(e.condition);
   without_masks(read.cotangent, &all);
   std::vector<bool> is_axis(domain.size()), is_mask(all.size());
+  // A condition on no variable of the domain (sizes, or never) holds for all places or for none.
+  for (std::size_t m = 0; m < all.size(); ++m) {
+    const auto is_in = [&](const IterVar& axis) { return uses_axis(all[m], axis); };
+    is_mask[m] = std::none_of(domain.begin(), domain.end(), is_in);
+  }
   const auto take = [&](const Expr& x) {
     for (std::size_t d = 0; d < domain.size(); ++d)
       is_axis[d] = is_axis[d] || uses_axis(x, domain[d]);

@@ -155,3 +155,22 @@ def test_the_gradient_of_a_constant_row_is_no_scatter(rows):
     np.testing.assert_allclose(tn.build(f)(x, cotangent).numpy(), expected, rtol=1e-6)
     # No row is the sixth: nothing is read there.
     assert np.array_equal(tn.build(f)(x[:5], cotangent).numpy(), expected[:5])
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_the_gradient_of_a_gather_that_sizes_rule_out_gathers_nothing(taken):
+    n = te.symbol("n")
+    a = te.placeholder((n,), "float32", name="A")
+    places = te.placeholder((4,), "int64", name="P")
+    b = te.compute((4,), lambda i: te.select(n > 5, a[places[i]] * a[0], 0), name="B")
+    k = te.reduce_axis(4, name="k")
+    total = te.compute((), lambda: te.sum(b[k], axis=k), name="total")
+    (adjoint,) = te.grad(total, [a])
+    f = tn.function([a, places], [adjoint])
+    x, at = values(8 if taken else 3), np.array([7, 1, 7, 3])
+    expected = np.zeros_like(x)
+    if taken:
+        np.add.at(expected, at, x[0])
+        expected[0] += x[at].sum()
+    for run in (tn.build(f), lambda *arrays: tn.interpret(f, *arrays)):
+        np.testing.assert_allclose(run(x, at).numpy(), expected, rtol=1e-6)
