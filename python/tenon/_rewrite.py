@@ -17,7 +17,7 @@ class Rewrite(NamedTuple):
     line: str
     """The user's line that made it; may be empty."""
     action: str
-    """removed, computed, merged, moved, added or fused."""
+    """removed, computed, left, merged, moved, added or fused."""
     reason: str
     """Why."""
     kernel: int | None

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "graph/expression_operator.h"
+#include "graph/fold_constants.h"
 #include "graph/groups.h"
 #include "graph/in_parallel.h"
 #include "graph/plan_writer.h"
@@ -83,69 +84,6 @@ void check_inputs(const std::vector<Value>& inputs, const std::vector<Value>& ou
                      "' is listed as an input of the network, but is computed or listed twice");
   }
   check_graph(inputs, inputs, outputs);
-}
-
-/// Whether the operator can be computed now, given that its operands are constants.
-bool is_fixed(const ValueNode& v) {
-  if (v.control) return false;
-  const auto is_number = [](const Expr& e) { return as_int(e).has_value(); };
-  for (const auto& [name, attr] : v.attrs) {
-    const auto* sizes = std::get_if<std::vector<Expr>>(&attr);
-    if (sizes != nullptr && !std::all_of(sizes->begin(), sizes->end(), is_number)) return false;
-  }
-  if (v.expression && !v.expression->symbols.empty()) return false;
-  return std::all_of(v.shape.begin(), v.shape.end(), is_number);
-}
-
-/// The largest parts of the graph that use no input; views of constants stay what they are.
-std::vector<Value> constant_parts(const std::vector<Value>& outputs) {
-  std::unordered_set<const ValueNode*> fixed, needed;
-  const std::vector<Value> order = in_order(outputs);
-  for (const Value& v : order) {
-    bool is_constant = v->is_constant();
-    if (!is_constant && !v->is_input() && is_fixed(*v)) {
-      is_constant = std::all_of(v->inputs.begin(), v->inputs.end(),
-                                [&](const Value& x) { return fixed.count(x.get()) != 0; });
-    }
-    if (is_constant) fixed.insert(v.get());
-  }
-  const auto is_view = [](const Value& v) {
-    const Operator* op = operator_of(*v);
-    return op == nullptr || op->kind == OperatorKind::kMovement;
-  };
-  for (const Value& v : outputs) needed.insert(v.get());
-  for (const Value& v : order) {
-    if (fixed.count(v.get()) != 0 && !is_view(v)) continue;
-    for (const Value& x : v->inputs) needed.insert(x.get());
-  }
-  std::vector<Value> parts;
-  for (const Value& v : order) {
-    if (!is_view(v) && fixed.count(v.get()) != 0 && needed.count(v.get()) != 0) parts.push_back(v);
-  }
-  return parts;
-}
-
-/// Constants in place of what uses no input, computed by kernels.
-std::vector<Value> fold_constants(const std::vector<Value>& outputs, const Target& target,
-                                  const CompileOptions& options, RewriteLog* log) {
-  const std::vector<Value> parts = constant_parts(outputs);
-  if (parts.empty()) return outputs;
-  for (const Value& v : in_order(parts)) {
-    if (!v->is_constant())
-      note(log, "fold_constants", *v, "computed", "it uses no input: once, at compile time");
-  }
-  CompileOptions as_it_is = options;
-  as_it_is.fold_constants = false;
-  as_it_is.in_place.clear();
-  as_it_is.result_names.clear();
-  const std::vector<Array> results =
-      compile({}, parts, "constants", target, as_it_is).executable.call({});
-  std::unordered_map<const ValueNode*, Value> folded;
-  for (std::size_t i = 0; i < parts.size(); ++i) folded[parts[i].get()] = make_constant(results[i]);
-  return rewrite_graph(outputs, [&](const Value& v, const std::vector<Value>&) -> Value {
-    const auto it = folded.find(v.get());
-    return it == folded.end() ? nullptr : it->second;
-  });
 }
 
 std::string describe_region(const ValueNode& v) {
@@ -298,9 +236,9 @@ std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& tar
   graph = hoist_invariants(all(graph, lay_out_products), log);
   graph = all(all(graph, simplify_control), share_equal_values);
   if (options.fold_constants) {
+    ConstantFolding folding(graph, target, options, log);
     graph = everywhere(graph, [&](const std::vector<Value>& part) {
-      return fold_constants(fold_batch_norms(part, num_folded_batch_norms, log), target, options,
-                            log);
+      return folding.fold(fold_batch_norms(part, num_folded_batch_norms, log));
     });
   }
   graph = all(graph, simplify_control);  // constants move into bodies
@@ -337,6 +275,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0151",
                    "a network needs at least one output");
   check_inputs(inputs, outputs);
+  check_sizes(outputs);
   CompiledNetwork network;
   const std::vector<Value> made = distinct_outputs(
       clean_up(outputs, target, options, &network.num_folded_batch_norms, &network.rewrites));
