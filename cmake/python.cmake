@@ -1,27 +1,7 @@
-# Finds the Python that the extension module is built for, and pybind11 (3 or newer) in it.
-#
-# The interpreter is the first of: -DPython_EXECUTABLE, the environment variable TENON_PYTHON, .venv of this checkout,
-# .venv of the checkout that this git worktree belongs to, python3 on the PATH.
+# Finds the Python that the extension module is built for (choose_python.cmake, else python3 on the PATH), and pybind11
+# (3 or newer) in it.
 
-function(tenon_choose_python)
-  if(Python_EXECUTABLE OR SKBUILD)
-    return()
-  endif()
-  execute_process(COMMAND git rev-parse --path-format=absolute --git-common-dir
-    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-    OUTPUT_VARIABLE git_dir OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE git_failed)
-  set(candidates $ENV{TENON_PYTHON} ${PROJECT_SOURCE_DIR}/.venv/bin/python)
-  if(NOT git_failed)
-    list(APPEND candidates ${git_dir}/../.venv/bin/python)
-  endif()
-  foreach(candidate IN LISTS candidates)
-    if(EXISTS ${candidate})
-      set(Python_EXECUTABLE ${candidate} CACHE FILEPATH "The Python that the extension module is for")
-      return()
-    endif()
-  endforeach()
-endfunction()
-
+include(${CMAKE_CURRENT_LIST_DIR}/choose_python.cmake)
 tenon_choose_python()
 find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
 if(NOT pybind11_DIR)

@@ -1,7 +1,7 @@
 import pytest
 
 # A skip is a test that nobody sees fail: only these reasons are expected on some machines.
-EXPECTED_SKIPS = ("no NVIDIA GPU", "no AVX-512")
+EXPECTED_SKIPS = ("no NVIDIA GPU", "no AVX-512", "TENON_CUDA_PATH=none")
 
 unexpected_skips: list[str] = []
 

@@ -32,5 +32,6 @@ void bind_library(py::module_& module);
 /// Models in shared libraries.
 void bind_loaded_model(py::module_& module);
 void bind_config(py::module_& module);
+void bind_cuda(py::module_& module);
 
 }  // namespace tenon::python

@@ -8,6 +8,7 @@ from tenon._compile import Network, TensorSpec, compile
 from tenon._config import config
 from tenon._control import cond, fori_loop, scan, while_loop
 from tenon._core import Block, Function, Kernel, Loop, Schedule, Target, Tensor, Trace, __version__
+from tenon._cuda_places import tell_package_folders as _tell_package_folders
 from tenon._custom_vjp import custom_vjp
 from tenon._export import Library, export
 from tenon._gradients import grad, jvp, stop_gradient, value_and_grad, vjp
@@ -98,3 +99,5 @@ __all__ = [
     "vmap",
     "while_loop",
 ]
+
+_tell_package_folders()
