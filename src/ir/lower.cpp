@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -12,16 +13,22 @@
 #include "ir/transform/guard_loads.h"
 #include "ir/transform/hoist_conditions.h"
 #include "ir/transform/init_empty_reductions.h"
+#include "ir/transform/insert_barriers.h"
 #include "ir/transform/lower_blocks.h"
+#include "ir/transform/lower_thread_reductions.h"
 #include "ir/transform/partition_loops.h"
+#include "ir/transform/pipeline_loops.h"
+#include "ir/transform/settle_async_copies.h"
 #include "ir/transform/specialize_extents.h"
 #include "ir/transform/split_borders.h"
 #include "ir/transform/transpose_tiles.h"
+#include "ir/transform/unify_threads.h"
 #include "ir/transform/unroll_loops.h"
 #include "ir/transform/vectorize_loops.h"
 #include "tenon/ir/print.h"
 #include "tenon/ir/simplify.h"
 #include "tenon/ir/structural.h"
+#include "tenon/ir/thread.h"
 #include "tenon/ir/verify.h"
 
 namespace tenon {
@@ -60,6 +67,30 @@ constexpr Pass kPasses[] = {
     {"expand_math", on_body<expand_math>},  // last: long expansions that no other pass should walk
 };
 
+// For functions with loops bound to thread axes. The CPU's passes that divide loops at borders and
+// blend vectors are left out: threads at a border are masked, at no cost to others.
+constexpr Pass kDevicePasses[] = {
+    {"init_empty_reductions", init_empty_reductions},
+    {"unify_threads", unify_threads},  // blocks say what depends on a coordinate
+    {"lower_blocks", lower_blocks},
+    {"simplify", simplify_function},
+    {"lower_thread_reductions", lower_thread_reductions},  // conditions are next to the stores
+    {"pipeline_loops", pipeline_loops},                    // versions are a dimension
+    {"branch_reductions", branch_reductions},
+    {"specialize_extents", specialize_extents},
+    {"guard_loads", guard_loads},
+    {"simplify_guards", simplify_function},
+    {"insert_barriers", insert_barriers},  // per dimension, while loops are loops
+    {"flatten_buffers", flatten_buffers},
+    {"simplify_offsets", simplify_function},
+    {"unroll_loops", on_body<unroll_loops>},
+    {"hoist_conditions", hoist_conditions},
+    {"vectorize_loops", on_body<vectorize_loops>},
+    {"simplify_vectors", simplify_function},
+    {"settle_async_copies", settle_async_copies},  // what is copied at once is known
+    {"expand_math", on_body<expand_math>},
+};
+
 void print_after(const Pass& pass, const Function& before, const Function& after,
                  double milliseconds) {
   const char* wanted = std::getenv("TENON_PRINT_IR");
@@ -90,7 +121,9 @@ Function lower(const Function& f, const LowerOptions& options) {
 #ifndef NDEBUG
   if (options.verify) verify(f, "scheduling");
 #endif
-  for (const Pass& pass : kPasses) {
+  const std::span<const Pass> passes =
+      has_thread_loops(f) ? std::span<const Pass>(kDevicePasses) : std::span<const Pass>(kPasses);
+  for (const Pass& pass : passes) {
     if (!options.expand_math && std::string_view(pass.name) == "expand_math") continue;
     const auto start = std::chrono::steady_clock::now();
     Function next = pass.run(current);

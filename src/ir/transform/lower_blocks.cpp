@@ -3,8 +3,13 @@
 #include <algorithm>
 #include <optional>
 
+#include "ir/transform/conditions.h"
+#include "ir/transform/mark_device_stores.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/print.h"
+#include "tenon/ir/structural.h"
+#include "tenon/ir/thread.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon {
@@ -14,6 +19,7 @@ namespace {
 struct Access {
   std::vector<Expr> indices;
   std::vector<const ForNode*> loops;  ///< around it, outermost first
+  Expr predicate;                     ///< of its block, in terms of loop variables; may be null
 };
 
 struct Usage {
@@ -21,6 +27,11 @@ struct Usage {
   std::vector<const ForNode*> common;  ///< the loops that hold every access
   bool seen = false;
 };
+
+bool is_thread_loop(const ForNode* loop) {
+  const auto axis = axis_of(*loop);
+  return axis && is_thread_axis(*axis);
+}
 
 /// Finds every access of the buffers that the function allocates. A shared expression counts once
 /// for each statement that holds it: its loops may differ.
@@ -78,15 +89,16 @@ class FindUsage : public Walker {
       u.common.erase(a, u.common.end());
     }
     u.seen = true;
-    Access access{{}, loops_};
+    Access access{{}, loops_, block_ != nullptr ? block_->predicate : nullptr};
     for (const Expr& e : indices) access.indices.push_back(substitute(e, bound_));
     u.accesses.push_back(std::move(access));
   }
 
   /// The number of outer loops that no reduction iter of the current block is bound to: values
-  /// persist across the others.
+  /// persist across the others. A coordinate of a thread is no iteration that follows another.
   std::size_t reduction_depth() const {
     for (std::size_t depth = 0; depth < loops_.size(); ++depth) {
+      if (loops_[depth]->attrs.kind == ForKind::kThread) continue;
       for (std::size_t i = 0; i < block_->iters.size(); ++i) {
         if (block_->iters[i].kind == IterKind::kSpatial) continue;
         if (uses_var(block_->bindings[i],
@@ -110,13 +122,15 @@ struct Placement {
 
 class Shrink {
  public:
-  explicit Shrink(const Function& f) : function_(f) {}
+  /// On a device shared memory is used by all threads of a block at once, and the conditions of
+  /// blocks bound what they use.
+  Shrink(const Function& f, bool on_device) : function_(f), on_device_(on_device) {}
 
   Placement place(const Buffer& b, const Usage& u) {
     Placement out{nullptr, {}};
     std::vector<Expr> shape;
     for (std::size_t d = 0; d < b->shape.size(); ++d) {
-      const auto range = used(u, d);
+      const auto range = used(b, u, d);
       shape.push_back(range ? range->extent : b->shape[d]);
       out.offsets.push_back(range ? range->min : imm(0));
     }
@@ -138,7 +152,8 @@ class Shrink {
   }
   /// The range of dimension d that is used in one iteration of the common loops; nothing when it
   /// has no usable form.
-  std::optional<Range> used(const Usage& u, std::size_t d) {
+  std::optional<Range> used(const Buffer& b, const Usage& u, std::size_t d) {
+    const bool shared = on_device_ && b->scope == Scope::kShared;
     Expr low, high;
     Analyzer analyzer;
     analyzer.bind_symbols(function_);
@@ -146,11 +161,13 @@ class Shrink {
       std::vector<Expr> inner;
       for (std::size_t i = 0; i < access.loops.size(); ++i) {
         analyzer.bind(access.loops[i]->var, {access.loops[i]->min, access.loops[i]->extent});
-        if (i >= u.common.size()) inner.push_back(access.loops[i]->var);
+        const bool united = shared && is_thread_loop(access.loops[i]);
+        if (i >= u.common.size() || united) inner.push_back(access.loops[i]->var);
       }
       if (depends_on_data(access.indices[d])) return std::nullopt;
-      const Interval bounds = analyzer.symbolic_bounds(access.indices[d], inner);
+      Interval bounds = analyzer.symbolic_bounds(access.indices[d], inner);
       if (!bounds.min || !bounds.max) return std::nullopt;
+      if (on_device_) bounds.max = limited(&analyzer, access, d, inner, bounds.max);
       low = !low ? bounds.min : smaller(&analyzer, low, bounds.min);
       high = !high ? bounds.max : larger(&analyzer, high, bounds.max);
     }
@@ -163,7 +180,43 @@ class Shrink {
         return std::nullopt;
       }
     }
+    // Rounded up to a whole number of threads, a part may be larger than the whole.
+    if (on_device_ && as_int(extent) && as_int(b->shape[d]) &&
+        *as_int(extent) >= *as_int(b->shape[d]))
+      return std::nullopt;
     return Range{analyzer.simplify(low), extent};
+  }
+
+  /// The upper bound of an index, given that the conditions of its block hold: `high`, or a lower
+  /// one. Finds `x < end` where the index is a sum of x, or a function of x (fused loops).
+  static Expr limited(Analyzer* analyzer, const Access& access, std::size_t d,
+                      const std::vector<Expr>& inner, Expr high) {
+    const Expr& index = access.indices[d];
+    const auto depends = [&](const Expr& e) {
+      return std::any_of(inner.begin(), inner.end(), [&](const Expr& v) { return uses(e, v); });
+    };
+    for (const Expr& c : conjuncts(access.predicate)) {
+      const auto* less = c.as<BinaryNode>();
+      if (less == nullptr || less->op != BinaryOp::kLt || depends(less->b)) continue;
+      Expr bound;
+      const Expr rest = analyzer->simplify(index - less->a);
+      if (!depends(rest)) {
+        bound = analyzer->simplify(rest + less->b - 1);
+      } else {
+        const Expr x = var("x");
+        const Expr of_x = rewrite_exprs(index, [&](const Expr& e) -> Expr {
+          return structural_equal(e, less->a) ? x : Expr(nullptr);
+        });
+        if (!uses(of_x, x) || !analyzer->can_prove(ge(less->a, imm(0)))) continue;
+        Analyzer::Scope scope(analyzer);
+        analyzer->bind(x, {imm(0), less->b});
+        std::vector<Expr> variables = inner;
+        variables.push_back(x);
+        bound = analyzer->symbolic_bounds(of_x, variables).max;
+      }
+      if (bound && analyzer->can_prove(le(bound, high))) high = bound;
+    }
+    return high;
   }
 
   static Expr smaller(Analyzer* a, const Expr& x, const Expr& y) {
@@ -178,14 +231,19 @@ class Shrink {
   static constexpr std::int64_t kLargest =
       1 << 20;  // elements of one dimension worth a constant bound
   Function function_;
+  bool on_device_;
+};
+
+/// Where allocations go: into the body of a loop, or (shared memory) around a loop over threads.
+struct Sites {
+  std::unordered_map<const ForNode*, std::vector<Buffer>> inside, around;
 };
 
 /// Dissolves blocks, rewrites accesses to the shrunk buffers and puts the allocations in place.
 class Dissolve : public Mutator {
  public:
-  Dissolve(std::unordered_map<const BufferNode*, Placement> placements,
-           std::unordered_map<const ForNode*, std::vector<Buffer>> at)
-      : placements_(std::move(placements)), at_(std::move(at)) {}
+  Dissolve(std::unordered_map<const BufferNode*, Placement> placements, Sites sites)
+      : placements_(std::move(placements)), sites_(std::move(sites)) {}
 
  protected:
   using Mutator::rewrite;
@@ -194,19 +252,18 @@ class Dissolve : public Mutator {
   }
   Stmt rewrite(const ForNode& n) override {
     Stmt loop = rebuild(n);
-    const auto found = at_.find(&n);
-    if (found == at_.end()) return loop;
-    const auto* rebuilt = loop.as<ForNode>();
-    Stmt body = rebuilt->body;
-    for (const Buffer& b : found->second)
-      body = make_allocate(placements_.at(b.get()).buffer, body);
-    return with_body(*rebuilt, body);
+    if (const auto found = sites_.inside.find(&n); found != sites_.inside.end()) {
+      const auto* rebuilt = loop.as<ForNode>();
+      loop = with_body(*rebuilt, allocated(found->second, rebuilt->body));
+    }
+    const auto found = sites_.around.find(&n);
+    return found == sites_.around.end() ? loop : allocated(found->second, loop);
   }
   Stmt rewrite(const BlockNode& n) override {
     VarMap bound;
     for (std::size_t i = 0; i < n.iters.size(); ++i) bound[n.iters[i].var.get()] = n.bindings[i];
     Stmt init = n.init ? (*this)(substitute(n.init, bound)) : nullptr;
-    Stmt body = (*this)(substitute(n.body, bound));
+    Stmt body = (*this)(substitute(mark_device_stores(n), bound));
     Expr predicate = n.predicate;
     if (init) {
       Expr first;
@@ -243,25 +300,67 @@ class Dissolve : public Mutator {
       out.push_back((*this)(indices[d]) - p.offsets[d]);
     return out;
   }
+  Stmt allocated(const std::vector<Buffer>& buffers, Stmt body) const {
+    for (const Buffer& b : buffers) body = make_allocate(placements_.at(b.get()).buffer, body);
+    return body;
+  }
   std::unordered_map<const BufferNode*, Placement> placements_;
-  std::unordered_map<const ForNode*, std::vector<Buffer>> at_;
+  Sites sites_;
 };
+
+/// The outermost loop over threads around all accesses; null when there is none.
+const ForNode* outermost_thread_loop(const Usage& u) {
+  const auto found = std::find_if(u.common.begin(), u.common.end(), is_thread_loop);
+  return found == u.common.end() ? nullptr : *found;
+}
+
+/// Memory of a device other than global memory: inside of one kernel, and of constant size.
+void place_on_device(const Buffer& b, const Usage& u, const Placement& placement, Sites* sites) {
+  const bool in_kernel = std::any_of(u.common.begin(), u.common.end(), [](const ForNode* loop) {
+    return loop->attrs.kind == ForKind::kThread;
+  });
+  TENON_USER_CHECK(
+      in_kernel, ScheduleError, "E1242", "buffer '", b->name, "' in ", to_string(b->scope),
+      " memory is used by more than one kernel (or by none), should be by one: compute "
+      "it where it is used, or keep it in global memory");
+  const ForNode* threads = outermost_thread_loop(u);
+  const ForNode* innermost = u.common.back();
+  for (std::size_t d = 0; d < b->shape.size(); ++d) {
+    const Expr& extent = placement.buffer->shape[d];
+    TENON_USER_CHECK(as_int(extent), ScheduleError, "E1243", "buffer '", b->name, "' in ",
+                     to_string(b->scope), " memory needs ", print(extent),
+                     " elements in dimension ", d, " for one iteration of loop '",
+                     innermost->var.as<VarNode>()->name,
+                     "', should be a constant: split the loop, or compute a part of constant size");
+  }
+  if (b->scope == Scope::kShared && threads != nullptr) {
+    sites->around[threads].push_back(b);
+  } else {
+    sites->inside[innermost].push_back(b);
+  }
+}
 
 }  // namespace
 
 Function lower_blocks(const Function& f) {
+  const bool on_device = has_thread_loops(f);
   FindUsage find;
   find(f->body);
-  Shrink shrink(f);
+  Shrink shrink(f, on_device);
   std::unordered_map<const BufferNode*, Placement> placements;
-  std::unordered_map<const ForNode*, std::vector<Buffer>> at;
+  Sites sites;
   for (const Buffer& b : find.allocated) {
     const Usage& u = find.usage.at(b.get());
-    if (!u.seen || u.common.empty()) continue;
+    if (!u.seen || (on_device && b->scope == Scope::kGlobal)) continue;
+    if (!on_device && u.common.empty()) continue;
     placements[b.get()] = shrink.place(b, u);
-    at[u.common.back()].push_back(b);
+    if (on_device) {
+      place_on_device(b, u, placements.at(b.get()), &sites);
+    } else {
+      sites.inside[u.common.back()].push_back(b);
+    }
   }
-  return with_body(f, Dissolve(std::move(placements), std::move(at))(f->body));
+  return with_body(f, Dissolve(std::move(placements), std::move(sites))(f->body));
 }
 
 }  // namespace tenon

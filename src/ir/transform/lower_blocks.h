@@ -11,6 +11,13 @@ namespace tenon {
 /// of that loop. Ensures: no blocks; extents are constants or expressions over the function's
 /// symbols; accesses are still multi-dimensional. Why here, and in one pass: blocks say which loops
 /// are reductions, and shrunk accesses are relative to loops, not to iters.
+///
+/// In a function with thread-bound loops (after unify_threads) memory goes by its scope: `shared`
+/// between block and thread loops, the part used in one iteration of the block and serial loops
+/// around all uses, by all threads together; `local`, `register` and `fragment` as above, inside of
+/// the thread loops; `global` whole, where it is. ScheduleError where shared or private memory is
+/// used by more than one kernel [E1242] or has no constant size [E1243]. The stores of blocks that
+/// copy asynchronously or reduce over threads are marked (mark_device_stores.h).
 Function lower_blocks(const Function& f);
 
 }  // namespace tenon

@@ -19,7 +19,8 @@ struct Choice {
 /// The first choice in the extent of a vectorized or unrolled loop below that uses `variable`.
 class FindChoice : public Walker {
  public:
-  explicit FindChoice(const ExprNode* variable) : variable_(variable) {}
+  FindChoice(const ExprNode* variable, const std::vector<Expr>& threads)
+      : variable_(variable), threads_(threads) {}
   Choice found;
 
  protected:
@@ -45,11 +46,16 @@ class FindChoice : public Walker {
       if (b.op == BinaryOp::kMin) choice = {Expr(&b), le(b.a, b.b), b.a, b.b};
       if (b.op == BinaryOp::kMax) choice = {Expr(&b), ge(b.a, b.b), b.a, b.b};
     }
-    if (choice.node &&
-        uses_var(choice.condition, [&](const VarNode& v) { return &v == variable_; }))
+    const auto depends = [&](const ExprNode* variable) {
+      return uses_var(choice.condition, [&](const VarNode& v) { return &v == variable; });
+    };
+    if (choice.node && depends(variable_) &&
+        std::none_of(threads_.begin(), threads_.end(),
+                     [&](const Expr& t) { return depends(t.get()); }))
       found = choice;
   }
   const ExprNode* variable_;
+  const std::vector<Expr>& threads_;
 };
 
 Stmt replace_choice(const Stmt& s, const Choice& choice, const Expr& value, bool truth) {
@@ -69,8 +75,14 @@ class SpecializeExtents : public Mutator {
   Stmt rewrite(const ForNode& n) override {
     Analyzer::Scope scope(&analyzer_);
     analyzer_.bind(n.var, {n.min, n.extent});
+    // All threads of a kernel run one text: what depends on a coordinate makes no branches of it.
+    const bool is_thread = n.attrs.kind == ForKind::kThread;
+    if (is_thread) threads_.push_back(n.var);
     Stmt body = (*this)(n.body);
-    body = branch(n.var.get(), body, 0);
+    if (is_thread)
+      threads_.pop_back();
+    else
+      body = branch(n.var.get(), body, 0);
     return body.same_as(n.body) ? Stmt(&n) : with_body(n, body);
   }
 
@@ -82,7 +94,7 @@ class SpecializeExtents : public Mutator {
   /// each, so that a register tile's indices stay constant.
   Stmt branch(const ExprNode* variable, const Stmt& body, int depth) {
     if (depth == kMaxNested) return body;
-    FindChoice find(variable);
+    FindChoice find(variable, threads_);
     find(body);
     if (!find.found.node) return body;
     const Choice& c = find.found;
@@ -112,6 +124,7 @@ class SpecializeExtents : public Mutator {
   }
 
   Analyzer analyzer_;
+  std::vector<Expr> threads_;
 };
 
 }  // namespace
