@@ -341,6 +341,24 @@ TEST(Interpret, strided_buffers_follow_their_strides) {
   EXPECT_EQ(out, (std::vector<float>{1, 3, 5, 2, 4, 6}));
 }
 
+TEST(Interpret, a_third_reader_does_not_hide_the_first) {
+  // In iteration 0 of i one reader; in iteration 1 two, then a writer that is ordered after those.
+  Copy c;
+  const Expr j = var("j");
+  const Expr two = select(eq(c.i, imm(0)), imm(1), imm(2));
+  const Stmt reads = make_for(j, imm(0), two, store(c.b, {c.i * 2 + j}, load(c.b, {imm(7)})),
+                              {.kind = ForKind::kParallel});
+  const Stmt write = store(c.b, {imm(7)}, f32(1), nullptr);
+  const Stmt body = make_seq(
+      {write, make_for(c.i, imm(0), imm(2), make_seq({reads, make_if(eq(c.i, imm(1)), write)}),
+                       {.kind = ForKind::kParallel})});
+  const auto report = c.run(body, Level::kLoop);
+  ASSERT_EQ(report.findings.size(), 1u) << report.text();
+  EXPECT_NE(report.text().find("race on B[7]: it is written here and read in another iteration"),
+            std::string::npos)
+      << report.text();
+}
+
 TEST(Interpret, control_flow) {
   Copy c;
   const Buffer n = make_buffer("n", kInt64, {imm(1)});

@@ -24,8 +24,8 @@ struct ArrayView {
 struct InterpretOptions {
   /// Report reads of elements that nothing wrote (outputs and allocations start so).
   bool check_initialised = true;
-  /// Report two iterations of a parallel or thread-bound loop that touch one element, at least one
-  /// of them writing.
+  /// Report two iterations of a parallel loop, two blocks of a grid, or two threads of a block with
+  /// no barrier between, that touch one element, at least one of them writing.
   bool check_races = true;
   /// Stop after this many findings.
   int max_findings = 8;
@@ -52,6 +52,11 @@ struct Finding {
                   ///< raises at the end
     kAssert,      ///< an assert failed; execution stopped
     kLimit,       ///< max_stores reached; execution stopped
+    kDivergence,  ///< a barrier that not all threads of the block reach, or a shuffle or tensor
+                  ///< instruction that not all lanes of the warp reach
+    kCopying,     ///< an access to an element while an asynchronous copy to it is under way
+    kLane,        ///< a shuffle from a lane that does not exist
+    kLaunch,      ///< more blocks or threads than an axis has; execution stopped
   };
   Kind kind;
   /// One line: what, the buffer and indices, the block, the values of the loops around it, the
@@ -72,9 +77,9 @@ struct InterpretReport {
   void check() const;
 };
 
-/// Runs `f` (verified, block or loop level) on arrays in parameter order: inputs, then outputs.
-/// Symbols take their values from the shapes of the inputs. ShapeError [E0481 to
-/// E0485] or DTypeError [E0581] where an array does not fit its parameter.
+/// Runs `f` (verified, block or loop level; kernels of a loop function in launch form) on arrays in
+/// parameter order: inputs, then outputs. Symbols take their values from the shapes of the inputs.
+/// ShapeError [E0481 to E0485] or DTypeError [E0581] where an array does not fit its parameter.
 InterpretReport interpret(const Function& f, const std::vector<ArrayView>& arrays,
                           const InterpretOptions& options = {});
 

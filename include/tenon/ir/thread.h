@@ -42,6 +42,9 @@ std::optional<ThreadAxis> axis_of(const ForNode& loop);
 inline constexpr std::int64_t kWarpSize = 32;
 /// Threads of one block.
 inline constexpr std::int64_t kMaxBlockThreads = 1024;
+/// Shared memory of one block on the architecture that has most; targets say their own
+/// (GpuFeatures).
+inline constexpr std::int64_t kMaxSharedBytes = 227 * 1024;
 /// The largest extent of an axis: blocks 2^31 - 1, 65535, 65535; threads 1024, 1024, 64.
 std::int64_t max_extent(ThreadAxis axis);
 

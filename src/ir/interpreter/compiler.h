@@ -49,6 +49,7 @@ class Scope {
 
   /// The parallel loops around, outermost first.
   std::vector<const ExprNode*> parallel_loops;
+  bool in_kernel = false;  ///< allocations belong to threads or warps, by their scope
   /// Every access notes its parallel loops: the common ones own the buffer, where it is an
   /// intermediate of a block function.
   void note_access(Memory* memory);
@@ -106,7 +107,15 @@ class ExprCompiler {
   std::unordered_map<const ExprNode*, std::pair<Expr, AnyValue>> done_;
 };
 
+struct Bind;
+struct Allocated;
+
 /// The code of a function body.
 Action* compile_statement(const Stmt& s, Scope* scope);
+/// Its variable or buffer is visible from here on; the body is the caller's to set.
+Bind* compile_bind(const LetStmtNode& n, Scope* scope);
+Allocated* compile_allocated(const AllocateNode& n, Scope* scope);
+/// The code of a kernel in launch form, from its outermost loop on.
+Action* compile_kernel(const ForNode& outermost, Scope* scope);
 
 }  // namespace tenon::interpreter

@@ -4,13 +4,16 @@
 
 #include "ir/interpreter/compiler.h"
 #include "ir/transform/init_empty_reductions.h"
+#include "ir/verify/checker.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/thread.h"
 
 namespace tenon {
 
 const char* to_string(Finding::Kind kind) {
-  constexpr std::array kText = {"out of bounds", "uninitialised", "race", "domain",
-                                "index error",   "assert",        "limit"};
+  constexpr std::array kText = {"out of bounds", "uninitialised", "race",  "domain",
+                                "index error",   "assert",        "limit", "divergence",
+                                "copying",       "lane",          "launch"};
   return kText[static_cast<std::size_t>(kind)];
 }
 
@@ -105,8 +108,12 @@ class Run {
     for (const Symbol& s : f_->symbols) slots.push_back(scope_.define(s.var));
     compile_parameters();
     interpreter::Action* body = interpreter::compile_statement(f_->body, &scope_);
-    machine_.integers.resize(static_cast<std::size_t>(program_.integer_slots) + 1);
-    machine_.reals.resize(static_cast<std::size_t>(program_.real_slots) + 1);
+    integers_.resize(static_cast<std::size_t>(program_.integer_slots) + 1);
+    reals_.resize(static_cast<std::size_t>(program_.real_slots) + 1);
+    machine_.integers = integers_.data();
+    machine_.reals = reals_.data();
+    machine_.num_integers = integers_.size();
+    machine_.num_reals = reals_.size();
     for (std::size_t i = 0; i < slots.size(); ++i) {
       machine_.integers[static_cast<std::size_t>(slots[i])] = symbols[f_->symbols[i]];
     }
@@ -165,15 +172,27 @@ class Run {
   const std::vector<std::int64_t>& symbols_;
   Program program_;
   interpreter::Scope scope_;
+  std::vector<std::int64_t> integers_;
+  std::vector<double> reals_;
   Machine machine_;
   std::vector<Parameter> parameters_;
 };
+
+/// Kernels have the launch form. What depends on the run (who reaches a barrier, how large the grid
+/// is) is found while it runs.
+void check_launch_form(const Function& f) {
+  for (const Violation& v : verify_rules::launch_violations(f)) {
+    TENON_CHECK(v.rule == "collective" || v.rule == "launch_limit", "function '", f->name,
+                "' is not in launch form: rule '", v.rule, "': ", v.message);
+  }
+}
 
 }  // namespace
 
 InterpretReport interpret(const Function& f, const std::vector<ArrayView>& arrays,
                           const InterpretOptions& options) {
   TENON_CHECK(f->level != Level::kDevice, "the interpreter executes block and loop functions");
+  if (f->level == Level::kLoop && has_thread_loops(f)) check_launch_form(f);
   const Function complete = f->level == Level::kBlock ? init_empty_reductions(f) : f;
   return Run(complete, arrays, options)();
 }

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "ir/interpreter/threads.h"
 #include "tenon/ir/scalar_ops.h"
 #include "tenon/runtime/float_convert.h"
 
@@ -27,7 +28,7 @@ void write_as(char* p, T v) {
 // --- memory
 // ----------------------------------------------------------------------------------------------------------
 
-void Memory::reset(std::vector<std::int64_t> new_shape, std::vector<std::int64_t> new_strides) {
+void Memory::set_shape(std::vector<std::int64_t> new_shape, std::vector<std::int64_t> new_strides) {
   shape = std::move(new_shape);
   strides = std::move(new_strides);
   if (strides.empty()) {
@@ -46,7 +47,25 @@ void Memory::reset(std::vector<std::int64_t> new_shape, std::vector<std::int64_t
     }
     count += (shape[d] - 1) * strides[d];
   }
+}
+
+void Memory::reset(std::vector<std::int64_t> new_shape, std::vector<std::int64_t> new_strides) {
+  set_shape(std::move(new_shape), std::move(new_strides));
   shadow.assign(static_cast<std::size_t>(count), Shadow{});
+}
+
+void Memory::reset_own(std::vector<std::int64_t> new_shape, std::vector<std::int64_t> new_strides,
+                       std::int64_t unit, std::int64_t num_units) {
+  set_shape(std::move(new_shape), std::move(new_strides));
+  const std::int64_t all = count * num_units;
+  if (static_cast<std::int64_t>(shadow.size()) != all) {
+    shadow.assign(static_cast<std::size_t>(all), Shadow{});
+    own = std::make_unique<char[]>(static_cast<std::size_t>(all) *
+                                   static_cast<std::size_t>(dtype.bytes()));
+    capacity = all;
+    data = own.get();
+  }
+  std::fill_n(shadow.begin() + unit * count, count, Shadow{});
 }
 
 void Memory::allocate() {
@@ -122,17 +141,26 @@ std::uint32_t Iterations::ancestor(std::uint32_t i, int depth) const {
   return i;
 }
 
-bool Iterations::parallel(std::uint32_t a, std::uint32_t b) const {
-  if (a <= 1 || b <= 1 || a == b) return false;
-  const int depth = std::min(all_[a].depth, all_[b].depth);
-  a = ancestor(a, depth);
-  b = ancestor(b, depth);
-  if (a == b) return false;
-  while (all_[a].parent != all_[b].parent) {
-    a = all_[a].parent;
-    b = all_[b].parent;
+std::uint32_t Iterations::enter_all(std::uint32_t parent, std::int64_t count) {
+  const auto first = static_cast<std::uint32_t>(all_.size());
+  all_.resize(all_.size() + static_cast<std::size_t>(count),
+              Iteration{parent, new_loop(), all_[parent].depth + 1});
+  return first;
+}
+
+int Iterations::divergence(std::uint32_t a, std::uint32_t b) const {
+  if (a <= 1 || b <= 1 || a == b) return kOrdered;
+  if (all_[a].parent != all_[b].parent) {
+    const int depth = std::min(all_[a].depth, all_[b].depth);
+    a = ancestor(a, depth);
+    b = ancestor(b, depth);
+    if (a == b) return kOrdered;
+    while (all_[a].parent != all_[b].parent) {
+      a = all_[a].parent;
+      b = all_[b].parent;
+    }
   }
-  return all_[a].loop == all_[b].loop;
+  return all_[a].loop == all_[b].loop ? all_[a].depth : kOrdered;
 }
 
 // --- findings
@@ -152,6 +180,7 @@ std::string describe(const Place& place, const Machine& m) {
 
 std::string element(const Memory& memory, std::int64_t offset) {
   std::string out = memory.buffer->name + "[";
+  offset %= std::max<std::int64_t>(memory.count, 1);
   for (std::size_t d = 0; d < memory.shape.size(); ++d) {
     const std::int64_t stride = std::max<std::int64_t>(memory.strides[d], 1);
     out += (d > 0 ? ", " : "") + std::to_string(offset / stride);
@@ -184,11 +213,27 @@ void Machine::out_of_bounds(const Access& access, bool write, const std::int64_t
          *access.place, access.span);
 }
 
-void Machine::race(const Memory& memory, std::int64_t offset, const Access& access,
-                   const char* what) {
+void Machine::race(const Memory& memory, std::int64_t offset, const Access& access, bool is_write,
+                   const char* what, std::uint32_t other) {
   if (!options.check_races || access.reported) return;
   access.reported = true;
-  report(Finding::Kind::kRace, detail::concat("race on ", element(memory, offset), ": ", what),
+  const bool is_same = is_write && std::string_view(what) == "written";
+  std::string where = "in another iteration of a parallel loop";
+  if (threads != nullptr) where = threads->describe_other(*this, other);
+  report(
+      Finding::Kind::kRace,
+      detail::concat("race on ", element(memory, offset), ": it is ", is_write ? "written" : "read",
+                     " here and ", is_same ? "" : what, is_same ? "" : " ", where),
+      *access.place, access.span);
+}
+
+void Machine::copying(const Memory& memory, std::int64_t offset, const Access& access,
+                      const char* what) {
+  if (access.reported) return;
+  access.reported = true;
+  report(Finding::Kind::kCopying,
+         detail::concat(what, element(memory, offset),
+                        " while an asynchronous copy to it is under way (wait for its group)"),
          *access.place, access.span);
 }
 
@@ -204,29 +249,53 @@ void Machine::check_read(Memory* memory, Shadow* s, std::int64_t offset, const A
              "read of " + element(*memory, offset) + ", which is uninitialised", *access.place,
              access.span);
     }
+  } else if (memory->owner != Owner::kNobody) {
+    return;
+  } else if (s->write == kCopying) {
+    copying(*memory, offset, access, "read of ");
   } else if (iterations.parallel(s->write, iteration)) {
-    race(*memory, offset, access,
-         "it is read here and written in another iteration of a parallel loop");
+    race(*memory, offset, access, false, "written", s->write);
   }
-  if (s->read != iteration) {
-    if (s->read != 0 && iterations.parallel(s->read, iteration)) s->other_read = s->read;
-    s->read = iteration;
-  }
+  if (s->read == iteration) return;
+  // A later writer that runs in parallel to any reader so far runs in parallel to one of the two
+  // that are furthest apart in the tree.
+  const int apart = iterations.divergence(s->read, iteration);
+  if (apart != Iterations::kOrdered &&
+      (s->other_read == 0 || apart <= iterations.divergence(s->other_read, iteration)))
+    s->other_read = s->read;
+  s->read = iteration;
 }
 
 void Machine::check_write(Memory* memory, Shadow* s, std::int64_t offset, const Access& access) {
+  if (memory->owner != Owner::kNobody) {
+    s->write = 1;
+    return;
+  }
+  if (s->write == kCopying) {
+    copying(*memory, offset, access, "write to ");
+    s->write = iteration;
+    return;
+  }
   const int depth = memory->private_depth;
   const auto shared = [&](std::uint32_t i) {
     return i > 1 && iterations.parallel(i, iteration) &&
            (depth == 0 || iterations.ancestor(i, depth) == iterations.ancestor(iteration, depth));
   };
   if (shared(s->write)) {
-    race(*memory, offset, access, "it is written here and in another iteration of a parallel loop");
-  } else if (shared(s->read) || shared(s->other_read)) {
-    race(*memory, offset, access,
-         "it is written here and read in another iteration of a parallel loop");
+    race(*memory, offset, access, true, "written", s->write);
+  } else if (shared(s->read)) {
+    race(*memory, offset, access, true, "read", s->read);
+  } else if (shared(s->other_read)) {
+    race(*memory, offset, access, true, "read", s->other_read);
   }
   s->write = iteration;
+}
+
+void Machine::note_copy(Memory* memory, std::int64_t offset, const Access& access) {
+  Shadow& s = memory->shadow[static_cast<std::size_t>(offset)];
+  check_write(memory, &s, offset, access);
+  s.write = kCopying;
+  threads->start_copy(*this, memory, offset);
 }
 
 }  // namespace tenon::interpreter

@@ -19,9 +19,9 @@ struct Constant : Value<V> {
 template <typename V>
 V* slots(Machine& m) {
   if constexpr (std::is_same_v<V, double>)
-    return m.reals.data();
+    return m.reals;
   else
-    return m.integers.data();
+    return m.integers;
 }
 
 template <typename V>
@@ -308,11 +308,12 @@ struct Address {
   std::vector<Integer*> indices;  ///< of each dimension, or one flat index
   bool flat = false;
 
-  /// The offset, or -1 when out of bounds (reported). `at` are the values of the indices.
+  /// The place of the element, or -1 when out of bounds (reported). `at` are the values of the
+  /// indices.
   std::int64_t offset(Machine& m, const std::int64_t* at, bool write) const {
     const Memory& memory = *access.memory;
     if (flat) {
-      if (at[0] >= 0 && at[0] < memory.count) return at[0];
+      if (at[0] >= 0 && at[0] < memory.count) return owned(m, at[0]);
       m.out_of_bounds(access, write, at, 0, memory.count);
       return -1;
     }
@@ -324,7 +325,10 @@ struct Address {
       }
       out += at[d] * memory.strides[d];
     }
-    return out;
+    return owned(m, out);
+  }
+  std::int64_t owned(const Machine& m, std::int64_t offset) const {
+    return offset + m.units[static_cast<std::size_t>(access.memory->owner)] * access.memory->count;
   }
 };
 

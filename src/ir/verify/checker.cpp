@@ -10,8 +10,6 @@
 namespace tenon::verify_rules {
 namespace {
 
-constexpr std::size_t kMaxViolations = 20;
-
 template <typename F>
 void for_each_operand(const ExprNode& e, F&& f) {
   visit_expr(e, [&](const auto& n) {

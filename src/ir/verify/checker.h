@@ -11,6 +11,9 @@
 
 namespace tenon::verify_rules {
 
+/// More are not listed.
+inline constexpr std::size_t kMaxViolations = 20;
+
 /// Walks a function in scope order and checks the rules common to all levels: scope, definition,
 /// dtype, predicate, reduce, buffer, parameter, symbol, register, input, loop. A level adds its own
 /// by overriding the hooks.
@@ -64,6 +67,9 @@ class Checker {
 
 std::vector<Violation> block_violations(const Function& f);
 std::vector<Violation> loop_violations(const Function& f);
+/// The rules of the launch form (docs/design/gpu.md) for loop functions: axis, launch,
+/// launch_limit, extent, memory, host, thread_call, collective, shuffle, async_copy, fragment.
+std::vector<Violation> launch_violations(const Function& f);
 /// The rules common to all levels, and an index per dimension.
 std::vector<Violation> common_violations(const Function& f);
 

@@ -47,8 +47,12 @@ void raise_first(const Function& f, const std::vector<Violation>& found, const s
 }  // namespace
 
 std::vector<Violation> find_violations(const Function& f) {
-  return f->level == Level::kBlock ? verify_rules::block_violations(f)
-                                   : verify_rules::loop_violations(f);
+  if (f->level == Level::kBlock) return verify_rules::block_violations(f);
+  std::vector<Violation> out = verify_rules::loop_violations(f);
+  for (Violation& v : verify_rules::launch_violations(f)) {
+    if (out.size() < verify_rules::kMaxViolations) out.push_back(std::move(v));
+  }
+  return out;
 }
 
 void verify(const Function& f, const std::string& after) {
