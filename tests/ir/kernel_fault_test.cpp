@@ -10,14 +10,17 @@
 #include "tenon/ir/parse.h"
 #include "tenon/ir/simplify.h"
 #include "tenon/ir/visit.h"
+#include "tenon/runtime/float_convert.h"
 
 namespace tenon {
 namespace {
 
-/// Runs a loop function of float32 arrays, filled with small integers, n = `n` for its symbol.
+/// Runs a loop function of float32 or bfloat16 arrays, filled with small integers, n = `n` for its
+/// symbol.
 InterpretReport run(const std::string& text, std::int64_t n = 3) {
   const Function f = parse_function(text);
   std::vector<std::vector<float>> data;
+  std::vector<std::vector<std::uint16_t>> narrow;
   std::vector<ArrayView> views;
   VarMap symbols;
   for (const Symbol& s : f->symbols) symbols[s.var.get()] = imm(n);
@@ -27,8 +30,13 @@ InterpretReport run(const std::string& text, std::int64_t n = 3) {
     for (std::size_t i = 0; i < data.back().size(); ++i)
       data.back()[i] = static_cast<float>(i % 17);
   }
-  for (std::vector<float>& d : data)
-    views.push_back({d.data(), kFloat32, {static_cast<std::int64_t>(d.size())}});
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    narrow.emplace_back();
+    for (const float v : data[i]) narrow[i].push_back(float_to_bfloat16(v));
+    const DType t = f->params()[i]->dtype;
+    void* at = t == kFloat32 ? static_cast<void*>(data[i].data()) : narrow[i].data();
+    views.push_back({at, t, {static_cast<std::int64_t>(data[i].size())}});
+  }
   InterpretOptions options;
   if (!f->symbols.empty()) options.symbols = {n};
   return interpret(f, views, options);
@@ -64,7 +72,8 @@ const char* const kBarrier = "evaluate thread_barrier()";
 
 TEST(KernelFault, each_barrier_of_correct_kernels_is_needed) {
   std::size_t removed = 0;
-  for (const std::string& text : {kSharedMatmul, kTreeReduction, kPipelinedCopy, kSoftmax}) {
+  for (const std::string& text :
+       {kSharedMatmul, kTreeReduction, kPipelinedCopy, kSoftmax, kTensorMatmul}) {
     ASSERT_EQ(run(text).text(), "");
     for (std::size_t i = 0; i < count_of(text, kBarrier); ++i, ++removed) {
       const InterpretReport report = run(without(text, kBarrier, i));
@@ -72,7 +81,7 @@ TEST(KernelFault, each_barrier_of_correct_kernels_is_needed) {
       for (const Finding& f : report.findings) EXPECT_EQ(f.kind, Finding::Kind::kRace) << f.message;
     }
   }
-  EXPECT_EQ(removed, 8U);
+  EXPECT_EQ(removed, 9U);
 }
 
 TEST(KernelFault, a_missing_barrier_names_element_and_thread) {
@@ -220,6 +229,42 @@ TEST(KernelFault, shuffles_from_lanes_that_do_not_exist) {
                              "40")),
                Finding::Kind::kLane,
                "warp_shuffle_xor from lane 16 of a warp of 8 (bx = 0, tx = 32)");
+}
+
+TEST(KernelFault, tensor_instructions_need_whole_warps_that_agree) {
+  ASSERT_EQ(run(kTensorMatmul).text(), "");
+  const std::string mma = "          evaluate mma_16x16x16_bf16(Cf[0], Af[0], Bf[0], 16, 16, 16)";
+  expect_found(run(replaced(kTensorMatmul, mma, "          if tx < 31\n  " + mma)),
+               Finding::Kind::kDivergence,
+               "mma_16x16x16_bf16 is reached by 31 of the 32 threads of the warp, under 'if tx < "
+               "31' (bx = 0, ty = 0, tx = 0, k = 0)");
+  EXPECT_EQ(run(replaced(kTensorMatmul, mma, "          if ty < 2\n  " + mma)).text(), "");
+  expect_found(run(replaced(kTensorMatmul, "As[k * 16]", "As[k * 16 + tx // 8 * 8]")),
+               Finding::Kind::kDivergence,
+               "the lanes of a warp give different places for operand A_shared of load_a_bf16: "
+               "elements 0 and 8 (bx = 0, ty = 0, tx = 8, k = 0)");
+  expect_found(run(replaced(kTensorMatmul, "As[k * 16]", "As[k * 12]")), Finding::Kind::kAlignment,
+               "operand A_shared of load_a_bf16 begins at element 12 with rows of 32, should be "
+               "multiples of 8");
+  expect_found(run(one_block(R"(      alloc F: float32[256] fragment
+      evaluate fill_zero_f32(F[0], 16)
+)",
+                             "40")),
+               Finding::Kind::kLane, "fill_zero_f32 in a warp of 8 threads (bx = 0, tx = 32)");
+}
+
+TEST(KernelFault, tensor_instructions_race_and_read_what_was_written) {
+  expect_found(
+      run(without(kTensorMatmul, "fill_zero")), Finding::Kind::kUninitialised,
+      "read of Cf[0], which is uninitialised (bx = 0, ty = 0, tx = 0, k = 0, i = 0, j = 0, k = 0) "
+      "at <text>:19");
+  expect_found(run(without(kTensorMatmul, "async_wait")), Finding::Kind::kCopying, "read of As[0]");
+  expect_found(run(replaced(kTensorMatmul, "C[bx * 512 + ty * 16]", "C[bx * 512]")),
+               Finding::Kind::kRace, "race on C[0]: it is written here and by warp 0, without a");
+  expect_found(run(replaced(kTensorMatmul, "C[bx * 512 + ty * 16]", "C[ty * 16]")),
+               Finding::Kind::kRace, "race on C[0]: it is written here and in another block");
+  expect_found(run(replaced(kTensorMatmul, "Bs[k * 512 + ty * 16]", "Bs[k * 528 + ty * 16]")),
+               Finding::Kind::kOutOfBounds, "read of Bs[1024]");
 }
 
 TEST(KernelFault, private_memory_is_not_seen_by_other_threads) {

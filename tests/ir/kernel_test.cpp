@@ -9,6 +9,7 @@
 #include "tenon/ir/interpret.h"
 #include "tenon/ir/parse.h"
 #include "tenon/ir/verify.h"
+#include "tenon/runtime/float_convert.h"
 
 namespace tenon {
 namespace {
@@ -83,6 +84,28 @@ TEST(Kernel, softmax_of_a_row_by_shuffles) {
     for (std::size_t i = 0; i < 100; ++i)
       EXPECT_NEAR(p[r * 100 + i], std::exp(static_cast<double>(a[r * 100 + i])) / total, 1e-8);
   }
+}
+
+TEST(Kernel, tensor_instructions_multiply) {
+  std::vector<float> a = random_floats(1024, 8), b = random_floats(1024, 9), c(1024),
+                     expected(1024);
+  std::vector<std::uint16_t> a16, b16;
+  for (float& v : a) v = bfloat16_to_float(a16.emplace_back(float_to_bfloat16(v)));
+  for (float& v : b) v = bfloat16_to_float(b16.emplace_back(float_to_bfloat16(v)));
+  for (std::size_t i = 0; i < 32; ++i) {
+    for (std::size_t j = 0; j < 32; ++j) {
+      float& sum = expected[i * 32 + j];
+      for (std::size_t k = 0; k < 32; ++k) sum = std::fmaf(a[i * 32 + k], b[k * 32 + j], sum);
+    }
+  }
+  const Function f = parse_function(kTensorMatmul);
+  EXPECT_NO_THROW(verify(f));
+  EXPECT_EQ(interpret(f, {{a16.data(), DType::bfloat16(), {1024}},
+                          {b16.data(), DType::bfloat16(), {1024}},
+                          view(&c)})
+                .text(),
+            "");
+  EXPECT_EQ(c, expected);
 }
 
 TEST(Kernel, ragged_tails_are_guarded) {

@@ -119,6 +119,32 @@ inline const std::string kSoftmax =
           P[bx * 100 + i * 64 + tx] = x[i] / t[0]
 )";
 
+/// C = A B, 32 x 32 x 32 in bfloat16 with tensor instructions: a block for 16 rows, two warps for 16
+/// columns each.
+inline const std::string kTensorMatmul =
+    R"(loop function matmul(A: bfloat16[1024], B: bfloat16[1024]) -> (C: float32[1024])
+  thread for bx in 0..2 on "blockIdx.x"
+    alloc As: bfloat16[512] shared
+    alloc Bs: bfloat16[1024] shared
+    thread for ty in 0..2 on "threadIdx.y"
+      thread for tx in 0..32 on "threadIdx.x"
+        alloc Af: bfloat16[256] fragment
+        alloc Bf: bfloat16[256] fragment
+        alloc Cf: float32[256] fragment
+        As[ramp((ty * 32 + tx) * 8, 1, 8)] = async_copy(A[ramp(bx * 512 + (ty * 32 + tx) * 8, 1, 8)])
+        for i in 0..2
+          Bs[ramp((i * 64 + ty * 32 + tx) * 8, 1, 8)] = async_copy(B[ramp((i * 64 + ty * 32 + tx) * 8, 1, 8)])
+        evaluate async_commit()
+        evaluate async_wait(0)
+        evaluate thread_barrier()
+        evaluate fill_zero_f32(Cf[0], 16)
+        for k in 0..2
+          evaluate load_a_bf16(Af[0], As[k * 16], 16, 32)
+          evaluate load_b_bf16(Bf[0], Bs[k * 512 + ty * 16], 16, 32)
+          evaluate mma_16x16x16_bf16(Cf[0], Af[0], Bf[0], 16, 16, 16)
+        evaluate store_f32(C[bx * 512 + ty * 16], Cf[0], 32, 16)
+)";
+
 /// C = 2 A for any n: the last block is ragged.
 inline const std::string kScale = R"(loop function scale[n](A: float32[n]) -> (C: float32[n])
   thread for bx in 0..(n + 63) // 64 on "blockIdx.x"

@@ -261,6 +261,32 @@ TEST(LaunchRule, async_copy) {
                 "async_wait takes a constant number of groups");
 }
 
+TEST(LaunchRule, tensor) {
+  const std::string fragments =
+      "      alloc F: float32[256] fragment\n      alloc G: bfloat16[256] fragment\n";
+  const auto tensor = [&](const std::string& call) {
+    return threads(fragments + "      evaluate " + call + "\n");
+  };
+  expect_valid(tensor("store_f32(C[0], F[0], 16, 16)"));
+  expect_broken(tensor("store_f32(C[0], F[0], 16)"), "tensor",
+                "store_f32 takes 2 places and as many strides, got 3 operands");
+  expect_broken(tensor("store_f32(C[0], S[0], 16, 16)"), "tensor",
+                "operand C is S[0], should be the first element of a float32 tile in fragment");
+  expect_broken(tensor("store_f32(C[0], G[0], 16, 16)"), "tensor", "operand C is G[0]");
+  expect_broken(tensor("store_f32(C[0], F[0] + 1.0, 16, 16)"), "tensor", "operand C is F[0] + 1.0");
+  expect_broken(tensor("store_f32(C[int64(F[0])], F[0], 16, 16)"), "fragment", "fragment 'F'");
+  expect_broken(tensor("store_f32(C[0], F[0], 16, 16i32)"), "tensor",
+                "the stride of operand C is 16i32, should be int64");
+  expect_broken(tensor("mma_16x16x16_bf16(F[0], G[0], G[0], 16, 16, 16)"), "fragment",
+                "fragment 'G' is laid out as right operand here and as left operand before");
+  expect_broken(threads(fragments + "      C[0] = store_f32(C[0], F[0], 16, 16)\n"), "fragment",
+                "fragment 'F'");
+  expect_broken(threads(fragments + "      if tx < 16\n        evaluate fill_zero_f32(F[0], 16)\n"),
+                "collective",
+                "a fill_zero_f32 stands under 'if tx < 16', which may differ among "
+                "the threads of a warp");
+}
+
 TEST(LaunchRule, fragment) {
   expect_broken(threads("      alloc F: float32[256] fragment\n      F[tx] = 1.0\n"), "fragment",
                 "fragment 'F' is accessed by something else than a tensor instruction");

@@ -55,7 +55,10 @@ struct Finding {
     kDivergence,  ///< a barrier that not all threads of the block reach, or a shuffle or tensor
                   ///< instruction that not all lanes of the warp reach
     kCopying,     ///< an access to an element while an asynchronous copy to it is under way
-    kLane,        ///< a shuffle from a lane that does not exist
+    kLane,        ///< a shuffle from a lane that does not exist, a tensor instruction in a warp of
+                  ///< fewer than 32
+    kAlignment,   ///< an operand of a tensor instruction in shared memory whose rows do not start
+                  ///< at multiples of 16 bytes
     kLaunch,      ///< more blocks or threads than an axis has; execution stopped
   };
   Kind kind;

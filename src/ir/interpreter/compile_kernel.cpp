@@ -2,8 +2,10 @@
 
 #include "ir/interpreter/compiler.h"
 #include "ir/interpreter/lockstep.h"
+#include "tenon/ir/builder.h"
 #include "tenon/ir/launch.h"
 #include "tenon/ir/print.h"
+#include "tenon/ir/tensor_instruction.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon::interpreter {
@@ -202,7 +204,9 @@ class KernelCompiler {
                                 });
   }
 
-  static bool is_collective(const StmtNode& s) { return is_thread_barrier(s); }
+  static bool is_collective(const StmtNode& s) {
+    return is_thread_barrier(s) || tensor_instruction_of(s) != nullptr;
+  }
 
   Step* sequence(const SeqNode& n) {
     auto* out = add<StepSequence>();
@@ -273,7 +277,36 @@ class KernelCompiler {
   }
 
   Step* evaluated(const EvaluateNode& n) {
+    const TensorInstruction* instruction = tensor_instruction_of(n);
+    if (instruction != nullptr) return tensor(n, *instruction);
     return collective<StepBarrier>(n, static_cast<const CallNode&>(*n.value.get()));
+  }
+
+  Step* tensor(const EvaluateNode& n, const TensorInstruction& instruction) {
+    const auto& c = static_cast<const CallNode&>(*n.value.get());
+    auto* out = collective<StepTensor>(n, c);
+    std::vector<TensorPlace> places = tensor_places(instruction, c);
+    const SpanScope span(n.span);
+    // The places are computed once for all the elements of the tiles.
+    std::vector<std::pair<Expr, Expr>> lets;
+    const auto once = [&](const Expr& e) {
+      if (as_int(e)) return e;
+      lets.emplace_back(var("at"), e);
+      return lets.back().first;
+    };
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const auto& first = static_cast<const LoadNode&>(*places[i].first.get());
+      const bool is_matrix =
+          first.buffer->scope == tenon::Scope::kShared && first.buffer->dtype.bits == 16;
+      out->operands.push_back({integer(first.indices[0]), integer(places[i].stride),
+                               is_matrix ? 8 : 1, instruction.operands[i].name});
+      places[i] = {load(first.buffer, {once(first.indices[0])}), once(places[i].stride)};
+    }
+    const Stmt call = tensor_call(instruction, places);
+    Stmt loops = expand_tensor_call(*call.as<EvaluateNode>()->value.as<CallNode>());
+    for (const auto& [v, e] : lets) loops = make_let(v, e, loops);
+    out->semantics = compile_statement(loops, &scope_);
+    return out;
   }
 
   template <typename A>

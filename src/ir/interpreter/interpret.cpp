@@ -11,9 +11,9 @@
 namespace tenon {
 
 const char* to_string(Finding::Kind kind) {
-  constexpr std::array kText = {"out of bounds", "uninitialised", "race",  "domain",
-                                "index error",   "assert",        "limit", "divergence",
-                                "copying",       "lane",          "launch"};
+  constexpr std::array kText = {"out of bounds", "uninitialised", "race",      "domain",
+                                "index error",   "assert",        "limit",     "divergence",
+                                "copying",       "lane",          "alignment", "launch"};
   return kText[static_cast<std::size_t>(kind)];
 }
 

@@ -240,4 +240,57 @@ struct StepShuffle : Collective {
   Step* body = nullptr;
 };
 
+/// A tensor instruction: what it stands for, once for each warp.
+struct StepTensor : Collective {
+  struct Operand {
+    Integer *first, *stride;
+    int multiple;  ///< both are multiples of it
+    std::string name;
+  };
+  void run(Machine& m, const Active& active) override {
+    for (const WarpPart& w : warps_of(m, active)) {
+      if (w.lanes != kWarpSize) too_few(m, active.threads[w.begin], w);
+      if (w.end - w.begin != w.lanes)
+        diverged(m, active, active.threads[w.begin], w.end - w.begin, w.lanes, "warp");
+      for (const Operand& o : operands) check(m, active, w, o);
+      m.threads->enter_warp(&m, w.warp);
+      semantics->run(m);
+    }
+  }
+  void too_few(Machine& m, int t, const WarpPart& w) {
+    if (reported) return;
+    reported = true;
+    m.threads->enter(&m, t);
+    m.report(Finding::Kind::kLane, detail::concat(what, " in a warp of ", w.lanes, " threads"),
+             *place, span);
+  }
+  /// All lanes give one place, and its rows are aligned.
+  void check(Machine& m, const Active& active, const WarpPart& w, const Operand& o) {
+    std::int64_t first = 0, stride = 0;
+    for (std::size_t i = w.begin; i < w.end && !reported; ++i) {
+      m.threads->enter(&m, active.threads[i]);
+      ++m.epoch;
+      const std::int64_t own_first = o.first->get(m), own_stride = o.stride->get(m);
+      if (i == w.begin) {
+        first = own_first;
+        stride = own_stride;
+        if (first % o.multiple == 0 && stride % o.multiple == 0) continue;
+        reported = true;
+        m.report(Finding::Kind::kAlignment,
+                 detail::concat("operand ", o.name, " of ", what, " begins at element ", first,
+                                " with rows of ", stride, ", should be multiples of ", o.multiple),
+                 *place, span);
+      } else if (own_first != first || own_stride != stride) {
+        reported = true;
+        m.report(Finding::Kind::kDivergence,
+                 detail::concat("the lanes of a warp give different places for operand ", o.name,
+                                " of ", what, ": elements ", first, " and ", own_first),
+                 *place, span);
+      }
+    }
+  }
+  std::vector<Operand> operands;
+  Action* semantics = nullptr;
+};
+
 }  // namespace tenon::interpreter

@@ -1,10 +1,13 @@
+#include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "ir/verify/checker.h"
 #include "ir/verify/uniformity.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/launch.h"
 #include "tenon/ir/print.h"
+#include "tenon/ir/tensor_instruction.h"
 #include "tenon/ir/visit.h"
 #include "tenon/support/stack.h"
 
@@ -228,6 +231,7 @@ class LaunchChecker {
   }
 
   void inside(const EvaluateNode& n) {
+    if (const TensorInstruction* t = tensor_instruction_of(n)) return tensor(n, *t);
     const ThreadCall which = thread_call(n);
     const bool fits = which == ThreadCall::kBarrier || which == ThreadCall::kAsyncCommit ||
                       which == ThreadCall::kAsyncWait;
@@ -250,25 +254,63 @@ class LaunchChecker {
 
   /// Calls of this header that stand where they must not; `fits` is the one that does.
   void calls(const StmtNode& s, const ExprNode* fits) {
-    for_each_expr(s, [&](const Expr& root) {
-      post_order_visit(root, [&](const Node& node) {
-        if (node.kind == NodeKind::kLoad) fragment(s, static_cast<const LoadNode&>(node).buffer);
-        if (node.kind != NodeKind::kCall || &node == fits) return;
-        const auto& c = static_cast<const CallNode&>(node);
-        const ThreadCall which = thread_call(c.name);
-        if (which == ThreadCall::kNone) return;
-        const char* place = is_shuffle(which)                 ? "as the value of a let statement"
-                            : which == ThreadCall::kAsyncCopy ? "as the value of a store"
-                                                              : "as a statement";
-        report(s, "thread_call", c.name, " stands ", place, " inside of the thread loops only");
-      });
+    for_each_expr(s, [&](const Expr& root) { calls_in(s, root, fits); });
+  }
+
+  void calls_in(const StmtNode& s, const Expr& root, const ExprNode* fits) {
+    post_order_visit(root, [&](const Node& node) {
+      if (node.kind == NodeKind::kLoad) fragment(s, static_cast<const LoadNode&>(node).buffer);
+      if (node.kind != NodeKind::kCall || &node == fits) return;
+      const auto& c = static_cast<const CallNode&>(node);
+      const ThreadCall which = thread_call(c.name);
+      if (which == ThreadCall::kNone && find_tensor_instruction(c.name) == nullptr) return;
+      const char* place = is_shuffle(which)                 ? "as the value of a let statement"
+                          : which == ThreadCall::kAsyncCopy ? "as the value of a store"
+                                                            : "as a statement";
+      report(s, "thread_call", c.name, " stands ", place, " inside of the thread loops only");
     });
   }
 
   void fragment(const StmtNode& s, const Buffer& b) {
-    if (b->scope == Scope::kFragment && has_kernels_ && s.kind != NodeKind::kEvaluate)
+    if (b->scope == Scope::kFragment && has_kernels_)
       report(s, "fragment", "fragment '", b->name,
              "' is accessed by something else than a tensor instruction");
+  }
+
+  void tensor(const EvaluateNode& n, const TensorInstruction& t) {
+    collective(n, Spread::kWarp, "a " + t.name);
+    const auto& args = n.value.as<CallNode>()->args;
+    if (args.size() != 2 * t.operands.size()) {
+      report(n, "tensor", t.name, " takes ", t.operands.size(), " places and as many strides, got ",
+             args.size(), " operands");
+      return;
+    }
+    for (std::size_t i = 0; i < t.operands.size(); ++i) {
+      operand(n, t.operands[i], args[i]);
+      if (args[t.operands.size() + i]->dtype != kInt64)
+        report(n, "tensor", "the stride of operand ", t.operands[i].name, " is ",
+               print(args[t.operands.size() + i]), ", should be int64");
+    }
+  }
+
+  void operand(const EvaluateNode& n, const TensorOperand& o, const Expr& place) {
+    const auto* first = place.as<LoadNode>();
+    const bool fits = first != nullptr && first->dtype == o.dtype && !first->predicate &&
+                      first->indices.size() == 1 &&
+                      std::count(o.scopes.begin(), o.scopes.end(), first->buffer->scope) > 0;
+    if (!fits) {
+      report(n, "tensor", "operand ", o.name, " is ", print(place),
+             ", should be the first element of a ", to_string(o.dtype), " tile in ",
+             to_string(o.scopes[0]), " memory");
+      return;
+    }
+    calls_in(n, first->indices[0], nullptr);
+    if (o.layout == nullptr) return;
+    const auto [known, fresh] = layouts_.try_emplace(first->buffer.get(), o.layout);
+    if (!fresh && known->second != o.layout) {
+      report(n, "fragment", "fragment '", first->buffer->name, "' is laid out as ", o.layout->name,
+             " operand here and as ", known->second->name, " operand before");
+    }
   }
 
   void copy(const StoreNode& n) {
@@ -348,6 +390,7 @@ class LaunchChecker {
   }
 
   bool has_kernels_;
+  std::unordered_map<const BufferNode*, const FragmentLayout*> layouts_;
   Uniformity uniform_;
   Spread control_ = Spread::kBlock;  ///< what of the block is sure to run here together
   std::string why_;
