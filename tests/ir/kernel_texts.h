@@ -119,8 +119,8 @@ inline const std::string kSoftmax =
           P[bx * 100 + i * 64 + tx] = x[i] / t[0]
 )";
 
-/// C = A B, 32 x 32 x 32 in bfloat16 with tensor instructions: a block for 16 rows, two warps for 16
-/// columns each.
+/// C = A B, 32 x 32 x 32 in bfloat16 with tensor instructions: a block for 16 rows, two warps for
+/// 16 columns each.
 inline const std::string kTensorMatmul =
     R"(loop function matmul(A: bfloat16[1024], B: bfloat16[1024]) -> (C: float32[1024])
   thread for bx in 0..2 on "blockIdx.x"

@@ -7,15 +7,17 @@
 namespace tenon {
 
 const std::vector<const TensorInstruction*>& tensor_instructions() {
-  static const std::vector<TensorInstruction> all = [] {
-    std::vector<TensorInstruction> made;
+  // Never destroyed: nodes cannot be once the thread's queue of destroy() is gone.
+  static const std::vector<TensorInstruction>& all = *[] {
+    auto* out = new std::vector<TensorInstruction>;
+    std::vector<TensorInstruction>& made = *out;
     for (const auto& some : {tensor::make_fill_zero(), tensor::make_load_a(), tensor::make_load_b(),
                              tensor::make_mma(), tensor::make_store()}) {
       made.insert(made.end(), some.begin(), some.end());
     }
     std::sort(made.begin(), made.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
-    return made;
+    return out;
   }();
   static const std::vector<const TensorInstruction*> pointers = [] {
     std::vector<const TensorInstruction*> out;
