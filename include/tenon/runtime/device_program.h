@@ -68,12 +68,6 @@ struct DeviceProgram {
 /// What a kernel writes when a data-dependent index is out of range: the first thread that sets
 /// `claimed` from 0 to 1 by compare-and-swap fills in the rest. It lies in device memory and is 0
 /// when a call begins. `site` counts the sites of the step's PlanKernel.
-struct DeviceErrorRecord {
-  std::int32_t claimed;
-  std::int32_t site;
-  std::int64_t value;
-  std::int64_t extent;
-};
-static_assert(sizeof(DeviceErrorRecord) == 24);
+using DeviceErrorRecord = plan_format::ErrorRecord;
 
 }  // namespace tenon

@@ -309,7 +309,16 @@ struct RepeatRecord {
   std::uint32_t count;  ///< register; no iteration when it is not above 0
 };
 
-static_assert(sizeof(DeviceRecord) == 8 && sizeof(CubinRecord) == 24);
+/// What a kernel on a device writes when a checked access is out of range: the first thread that
+/// sets `claimed` from 0 to 1 fills in the rest. Not a record of the plan.
+struct ErrorRecord {
+  std::int32_t claimed;
+  std::int32_t site;  ///< of the step's kernel
+  std::int64_t value;
+  std::int64_t extent;
+};
+
+static_assert(sizeof(ErrorRecord) == 24 && sizeof(DeviceRecord) == 8 && sizeof(CubinRecord) == 24);
 static_assert(sizeof(DeviceKernelRecord) == 16 && sizeof(LaunchRecord) == 96);
 static_assert(sizeof(ParamRecord) == 8 && sizeof(RepeatRecord) == 8);
 static_assert(sizeof(Region) == 24 && sizeof(Move) == 16);

@@ -110,6 +110,9 @@ tenon_status index_error(const tenon_model& model, const plan_format::KernelReco
 /// The steps. The context is bound; `inputs` and `results` are checked.
 tenon_status run_steps(tenon_context& context, const DLTensor* inputs, const DLTensor* results);
 
+/// Sets the pointers of the arguments for one run.
+void set_argument_pointers(tenon_context& context, const DLTensor* inputs, const DLTensor* results);
+
 /// First element.
 inline char* first_element(const DLTensor& tensor) {
   return static_cast<char*>(tensor.data) + tensor.byte_offset;

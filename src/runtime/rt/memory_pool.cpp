@@ -6,9 +6,9 @@
 #include <sys/mman.h>
 
 #include <atomic>
-#include <bit>
 
 #include "runtime/rt/process.h"
+#include "runtime/rt/size_class.h"
 #include "tenon/runtime/c_api.h"
 
 namespace tenon::rt {
@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 46;
 constexpr std::uint64_t kPageBytes = 4096;
-constexpr std::uint32_t kNumClasses = 8 + (46 - 9 + 1) * 8;
 
 /// Lies in the 64 bytes before the data.
 struct alignas(64) Block {
@@ -36,7 +35,7 @@ struct MemoryPool {
   std::uint64_t limit = 256u << 20;
   Block* newest = nullptr;
   Block* oldest = nullptr;
-  Block* classes[kNumClasses] = {};
+  Block* classes[kNumSizeClasses] = {};
   tenon_pool_stats stats = {};
 };
 
@@ -54,26 +53,6 @@ class Lock {
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 };
-
-struct SizeClass {
-  std::uint64_t bytes;
-  std::uint32_t index;
-};
-
-SizeClass size_class_of(std::uint64_t bytes) {
-  if (bytes <= 448) {
-    const std::uint64_t units = bytes == 0 ? 1 : (bytes + 63) / 64;
-    return {units * 64, static_cast<std::uint32_t>(units)};
-  }
-  const std::uint64_t exponent =
-      static_cast<std::uint64_t>(std::bit_width(bytes < 512 ? 512 : bytes)) - 1;
-  const std::uint64_t step = std::uint64_t{1} << (exponent - 3);
-  const std::uint64_t rounded = (bytes + step - 1) / step * step;
-  const std::uint64_t top =
-      static_cast<std::uint64_t>(std::bit_width(rounded)) - 1;  // rounding may reach the next power
-  const std::uint64_t eighth = (rounded >> (top - 3)) - 8;
-  return {rounded, static_cast<std::uint32_t>(8 + (top - 9) * 8 + eighth)};
-}
 
 void* data_of(Block* block) { return block + 1; }
 Block* block_of(void* data) { return static_cast<Block*>(data) - 1; }

@@ -134,13 +134,7 @@ tenon_status run_work(tenon_context& c, std::size_t i, tenon_kernel_context& ctx
 
 template <bool timed>
 tenon_status run_plan(tenon_context& c, const DLTensor* inputs, const DLTensor* results) {
-  const std::uint32_t num_inputs = c.model->info.num_inputs;
-  for (std::size_t k = 0; k < c.num_uses; ++k) {
-    const ArgumentUse& use = c.uses[k];
-    const DLTensor& t =
-        use.argument < num_inputs ? inputs[use.argument] : results[use.argument - num_inputs];
-    c.pointers[use.position] = first_element(t) + use.offset_bytes;
-  }
+  set_argument_pointers(c, inputs, results);
   const RunningCall call;
   const FloatMode mode;
   tenon_kernel_context ctx = {};
@@ -183,6 +177,16 @@ tenon_status run_plan(tenon_context& c, const DLTensor* inputs, const DLTensor* 
 }
 
 }  // namespace
+
+void set_argument_pointers(tenon_context& c, const DLTensor* inputs, const DLTensor* results) {
+  const std::uint32_t num_inputs = c.model->info.num_inputs;
+  for (std::size_t k = 0; k < c.num_uses; ++k) {
+    const ArgumentUse& use = c.uses[k];
+    const DLTensor& t =
+        use.argument < num_inputs ? inputs[use.argument] : results[use.argument - num_inputs];
+    c.pointers[use.position] = first_element(t) + use.offset_bytes;
+  }
+}
 
 tenon_status run_steps(tenon_context& c, const DLTensor* inputs, const DLTensor* results) {
   return c.times == nullptr ? run_plan<false>(c, inputs, results)

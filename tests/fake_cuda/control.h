@@ -1,0 +1,19 @@
+#pragma once
+
+/// The fake CUDA driver as seen by a test program that runs on it: the runtime opens the library
+/// through TENON_CUDA_PATH, and this reaches the same copy.
+
+#include "fake_cuda/fake_cuda.h"
+
+namespace fake_cuda {
+
+/// Makes this process use the fake driver. Called before anything uses a device; starts anew each
+/// time.
+void start();
+Controls& controls();
+const Counters& counters();
+void set_kernel(const char* name, Kernel kernel);
+bool is_valid(const void* address, std::size_t bytes);
+const std::vector<Launch>& log();
+
+}  // namespace fake_cuda
