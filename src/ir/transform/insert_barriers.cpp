@@ -10,6 +10,7 @@
 #include "tenon/ir/builder.h"
 #include "tenon/ir/print.h"
 #include "tenon/ir/structural.h"
+#include "tenon/ir/tensor_instruction.h"
 
 namespace tenon {
 namespace {
@@ -41,13 +42,6 @@ class FindPipelined : public Walker {
   int depth_ = 0;
 };
 
-/// The result of a tensor instruction; null for every other statement.
-const LoadNode* result_of_instruction(const EvaluateNode& n) {
-  const auto* c = n.value.as<CallNode>();
-  if (c == nullptr || c->args.empty() || thread_call(n.value) != ThreadCall::kNone) return nullptr;
-  return c->args[0].as<LoadNode>();
-}
-
 /// The shared and global buffers that a kernel writes. All others need no order.
 std::unordered_set<const BufferNode*> written_by(const Stmt& kernel) {
   std::unordered_set<const BufferNode*> out;
@@ -57,8 +51,13 @@ std::unordered_set<const BufferNode*> written_by(const Stmt& kernel) {
   post_order_visit(kernel, [&](const Node& n) {
     if (n.kind == NodeKind::kStore) add(static_cast<const StoreNode&>(n).buffer);
     if (n.kind != NodeKind::kEvaluate) return;
-    const LoadNode* result = result_of_instruction(static_cast<const EvaluateNode&>(n));
-    if (result != nullptr) add(result->buffer);
+    const auto& e = static_cast<const EvaluateNode&>(n);
+    const TensorInstruction* instruction = tensor_instruction_of(e);
+    if (instruction == nullptr) return;
+    const auto places = tensor_places(*instruction, *e.value.as<CallNode>());
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (instruction->operands[i].is_written) add(places[i].first.as<LoadNode>()->buffer);
+    }
   });
   return out;
 }
@@ -120,13 +119,10 @@ class CollectAccesses : public Walker {
   }
   void visit(const EvaluateNode& n) override {
     clear_visited();
-    const LoadNode* result = result_of_instruction(n);
-    if (result == nullptr) return walk(n);
-    // Tiles that begin at the places, and how far they go only the instruction knows.
-    add(result->buffer, {}, true, false, &n, false);
-    for (const Expr& e : n.value.as<CallNode>()->args) {
-      if (const auto* place = e.as<LoadNode>()) add(place->buffer, {}, false, false, &n, false);
-    }
+    const TensorInstruction* instruction = tensor_instruction_of(n);
+    if (instruction == nullptr) return walk(n);
+    const auto places = tensor_places(*instruction, *n.value.as<CallNode>());
+    for (std::size_t i = 0; i < places.size(); ++i) add(instruction->operands[i], places[i], &n);
   }
 
  private:
@@ -144,6 +140,30 @@ class CollectAccesses : public Walker {
     a.fixed = fixed_;
     a.inner = inner_;
     found.push_back(std::move(a));
+  }
+  /// A tile, which the lanes of a warp touch together.
+  void add(const TensorOperand& operand, const TensorPlace& place, const StmtNode* origin) {
+    const auto* first = place.first.as<LoadNode>();
+    const std::vector<Expr> strides = strides_of(*first->buffer);
+    std::vector<std::int64_t> extents(strides.size(), 1);
+    bool known = !extents.empty();
+    if (known) {
+      const auto row = std::find_if(strides.begin(), strides.end() - 1, [&](const Expr& s) {
+        return relation_->analyzer().can_prove_equal(s, place.stride);
+      });
+      known = row != strides.end() - 1;
+      if (known) extents[static_cast<std::size_t>(row - strides.begin())] = operand.rows;
+      extents.back() = operand.columns;
+    }
+    for (const bool is_write : {false, true}) {
+      if (!(is_write ? operand.is_written : operand.is_read)) continue;
+      const std::size_t before = found.size();
+      add(first->buffer, known ? first->indices : std::vector<Expr>{}, is_write, false, origin,
+          false);
+      if (found.size() == before || !known) continue;
+      for (std::size_t d = 0; d < extents.size(); ++d)
+        found.back().region[d].extent = imm(extents[d]);
+    }
   }
   void fix(const Expr& condition) {
     for (const Expr& c : conjuncts(condition)) {

@@ -15,7 +15,7 @@ namespace tenon {
 /// pass pipeline_loops has ordered copies and uses. ScheduleError [E1250]: a loop whose range (or a
 /// condition whose value) depends on the thread needs a barrier inside. Ensures: no two threads
 /// meet without a barrier between. Why here: while loops are loops, after guard_loads; one
-/// dimension at a time, disjointness is proved without products of sizes.
+/// dimension at a time, different elements are told apart without products of sizes.
 Function insert_barriers(const Function& f);
 
 }  // namespace tenon

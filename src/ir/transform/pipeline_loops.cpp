@@ -5,6 +5,7 @@
 
 #include "ir/transform/conditions.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/tensor_instruction.h"
 #include "tenon/ir/thread.h"
 #include "tenon/ir/visit.h"
 
@@ -23,6 +24,15 @@ Touched touched_by(const Stmt& s) {
     if (n.kind == NodeKind::kLoad) out.reads.insert(static_cast<const LoadNode&>(n).buffer.get());
     if (n.kind == NodeKind::kStore)
       out.writes.insert(static_cast<const StoreNode&>(n).buffer.get());
+    if (n.kind != NodeKind::kEvaluate) return;
+    const auto& e = static_cast<const EvaluateNode&>(n);
+    const TensorInstruction* instruction = tensor_instruction_of(e);
+    if (instruction == nullptr) return;
+    const auto places = tensor_places(*instruction, *e.value.as<CallNode>());
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (instruction->operands[i].is_written)
+        out.writes.insert(places[i].first.as<LoadNode>()->buffer.get());
+    }
   });
   return out;
 }

@@ -7,6 +7,7 @@
 #include "ir/transform/conditions.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/tensor_instruction.h"
 #include "tenon/ir/thread.h"
 #include "tenon/ir/visit.h"
 
@@ -118,7 +119,7 @@ class KernelBody : public Mutator {
     std::vector<Expr> bindings = rewrite_all(n.bindings);
     Effects effects;
     for (const BufferRegion& r : n.writes) effects.add(r.buffer);
-    const bool for_warp = n.annotations.count(kTensorInstruction) != 0;
+    const bool for_warp = n.annotations.count(kTensorInstructionKey) != 0;
     for (const Expr& c : guards(effects, for_warp, [&](const Expr& coordinate) {
            return (predicate && uses(predicate, coordinate)) ||
                   std::any_of(bindings.begin(), bindings.end(),

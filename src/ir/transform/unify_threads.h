@@ -20,8 +20,5 @@ Function unify_threads(const Function& f);
 
 /// Annotation of a block: the terms of this many threads along threadIdx.x are joined.
 inline constexpr const char* kThreadReduction = "thread_reduction";
-/// Annotation of a block: a tensor instruction stands for it, and the threads of a warp run it
-/// together.
-inline constexpr const char* kTensorInstruction = "tensor_instruction";
 
 }  // namespace tenon
