@@ -243,6 +243,23 @@ TEST(InsertBarriers, one_thread_needs_none) {
             0);
 }
 
+TEST(InsertBarriers, different_elements_need_none) {
+  // Even and odd columns, columns further to the right, rows of each iteration's own.
+  EXPECT_EQ(barriers("      S[ty, tx * 2] = A[ty, tx]\n"
+                     "      C[ty, tx] = S[7 - ty, tx * 2 + 1]\n"),
+            0);
+  EXPECT_EQ(barriers("      S[ty, tx] = A[ty, tx]\n"
+                     "      C[ty, tx] = S[7 - ty, tx + 16]\n"),
+            0);
+  EXPECT_EQ(barriers("      for k in 0..8\n"
+                     "        S[k, ty * 16 + tx] = A[ty, tx]\n"),
+            0);
+  // Steps of unknown number.
+  EXPECT_EQ(barriers("      for k in 0..n\n"
+                     "        S[0, k * 128 + ty * 16 + tx] = S[0, k * 128 + ty * 16 + tx] + 1.0\n"),
+            0);
+}
+
 TEST(InsertBarriers, other_threads_need_one) {
   // Neighbours, a transposition, another split, one thread for all, overlapping parts.
   EXPECT_EQ(barriers("      S[ty, tx] = A[ty, tx]\n"
@@ -260,9 +277,13 @@ TEST(InsertBarriers, other_threads_need_one) {
                      "        T[ty] = A[ty, 0]\n"
                      "      C[ty, tx] = T[ty]\n"),
             1);
-  EXPECT_EQ(barriers("      for i in 0..5\n"
+  EXPECT_EQ(barriers("      for i in 0..4\n"
                      "        S[ty, tx * 4 + i] = A[ty, tx]\n"
-                     "      C[ty, tx] = S[ty, tx * 4]\n"),
+                     "      C[ty, tx] = S[ty, tx * 3]\n"),
+            1);
+  // Written again by the next row of threads in the next iteration.
+  EXPECT_EQ(barriers("      for i in 0..4\n"
+                     "        S[ty + i, tx] = A[ty, tx]\n"),
             1);
   EXPECT_EQ(barriers("      C[ty, tx] = S[ty, tx + 1]\n"
                      "      S[ty, tx] = A[ty, tx]\n"),

@@ -407,7 +407,9 @@ class KernelBarriers {
       if (!may_conflict(a, touched)) continue;
       const ThreadAccess earlier = relation_.at_another_time(a, a.inner);
       for (const ThreadAccess& b : touched) {
-        if (a.origin == b.origin && ((a.is_own && b.is_own) || a.inner.empty())) continue;
+        if (a.origin == b.origin && a.inner.empty()) continue;
+        // A statement's own elements are each of one thread, even where that is not proved.
+        if (a.origin == b.origin && a.is_own && b.is_own && !relation_.is_linear(a)) continue;
         if (ordered_by_pipeline(a, b)) continue;
         if (a.in_flight && a.buffer.same_as(b.buffer)) return true;
         if (relation_.may_meet(earlier, b)) return true;

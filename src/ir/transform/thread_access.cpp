@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <numeric>
 
 #include "ir/transform/conditions.h"
 #include "tenon/ir/builder.h"
@@ -38,16 +39,18 @@ struct Unknown {
   Expr earlier, later;  ///< set when it is the difference of one atom at two times
 };
 
+/// Of a sum of unknowns. An unbounded one is as large as kHuge, which no coefficient reaches.
 struct Bounds {
-  std::int64_t low = 0, high = 0;
+  double low = 0, high = 0;
   void add(const Unknown& u) {
-    const std::int64_t a = u.coefficient * u.low, b = u.coefficient * u.high;
+    const double a = static_cast<double>(u.coefficient) * static_cast<double>(u.low);
+    const double b = static_cast<double>(u.coefficient) * static_cast<double>(u.high);
     low += std::min(a, b);
     high += std::max(a, b);
   }
 };
 
-constexpr std::int64_t kHuge = std::int64_t{1} << 40;
+constexpr std::int64_t kHuge = std::int64_t{1} << 48;
 
 /// From the largest coefficient down: where all the rest is smaller than the coefficient, its
 /// unknowns sum to zero. Calls `zero(unknown)` for each that stands alone; false when no solution
@@ -60,12 +63,17 @@ bool eliminate(std::vector<Unknown> unknowns, std::int64_t constant, const F& ze
   for (std::size_t i = 0; i < unknowns.size();) {
     std::size_t end = i;
     while (end < unknowns.size() && size(unknowns[end]) == size(unknowns[i])) ++end;
-    Bounds rest{constant, constant};
+    Bounds rest{static_cast<double>(constant), static_cast<double>(constant)};
     for (std::size_t k = end; k < unknowns.size(); ++k) rest.add(unknowns[k]);
     Bounds all = rest;
     for (std::size_t k = i; k < end; ++k) all.add(unknowns[k]);
     if (all.low > 0 || all.high < 0) return false;
-    if (std::max(std::abs(rest.low), std::abs(rest.high)) >= size(unknowns[i])) return true;
+    std::int64_t divisor = 0;
+    for (std::size_t k = i; k < unknowns.size(); ++k)
+      divisor = std::gcd(divisor, unknowns[k].coefficient);
+    if (constant % divisor != 0) return false;
+    if (std::max(std::abs(rest.low), std::abs(rest.high)) >= static_cast<double>(size(unknowns[i])))
+      return true;
     if (end == i + 1) zero(unknowns[i]);
     i = end;
   }
@@ -159,12 +167,10 @@ bool ThreadRelation::solve(const Equation& equation, Unknowns* unknowns) {
   AffineForm earlier = analyzer_.affine(analyzer_.simplify(equation.earlier));
   AffineForm later = analyzer_.affine(analyzer_.simplify(equation.later));
   std::vector<Unknown> terms;
-  const auto bounded = [&](const Expr& atom, Unknown* u) {
+  const auto bounded = [&](const Expr& atom, std::int64_t coefficient) {
     const ConstRange known = analyzer_.const_bounds(atom);
-    if (!known.lower || !known.upper || *known.lower < -kHuge || *known.upper > kHuge) return false;
-    u->low = *known.lower;
-    u->high = *known.upper;
-    return true;
+    return Unknown{coefficient, std::max(known.lower.value_or(-kHuge), -kHuge),
+                   std::min(known.upper.value_or(kHuge), kHuge), nullptr, nullptr};
   };
   for (const AffineTerm& t : earlier.terms) {
     const Expr first = at_first_time(t.atom);
@@ -172,26 +178,19 @@ bool ThreadRelation::solve(const Equation& equation, Unknowns* unknowns) {
         std::find_if(later.terms.begin(), later.terms.end(), [&](const AffineTerm& o) {
           return o.coefficient == t.coefficient && structural_equal(at_first_time(o.atom), first);
         });
-    Unknown u{t.coefficient, 0, 0, nullptr, nullptr};
-    if (twin == later.terms.end()) {
-      if (!bounded(t.atom, &u)) return false;
-    } else {
+    Unknown u = bounded(t.atom, t.coefficient);
+    if (twin != later.terms.end()) {
       const Expr other = twin->atom;
       later.terms.erase(twin);
       const bool same = structural_equal(t.atom, other) && !varies(t.atom);
       if (same || unknowns->is_equal(other)) continue;
-      Unknown o;
-      if (!bounded(t.atom, &u) || !bounded(other, &o)) return false;
+      const Unknown o = bounded(other, t.coefficient);
       const std::int64_t low = u.low - o.high, high = u.high - o.low;
       u = {t.coefficient, low, high, t.atom, other};
     }
     terms.push_back(u);
   }
-  for (const AffineTerm& t : later.terms) {
-    Unknown u{-t.coefficient, 0, 0, nullptr, nullptr};
-    if (!bounded(t.atom, &u)) return false;
-    terms.push_back(u);
-  }
+  for (const AffineTerm& t : later.terms) terms.push_back(bounded(t.atom, -t.coefficient));
   if (equation.earlier_extent > 1 || equation.later_extent > 1)
     terms.push_back(
         {1, -(equation.later_extent - 1), equation.earlier_extent - 1, nullptr, nullptr});
@@ -243,6 +242,15 @@ std::optional<ThreadRelation::Equation> ThreadRelation::without_quotient(const E
     }
   }
   return std::nullopt;
+}
+
+bool ThreadRelation::is_linear(const ThreadAccess& access) {
+  return std::all_of(access.region.begin(), access.region.end(), [&](const Range& r) {
+    if (!is_known(r.min)) return false;
+    const AffineForm form = analyzer_.affine(analyzer_.simplify(r.min));
+    return std::all_of(form.terms.begin(), form.terms.end(),
+                       [](const AffineTerm& t) { return t.atom->kind == NodeKind::kVar; });
+  });
 }
 
 bool ThreadRelation::may_meet(const ThreadAccess& earlier, const ThreadAccess& later) {

@@ -47,6 +47,8 @@ class ThreadRelation {
   ThreadAccess at_another_time(const ThreadAccess& access, const std::vector<Expr>& variables);
   /// The access in an iteration of the loop that is not the current one.
   ThreadAccess in_another_iteration(const ThreadAccess& access, const Expr& variable);
+  /// Whether every index is a sum of multiples of variables: nothing about it is unknown.
+  bool is_linear(const ThreadAccess& access);
   /// Whether another thread may touch in `later` what one touched in `earlier`. False is proved.
   bool may_meet(const ThreadAccess& earlier, const ThreadAccess& later);
 
