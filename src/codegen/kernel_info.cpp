@@ -40,13 +40,18 @@ WorkspaceInfo workspace_of(const Function& f) {
   return {plan.shared_bytes, plan.worker_bytes};
 }
 
-KernelInfo kernel_info(const Function& f) {
+KernelInfo kernel_checks(const Function& f) {
   KernelInfo info;
   InfoWalker walker(&info);
   walker(f->body);
   for (std::size_t i = 0; i < info.asserts.size(); ++i) {
     info.asserts[i].site = info.num_index_sites + static_cast<int>(i);
   }
+  return info;
+}
+
+KernelInfo kernel_info(const Function& f) {
+  KernelInfo info = kernel_checks(f);
   info.workspace = workspace_of(f);
   return info;
 }

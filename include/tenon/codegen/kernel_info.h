@@ -38,6 +38,8 @@ struct KernelInfo {
 WorkspaceInfo workspace_of(const Function& f);
 /// All of it.
 KernelInfo kernel_info(const Function& f);
+/// All but the workspace, which only CPUs have.
+KernelInfo kernel_checks(const Function& f);
 /// The symbol of the kernel in an object: "tenon_" and the function's name, where each character
 /// that C does not have in identifiers is written as `_<hex>_`.
 std::string kernel_symbol(const Function& f);
