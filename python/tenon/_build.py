@@ -92,7 +92,8 @@ def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple
     IndexError
         An index that depends on data is out of range [E0681].
     InternalError
-        The program reads or writes out of bounds, reads what nothing wrote, or races.
+        The program reads or writes out of bounds, reads what nothing wrote, or races; threads of
+        a GPU kernel do not all reach a barrier, or use a copy that they did not wait for.
     """
     return _core.interpret(function, *arrays)
 

@@ -8,6 +8,7 @@
 #include "driver/canonical_bytes.h"
 #include "tenon/driver/build.h"
 #include "tenon/driver/object_cache.h"
+#include "tenon/ir/thread.h"
 
 namespace tenon {
 namespace {
@@ -74,6 +75,9 @@ std::vector<std::uint8_t> make_object(const Function& f, const Target& target,
   kernel->source = f;
   kernel->target = target;
   const auto start = std::chrono::steady_clock::now();
+  TENON_USER_CHECK(!has_thread_loops(f), ScheduleError, "E0683", "'", f->name,
+                   "' has loops bound to the threads of a GPU, cannot be compiled for '",
+                   target.str(), "'\n  hint: compile it for \"cuda\", or run it with interpret");
   kernel->function = lower(f, options.lower);
   kernel->lower_seconds = seconds_since(start);
   kernel->info = kernel_info(kernel->function);

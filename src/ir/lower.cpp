@@ -108,7 +108,7 @@ void verify_after(const Pass& pass, const Function& f) {
   if (f->level == Level::kBlock) {
     verify_between_levels(f, after);
   } else {
-    verify(f, after);
+    verify_lowered(f, after);
   }
 }
 #endif
@@ -135,7 +135,7 @@ Function lower(const Function& f, const LowerOptions& options) {
     if (options.verify) verify_after(pass, current);
 #endif
   }
-  if (options.verify) verify(current);
+  if (options.verify) verify_lowered(current);
   return current;
 }
 

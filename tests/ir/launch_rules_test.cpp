@@ -88,8 +88,19 @@ TEST(LaunchRule, launch) {
       C[tx] = 1.0
 )",
                 "launch", "the loop of threadIdx.x stands inside of a kernel");
-  expect_broken(threads("      parallel for i in 0..4\n        C[i] = 1.0\n"), "launch",
+}
+
+TEST(LaunchRule, mixed) {
+  expect_broken(threads("      parallel for i in 0..4\n        C[i] = 1.0\n"), "mixed",
                 "a parallel loop 'i' in a function with thread loops");
+}
+
+TEST(LaunchRule, what_a_schedule_can_break_is_left_to_code_generation) {
+  EXPECT_NO_THROW(verify_lowered(
+      parse_function(kHead + "  C[0] = 1.0\n" + threads("      C[tx] = 1.0\n", "tx in 0..1025"))));
+  EXPECT_THROW(verify_lowered(parse_function(
+                   kHead + threads("      if tx < 16\n        evaluate thread_barrier()\n"))),
+               VerifyError);
 }
 
 TEST(LaunchRule, extent) {
@@ -149,7 +160,7 @@ TEST(LaunchRule, host) {
   expect_broken(
       "  parallel for i in 0..4\n    thread for tx in 0..4 on \"threadIdx.x\"\n      "
       "C[tx] = 1.0\n",
-      "launch", "a parallel loop 'i'");
+      "mixed", "a parallel loop 'i'");
 }
 
 TEST(LaunchRule, thread_call) {

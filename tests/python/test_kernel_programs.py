@@ -41,3 +41,8 @@ def test_a_divergent_barrier_breaks_a_rule() -> None:
 def test_kernels_beyond_a_limit_break_a_rule() -> None:
     with pytest.raises(tn.ExpressionError, match=r"threadIdx.x has extent 2048, at most 1024"):
         tn.parse(ROWS.replace("tx in 0..64", "tx in 0..2048"))
+
+
+def test_cpus_have_no_gpu_threads() -> None:
+    with pytest.raises(tn.ScheduleError, match=r"'rows' has loops bound to the threads .*E0683"):
+        tn.build(tn.parse(ROWS))

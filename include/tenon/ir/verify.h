@@ -36,7 +36,10 @@ class VerifyError : public InternalError {
 /// rule and shows the program around it; `after` says what made the function ("pass 'flatten'"),
 /// and may be empty.
 void verify(const Function& f, const std::string& after = "");
-/// The same, and the level must be the one named.
+/// The same for what lowering makes, without the rules that a schedule can break: code generation
+/// refuses that in the user's words. They are host, mixed, memory and launch_limit.
+void verify_lowered(const Function& f, const std::string& after = "");
+/// The same as `verify`, and the level must be the one named.
 void verify_block_ir(const Function& f, const std::string& after = "");
 void verify_loop_ir(const Function& f, const std::string& after = "");
 /// For what passes make on the way from block to loop IR: only the rules that hold at all levels.

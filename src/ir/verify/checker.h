@@ -68,7 +68,7 @@ class Checker {
 std::vector<Violation> block_violations(const Function& f);
 std::vector<Violation> loop_violations(const Function& f);
 /// The rules of the launch form (docs/design/gpu.md) for loop functions: axis, launch,
-/// launch_limit, extent, memory, host, thread_call, collective, shuffle, async_copy, tensor,
+/// launch_limit, extent, memory, host, mixed, thread_call, collective, shuffle, async_copy, tensor,
 /// fragment.
 std::vector<Violation> launch_violations(const Function& f);
 /// The rules common to all levels, and an index per dimension.

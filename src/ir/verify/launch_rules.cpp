@@ -76,7 +76,7 @@ class LaunchChecker {
 
   void not_parallel(const ForNode& n) {
     if (n.attrs.kind == ForKind::kParallel || n.attrs.kind == ForKind::kVectorized)
-      report(n, "launch", "a ", to_string(n.attrs.kind), " loop '", name(n.var),
+      report(n, "mixed", "a ", to_string(n.attrs.kind), " loop '", name(n.var),
              "' in a function with thread loops");
   }
 
