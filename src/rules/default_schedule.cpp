@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <unordered_set>
 
+#include "rules/gpu/gpu_rule.h"
 #include "rules/rule.h"
 
 namespace tenon {
@@ -122,9 +123,12 @@ void schedule_alone(RuleContext& context, const std::string& name,
 }  // namespace rules
 
 Schedule default_schedule(const Function& f, const Target& target) {
-  target.require_cpu("there are default schedules");
   Schedule s(f);
   rules::RuleContext context{s, target};
+  if (target.is_gpu()) {
+    rules::gpu::schedule_function(context);
+    return s;
+  }
   rules::inline_elementwise(context);
   if (rules::attempt(context, "rule 'row_chain'", [&] { return schedule_row_chain(context); }))
     return s;

@@ -8,8 +8,13 @@
 #include <iostream>
 #include <random>
 
+#include "rules/block_info.h"
+#include "rules/gpu/gpu_comparison.h"
 #include "tenon/driver/build.h"
+#include "tenon/ir/builder.h"
 #include "tenon/ir/print.h"
+#include "tenon/ir/simplify.h"
+#include "tenon/ir/visit.h"
 #include "tenon/rules/default_schedule.h"
 
 namespace tenon {
@@ -42,6 +47,28 @@ void expect_bits(const Array& got, const Array& expected, const char* what) {
   const auto* b = static_cast<const unsigned char*>(expected.raw());
   for (std::int64_t i = 0; i < got.nbytes(); ++i)
     ASSERT_EQ(a[i], b[i]) << what << ": byte " << i << " of " << got.nbytes();
+}
+
+/// What the interpreter runs in a few tenths of a second.
+constexpr std::int64_t kInterpretedStores = 2'000'000;
+
+/// How many stores the loops as written do.
+std::int64_t stores_of(const Function& f, const std::vector<Array>& inputs) {
+  VarMap sizes;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    for (std::size_t d = 0; d < f->inputs[i]->shape.size(); ++d) {
+      const Expr& dim = f->inputs[i]->shape[d];
+      if (dim.as<VarNode>() != nullptr) sizes[dim.get()] = imm(inputs[i].shape()[d]);
+    }
+  }
+  std::int64_t stores = 0;
+  for (const rules::BlockInfo& b : rules::blocks_of(f)) {
+    std::int64_t count = 1;
+    for (const IterVar& i : b.block->iters)
+      count *= as_int(simplify(substitute(i.domain.extent, sizes))).value_or(1000);
+    stores += count;
+  }
+  return stores;
 }
 
 }  // namespace
@@ -80,6 +107,17 @@ std::vector<Array> call_default(const Function& f, const Target& target,
   return build(s.function(), target, {.use_cache = false}).call(inputs);
 }
 
+void expect_agreement(const Array& got, const Array& expected, Agreement agreement) {
+  if (agreement == Agreement::kBits) {
+    expect_bits(got, expected, "default schedule against loops");
+  } else if (got.dtype() == kFloat64) {
+    expect_close<double>(got, expected, 1e-12);
+  } else {
+    ASSERT_EQ(got.dtype(), kFloat32);
+    expect_close<float>(got, expected, 1e-5);
+  }
+}
+
 void expect_same_results(const Function& f, const std::vector<Array>& inputs, Agreement agreement) {
   const std::vector<Array> got = call_default(f, Target::host(), inputs);
   const std::vector<Array> lower = call_default(f, Target::parse("cpu -mcpu=x86-64-v3"), inputs);
@@ -88,15 +126,10 @@ void expect_same_results(const Function& f, const std::vector<Array>& inputs, Ag
   for (std::size_t k = 0; k < got.size(); ++k) {
     SCOPED_TRACE(f->name + ", output " + std::to_string(k));
     expect_bits(lower[k], got[k], "x86-64-v3 against this machine");
-    if (agreement == Agreement::kBits) {
-      expect_bits(got[k], expected[k], "default schedule against loops");
-    } else if (got[k].dtype() == kFloat64) {
-      expect_close<double>(got[k], expected[k], 1e-12);
-    } else {
-      ASSERT_EQ(got[k].dtype(), kFloat32);
-      expect_close<float>(got[k], expected[k], 1e-5);
-    }
+    expect_agreement(got[k], expected[k], agreement);
   }
+  if (stores_of(f, inputs) <= kInterpretedStores)
+    expect_same_on_gpu(f, inputs, expected, agreement);
 }
 
 }  // namespace tenon

@@ -23,8 +23,12 @@ enum class Agreement {
 std::vector<Array> call_default(const Function& f, const Target& target,
                                 const std::vector<Array>& inputs);
 
+/// Fails the test where `got` does not agree with `expected`.
+void expect_agreement(const Array& got, const Array& expected, Agreement agreement);
+
 /// Builds `f` as written and with the default schedule, calls both, and compares. The default
-/// schedule for x86-64-v3 must have the bits of that for this machine.
+/// schedule for x86-64-v3 must have the bits of that for this machine. The default GPU schedule is
+/// interpreted and compared as well, unless the work is too much for the interpreter.
 void expect_same_results(const Function& f, const std::vector<Array>& inputs, Agreement agreement);
 
 }  // namespace tenon

@@ -14,8 +14,8 @@ namespace tenon {
 /// element-wise blocks are inlined; contractions get register tiles, their element-wise consumers
 /// at the tile; reductions along rows run in 64 lanes (design 3a); chains of blocks over the same
 /// rows (softmax, normalisation, attention) run row by row. A block without a rule keeps its loops,
-/// the outermost in parallel. TargetError [E0903] for a GPU; else never fails; never changes what
-/// is computed except by the order of float sums that design 3a fixes.
+/// the outermost in parallel. On a GPU every nest is bound to blocks and threads. Never fails;
+/// never changes what is computed except by the order of float sums that design 3a fixes.
 Schedule default_schedule(const Function& f, const Target& target);
 
 /// The same for a function that is scheduled in part: rules for every block that still has the

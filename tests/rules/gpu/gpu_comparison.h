@@ -1,0 +1,22 @@
+#pragma once
+
+/// The default GPU schedule of a function against its loops as written, both in the interpreter.
+
+#include <vector>
+
+#include "rules/comparison.h"
+#include "tenon/ir/function.h"
+#include "tenon/runtime/array.h"
+
+namespace tenon {
+
+/// The function with its default schedule for "cuda", at loop level in launch form. Fails the test
+/// when a nest has no loop on a block axis.
+Function launch_form(const Function& f);
+
+/// Interprets `f` with the default GPU schedule, lowered, and compares with `expected`, what its
+/// loops as written give. Findings (races, missing barriers, ...) fail the test.
+void expect_same_on_gpu(const Function& f, const std::vector<Array>& inputs,
+                        const std::vector<Array>& expected, Agreement agreement);
+
+}  // namespace tenon
