@@ -247,6 +247,37 @@ bool is_domain_condition(const Expr& condition, const BlockNode& block) {
   return false;
 }
 
+/// Whether the block's only store, in a nest of loops, writes every element of its region: each
+/// index is one of those loops plus what the block is given, or without them.
+bool writes_whole_region(const BlockNode& block) {
+  Stmt s = block.body;
+  std::vector<Expr> inner;
+  for (const auto* f = s.as<ForNode>(); f != nullptr; f = s.as<ForNode>()) {
+    inner.push_back(f->var);
+    s = f->body;
+  }
+  const auto* store = s.as<StoreNode>();
+  if (store == nullptr || store->predicate) return false;
+  std::vector<Expr> seen;
+  for (const Expr& e : store->indices) {
+    Linear form = linear_of(e);
+    for (const Expr& v : inner) {
+      if (form.coefficient(v) == 0) continue;
+      if (form.coefficient(v) != 1 || contains(seen, v)) return false;
+      form.add_term(v, -1);
+      seen.push_back(v);
+      break;
+    }
+    const Expr rest = to_expr(form);
+    if (std::any_of(inner.begin(), inner.end(), [&](const Expr& v) {
+          return uses_var(rest, [&](const VarNode& x) { return &x == v.get(); });
+        })) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
@@ -256,6 +287,9 @@ bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
   }
   std::vector<Expr> iterations, box;
   std::vector<const ForNode*> open;
+  if (writes_whole_region(*access.block)) {
+    for (const Range& r : access.ranges) iterations.push_back(r.extent);
+  }
   for (const ForNode* f : access.loops) {
     if (contains(fixed, f->var) || !uses_loop(access, f->var)) continue;
     iterations.push_back(f->extent);
@@ -266,7 +300,7 @@ bool fills_its_box(const Access& access, const std::vector<Expr>& fixed,
     box.push_back(b.max - b.min + 1);
   }
   if (!have_equal_products(iterations, box)) return false;
-  // As many iterations as elements: dense if no two iterations meet.
+  // As many iterations (times elements of each) as elements: dense if no two iterations meet.
   return overlapping_loops(open, {access}, fixed, symbols).empty();
 }
 

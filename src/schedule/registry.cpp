@@ -6,15 +6,17 @@
 
 namespace tenon {
 
-extern const Primitive kAddUnitLoop, kAnnotate, kBind, kCacheRead, kCacheWrite, kComputeAt,
-    kComputeInline, kDecomposeReduction, kFuse, kParallel, kReorder, kReverseComputeAt,
-    kReverseComputeInline, kRfactor, kSetScope, kSplit, kSplitTerms, kTile, kTransformLayout,
-    kUnroll, kVectorize;
+extern const Primitive kAddUnitLoop, kAnnotate, kAsyncCopy, kBind, kBlockize, kCacheRead,
+    kCacheWrite, kComputeAt, kComputeInline, kDecomposeReduction, kFuse, kParallel, kReorder,
+    kReverseComputeAt, kReverseComputeInline, kRfactor, kSetScope, kSoftwarePipeline, kSplit,
+    kSplitTerms, kStorageAlign, kTensorize, kTile, kTransformLayout, kUnroll, kVectorize;
 
 const std::vector<const Primitive*>& primitives() {
   static const std::vector<const Primitive*> all = {&kAddUnitLoop,
                                                     &kAnnotate,
+                                                    &kAsyncCopy,
                                                     &kBind,
+                                                    &kBlockize,
                                                     &kCacheRead,
                                                     &kCacheWrite,
                                                     &kComputeAt,
@@ -27,8 +29,11 @@ const std::vector<const Primitive*>& primitives() {
                                                     &kReverseComputeInline,
                                                     &kRfactor,
                                                     &kSetScope,
+                                                    &kSoftwarePipeline,
                                                     &kSplit,
                                                     &kSplitTerms,
+                                                    &kStorageAlign,
+                                                    &kTensorize,
                                                     &kTile,
                                                     &kTransformLayout,
                                                     &kUnroll,

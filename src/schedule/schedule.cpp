@@ -201,6 +201,30 @@ void Schedule::bind(const LoopRef& loop, const std::string& axis, Span span) {
   apply("bind", {{"loop", loop}, {"axis", axis}}, std::move(span));
 }
 
+BlockRef Schedule::blockize(const LoopRef& loop, Span span) {
+  return std::get<BlockRef>(apply("blockize", {{"loop", loop}}, std::move(span)));
+}
+
+BlockRef Schedule::tensorize(const ScheduleValue& target, const std::string& instruction,
+                             Span span) {
+  return std::get<BlockRef>(
+      apply("tensorize", {{"target", target}, {"instruction", instruction}}, std::move(span)));
+}
+
+void Schedule::async_copy(const BlockRef& block, Span span) {
+  apply("async_copy", {{"block", block}}, std::move(span));
+}
+
+void Schedule::software_pipeline(const LoopRef& loop, std::int64_t stages, Span span) {
+  apply("software_pipeline", {{"loop", loop}, {"stages", stages}}, std::move(span));
+}
+
+void Schedule::storage_align(const BlockRef& block, std::int64_t axis, std::int64_t factor,
+                             std::int64_t offset, Span span) {
+  apply("storage_align", {{"block", block}, {"axis", axis}, {"factor", factor}, {"offset", offset}},
+        std::move(span));
+}
+
 void Schedule::annotate(const ScheduleValue& target, const std::string& key,
                         const ScheduleValue& value, Span span) {
   apply("annotate", {{"target", target}, {"key", key}, {"value", value}}, std::move(span));

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "ir/transform/lower_blocks.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/function.h"
 #include "tenon/ir/interpret.h"
@@ -178,6 +179,78 @@ TEST(TensorInstruction, call_stands_for_the_loops_of_its_semantics) {
     D[16 + i * 64 + j] = bfloat16(C[i * 16 + j])
 )");
   EXPECT_EQ(tensor_instruction_of(*loops.get()), nullptr);
+}
+
+/// A tile of B through shared memory into a fragment and out of it, in one warp.
+std::string kernel(const std::string& align, const std::string& copy, const std::string& lanes) {
+  return R"(function kernel(B: bfloat16[64, 64]) -> (C: float32[64, 64])
+  alloc S: bfloat16[64, 64] shared
+  alloc F: bfloat16[64, 64] fragment
+  alloc G: float32[64, 64] fragment
+  thread for tx in 0..)" +
+         lanes + R"( on "threadIdx.x"
+    for io in 0..4
+      for jo in 0..4
+        for i in 0..16
+          for j in 0..16
+            block S )" +
+         align + R"(
+              spatial vi in 0..64 = io * 16 + i
+              spatial vj in 0..64 = jo * 16 + j
+              reads B[vi, vj]
+              writes S[vi, vj]
+              S[vi, vj] = B[vi, vj]
+        block F )" +
+         copy + R"(
+          spatial vi in 0..4 = io
+          spatial vj in 0..4 = jo
+          reads S[vi * 16..vi * 16 + 16, vj * 16..vj * 16 + 16]
+          writes F[vi * 16..vi * 16 + 16, vj * 16..vj * 16 + 16]
+          for i in 0..16
+            for j in 0..16
+              F[vi * 16 + i, vj * 16 + j] = S[vi * 16 + i, vj * 16 + j]
+)";
+}
+
+std::string lowered(const std::string& text) {
+  const std::string all = print(lower_blocks(parse_function(text)));
+  return all.substr(all.find("        evaluate"));
+}
+
+std::string error_of(const std::string& text) {
+  try {
+    lower_blocks(parse_function(text));
+  } catch (const ScheduleError& e) {
+    const std::string what = e.what();
+    return what.substr(0, what.find('\n'));
+  }
+  return "nothing was raised";
+}
+
+const std::string kLoadB = "{tensor_instruction=\"load_b_bf16\"}";
+
+TEST(LowerTensorBlock, becomes_a_call_with_the_strides_of_the_buffers) {
+  EXPECT_EQ(lowered(kernel("", kLoadB, "32")),
+            "        evaluate load_b_bf16(F[0, 0], S[0, 0], 16, 16)\n");
+  EXPECT_EQ(lowered(kernel("{storage_align=\"0:64:8\"}", kLoadB, "32")),
+            "        evaluate load_b_bf16(F[0, 0], S[0, 0], 16, 72)\n");
+}
+
+TEST(LowerTensorBlock, refuses) {
+  EXPECT_EQ(
+      error_of(kernel("", kLoadB, "16")),
+      "tensor instruction load_b_bf16 is in a kernel with 16 threads on threadIdx.x, should be "
+      "in one with 32 [E0280]");
+  EXPECT_EQ(error_of(kernel("", "", "32")),
+            "fragment 'F' is touched by something else than a tensor instruction [E0281]");
+  EXPECT_EQ(error_of(kernel("", "{tensor_instruction=\"store_f32\"}", "32")),
+            "block 'F' is no longer the tensor instruction store_f32: operand D is buffer 'F' of "
+            "bfloat16, should be float32 [E1275]");
+  EXPECT_EQ(error_of(kernel("", "{tensor_instruction=\"unknown\"}", "32")),
+            "block 'F' is marked as a tensor instruction that does not exist [E1275]");
+  EXPECT_EQ(error_of(kernel("{storage_align=\"0:64:9\"}", kLoadB, "32")),
+            "block 'F': operand B_shared of load_b_bf16 is buffer 'S' of 2 dimensions, rows 73 "
+            "elements apart: rows should begin at multiples of 8 elements [E1276]");
 }
 
 }  // namespace

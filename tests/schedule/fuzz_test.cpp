@@ -24,7 +24,7 @@
 namespace tenon {
 namespace {
 
-constexpr int kSchedules = 200;
+constexpr int kSchedules = 300;
 constexpr int kMaxSteps = 12;
 constexpr std::int64_t kRows = 7;  // the value of every symbol
 constexpr double kEpsilon = 0x1p-23;

@@ -20,6 +20,7 @@ class Draw {
     if (name == "split") return split();
     if (name == "fuse" || name == "tile") return pair_of_loops(name);
     if (name == "reorder") return reorder();
+    if (name == "blockize") return blockize();
     if (name == "vectorize" || name == "unroll" || name == "parallel") return kind();
     if (name == "annotate")
       return NamedArguments{{"target", LoopRef{pick(loops_)->var}},
@@ -99,6 +100,18 @@ class Draw {
     const auto serial = serial_loops();
     if (serial.empty()) return std::nullopt;
     return NamedArguments{{"loop", LoopRef{pick(serial)->var}}};
+  }
+
+  /// Mostly innermost loops around a block without init.
+  std::optional<NamedArguments> blockize() {
+    std::vector<const ForNode*> places;
+    for (const ForNode* f : serial_loops()) {
+      const auto* block = f->body.as<BlockNode>();
+      if (block != nullptr && !block->init) places.push_back(f);
+    }
+    if (number(0, 4) == 0) return kind();
+    if (places.empty()) return std::nullopt;
+    return NamedArguments{{"loop", LoopRef{pick(places)->var}}};
   }
 
   bool is_parameter(const Buffer& b) const {
@@ -227,7 +240,10 @@ class Draw {
 
 }  // namespace
 
-bool is_for_gpu(const std::string& primitive) { return primitive == "bind"; }
+bool is_for_gpu(const std::string& primitive) {
+  return primitive == "bind" || primitive == "tensorize" || primitive == "async_copy" ||
+         primitive == "software_pipeline" || primitive == "storage_align";
+}
 
 std::optional<DrawnStep> draw_step(const Schedule& s, const DrawCounts& counts,
                                    std::mt19937* random) {
@@ -235,7 +251,9 @@ std::optional<DrawnStep> draw_step(const Schedule& s, const DrawCounts& counts,
   for (const Primitive* p : primitives()) {
     const auto found = counts.find(p->name);
     const double weight = 1.0 / (1 + (found == counts.end() ? 0 : found->second.legal));
-    weights.push_back(is_for_gpu(p->name) ? 0 : weight);
+    // Few steps apply to the blocks that blockize makes.
+    const double share = std::string(p->name) == "blockize" ? 0.3 : 1;
+    weights.push_back(is_for_gpu(p->name) ? 0 : share * weight);
   }
   const int which = std::discrete_distribution<int>(weights.begin(), weights.end())(*random);
   const std::string name = primitives()[static_cast<std::size_t>(which)]->name;

@@ -129,6 +129,40 @@ class Schedule {
   void annotate(const ScheduleValue& target, const std::string& key, const ScheduleValue& value,
                 Span span = {});
 
+  // --- tensor instructions and pipelines ---
+
+  /// Makes a nest of loops the body of the block inside, which then runs once for each tile of
+  /// their extents: iters count tiles. Consumes the loops, returns the block.
+  ///
+  /// Requires: (1) the loop and those inside are serial and hold one block, perfectly nested; (2)
+  /// the block has no init; (3) the loops run from 0 to a constant; (4) each iter runs over whole
+  /// tiles, and no condition uses the loops.
+  BlockRef blockize(const LoopRef& loop, Span span = {});
+  /// Marks a nest of loops (LoopRef, which it blockizes) or a block that blockize made as the
+  /// tensor instruction of that name (tenon/ir/tensor_instruction.h). Returns the block.
+  ///
+  /// Requires: (1) a known instruction; (2) a nest of its loops, in any order, around one store;
+  /// (3) the store computes what the instruction does, on buffers of its dtypes and scopes, with
+  /// rows of consecutive elements; (4) each fragment is one kind of operand in all instructions.
+  BlockRef tensorize(const ScheduleValue& target, const std::string& instruction, Span span = {});
+  /// Lets a copy run on its own until it is waited for.
+  ///
+  /// Requires: (1) the block stores what it loads; (2) from global to shared memory.
+  void async_copy(const BlockRef& block, Span span = {});
+  /// Lets the asynchronous copies in a loop run `stages - 1` iterations ahead of what uses them.
+  ///
+  /// Requires: (1) a serial loop; (2) 2 to 8 stages; (3) each statement of its body is asynchronous
+  /// copies or holds none, and there are both; (4) what the copies read is not written in the loop,
+  /// what they write is read in the loop only.
+  void software_pipeline(const LoopRef& loop, std::int64_t stages, Span span = {});
+  /// Pads the buffer that a block writes, when it is lowered: the stride of dimension `axis`
+  /// becomes the smallest that is `offset` more than a multiple of `factor` elements.
+  ///
+  /// Requires: (1) the block writes one buffer; (2) in shared, local or register memory; (3) not
+  /// the last dimension; (4) a factor of at least 1 and an offset less than it.
+  void storage_align(const BlockRef& block, std::int64_t axis, std::int64_t factor,
+                     std::int64_t offset = 0, Span span = {});
+
   // --- placement ---
 
   /// Moves a block under a loop, after the blocks there that make what it reads, with fresh serial

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <optional>
 
+#include "ir/tensor_instruction/match.h"
+#include "ir/transform/check_tensor_calls.h"
 #include "ir/transform/conditions.h"
 #include "ir/transform/mark_device_stores.h"
+#include "ir/transform/storage_align.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/print.h"
@@ -59,6 +62,7 @@ class FindUsage : public Walker {
     const std::size_t outer = bound_.size();
     for (std::size_t i = 0; i < n.iters.size(); ++i) bound_[n.iters[i].var.get()] = n.bindings[i];
     block_ = &n;
+    depth_ = n.annotations.count(kTensorInstructionKey) != 0 ? loops_.size() : SIZE_MAX;
     if (n.init) (*this)(n.init);
     (*this)(n.body);
     block_ = nullptr;
@@ -80,6 +84,7 @@ class FindUsage : public Walker {
     if (found == usage.end()) return;
     Usage& u = found->second;
     std::vector<const ForNode*> loops = loops_;
+    if (block_ != nullptr) loops.resize(std::min(loops.size(), depth_));
     if (written && block_ != nullptr) loops.resize(std::min(loops.size(), reduction_depth()));
     if (!u.seen) {
       u.common = loops;
@@ -112,6 +117,7 @@ class FindUsage : public Walker {
   std::vector<const ForNode*> loops_;
   VarMap bound_;
   const BlockNode* block_ = nullptr;
+  std::size_t depth_ = 0;  ///< of the loops that a buffer may be allocated in: outside of calls
 };
 
 /// A shrunk buffer and what to subtract from each index.
@@ -124,7 +130,7 @@ class Shrink {
  public:
   /// On a device shared memory is used by all threads of a block at once, and the conditions of
   /// blocks bound what they use.
-  Shrink(const Function& f, bool on_device) : function_(f), on_device_(on_device) {}
+  Shrink(const Function& f, bool on_device) : function_(f), on_device_(on_device), align_(f) {}
 
   Placement place(const Buffer& b, const Usage& u) {
     Placement out{nullptr, {}};
@@ -138,6 +144,7 @@ class Shrink {
     auto* node = const_cast<BufferNode*>(out.buffer.get());  // nobody else has seen it yet
     node->alignment = b->alignment;
     node->span = b->span;
+    align_.pad(b, node);
     return out;
   }
 
@@ -232,6 +239,7 @@ class Shrink {
       1 << 20;  // elements of one dimension worth a constant bound
   Function function_;
   bool on_device_;
+  StorageAlign align_;
 };
 
 /// Where allocations go: into the body of a loop, or (shared memory) around a loop over threads.
@@ -264,6 +272,9 @@ class Dissolve : public Mutator {
     for (std::size_t i = 0; i < n.iters.size(); ++i) bound[n.iters[i].var.get()] = n.bindings[i];
     Stmt init = n.init ? (*this)(substitute(n.init, bound)) : nullptr;
     Stmt body = (*this)(substitute(mark_device_stores(n), bound));
+    if (const auto marked = n.annotations.find(kTensorInstructionKey);
+        marked != n.annotations.end())
+      body = lower_tensor_block(n, body);
     Expr predicate = n.predicate;
     if (init) {
       Expr first;
@@ -360,7 +371,9 @@ Function lower_blocks(const Function& f) {
       sites.inside[u.common.back()].push_back(b);
     }
   }
-  return with_body(f, Dissolve(std::move(placements), std::move(sites))(f->body));
+  Function lowered = with_body(f, Dissolve(std::move(placements), std::move(sites))(f->body));
+  check_tensor_calls(lowered);
+  return lowered;
 }
 
 }  // namespace tenon

@@ -2,6 +2,7 @@
 
 #include "schedule/placement.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/thread.h"
 
 namespace tenon {
 namespace {
@@ -52,11 +53,26 @@ bool covers(const Range& range, const Range& domain, const Facts& facts) {
          prove_not_negative(range.min + range.extent - domain.min - domain.extent, facts);
 }
 
+/// The loops whose variables stand still in the part that is made. Threads of a block make a part
+/// of `shared` memory together, lanes of a warp that of a fragment: it holds what all of them need.
+std::vector<Expr> still_loops(const Move& move) {
+  std::vector<Expr> still;
+  for (const ForNode* f : move.around) {
+    const auto axis = axis_of(*f);
+    const bool together =
+        axis && is_thread_axis(*axis) &&
+        (move.buffer->scope == Scope::kShared ||
+         (move.buffer->scope == Scope::kFragment && *axis == ThreadAxis::kThreadX));
+    if (!together) still.push_back(f->var);
+  }
+  return still;
+}
+
 /// The part of each iter's domain that the reads need; the whole domain where an iter is not an
 /// index, or where reads under a condition reach beyond it on both sides.
 std::vector<Range> needed_ranges(Step& step, const Move& move) {
   const Facts facts = step.facts(move.around);
-  const std::vector<Range> box = box_of(move.reads, vars_of(move.around), facts);
+  const std::vector<Range> box = box_of(move.reads, still_loops(move), facts);
   std::vector<Range> ranges;
   for (const IterVar& i : move.block->iters) ranges.push_back(i.domain);
   const BufferRegion& written = move.block->writes[0];
@@ -102,7 +118,7 @@ extern const Primitive kComputeAt;
 const Primitive kComputeAt = {
     "compute_at",
     "Moves a block under a loop, before the blocks there that read what it makes, with fresh "
-    "serial loops over the part that they need.",
+    "serial loops over the part that they need; of shared memory, what all threads need.",
     {{"block", ParameterKind::kBlock}, {"loop", ParameterKind::kLoop}},
     {"the block writes one buffer, which no other block writes",
      "the buffer is no output of the function",
