@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "rules/rule.h"
@@ -80,9 +82,12 @@ bool schedule_row_chain(RuleContext& context) {
 
   // What makes new blocks comes first, while each nest stands alone.
   std::vector<RowParts> divided;
+  std::set<std::string> within;  // lanes of reductions of which a row of the sink has many
   for (const BlockInfo& b : blocks) {
     if (is_row_reduction(b)) {
       divided.push_back(divide_row(context, b, has_order(b)));
+      const bool is_one = static_cast<std::size_t>(b.num_spatial) <= num_rows;
+      if (!is_one && divided.back().blocks.empty()) within.insert(divided.back().lanes);
     } else if (b.is_reduction()) {
       RowContraction& parts = contractions[b.name()];
       if (!parts.sums.empty()) parts.sums_copy = s.cache_write({parts.sums}, "register").name;
@@ -99,12 +104,17 @@ bool schedule_row_chain(RuleContext& context) {
   for (auto name = last; name != names.begin();) {
     --name;
     const auto inside_of = [&](const RowParts& r) {
-      return *name == r.blocks || (*name == r.lanes && !r.blocks.empty());
+      const bool is_inside = !r.blocks.empty() || within.count(r.lanes) != 0;
+      return *name == r.blocks || (*name == r.lanes && is_inside);
     };
     if (std::any_of(divided.begin(), divided.end(), inside_of)) continue;
     s.compute_at({*name}, *name == packing ? s.loops(sink.name())[num_rows - 2] : row);
     for (const RowParts& parts : divided) {
-      if (*name == parts.block) place_row(context, parts);
+      if (*name != parts.block) continue;
+      place_row(context, parts);
+      if (within.count(parts.lanes) == 0) continue;
+      const std::vector<LoopRef> loops = s.loops(parts.block);  // the last joins the lanes
+      s.compute_at({parts.lanes}, loops[loops.size() - 2]);
     }
   }
   for (const RowParts& parts : divided) finish_row(context, parts);

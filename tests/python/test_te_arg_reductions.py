@@ -117,3 +117,18 @@ def test_mistakes():
         te.any_of(a[i, k], axis=[i, k])
     with pytest.raises(tn.DTypeError, match=r"te.max needs numbers, got bool \[E0504\]"):
         te.argmax(a[0, k] > 0, axis=k)
+
+
+def test_many_results_for_each_row_need_no_room_on_the_stack():
+    """Sums of lanes are those of one result: all of them at once are 10 MiB of registers."""
+    x = te.placeholder((2, 3), "float32", name="x")
+
+    def element(i, j):
+        c = te.reduce_axis(3, name="c")
+        return te.argmax(x[i, c] * te.cast(j % 5 - 2, "float32"), axis=c)
+
+    kernel = tn.build(tn.function([x], [te.compute((2, 20_000), element, name="best")]))
+    a = np.random.default_rng(2).standard_normal((2, 3)).astype("float32")
+    factors = (np.arange(20_000) % 5 - 2).astype("float32")
+    expected = np.argmax(a[:, None, :] * factors[None, :, None], axis=-1)
+    np.testing.assert_array_equal(kernel(a).numpy(), expected)
