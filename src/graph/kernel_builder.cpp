@@ -10,12 +10,6 @@
 namespace tenon::graph {
 namespace {
 
-Expr product(const std::vector<Expr>& shape) {
-  Expr all = imm(1);
-  for (const Expr& e : shape) all = all * e;
-  return all;
-}
-
 template <typename T>
 T first_element(const ValueNode& v) {
   T x;

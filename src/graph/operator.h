@@ -75,6 +75,8 @@ Value with_inputs(const ValueNode& v, std::vector<Value> inputs);
 
 /// Matrices [..., M, N] as [..., N, M].
 Value transposed(const Value& matrices);
+/// The product of sizes.
+Expr product(const std::vector<Expr>& sizes);
 /// A scalar constant of a float dtype.
 Value number(DType dtype, double value);
 

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "graph/expression_operator.h"
+#include "graph/operator.h"
 #include "tenon/graph/expression.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/print.h"
@@ -146,6 +147,12 @@ bool same_extent(const Expr& a, const Expr& b) {
 
 bool same_shape(const std::vector<Expr>& a, const std::vector<Expr>& b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), same_extent);
+}
+
+Expr product(const std::vector<Expr>& sizes) {
+  Expr all = imm(1);
+  for (const Expr& e : sizes) all = all * e;
+  return all;
 }
 
 Value number(DType dtype, double value) {

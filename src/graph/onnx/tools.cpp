@@ -49,6 +49,21 @@ Value broadcast(const Value& x, const std::vector<Expr>& shape) {
   return graph::same_shape(x->shape, shape) ? x : op("broadcast_to", {x}, {{"shape", shape}});
 }
 
+Value reversed(const Value& x) {
+  std::vector<Expr> begins(x->shape.size(), imm(0));
+  std::vector<std::int64_t> steps(x->shape.size(), 1);
+  begins[0] = x->shape[0] - imm(1);
+  steps[0] = -1;
+  return op("slice", {x}, {{"begins", begins}, {"extents", x->shape}, {"steps", steps}});
+}
+
+Value along_axis(const Value& x, std::size_t axis, const std::function<Value(const Value&)>& f) {
+  std::vector<std::int64_t> axes;
+  for (std::size_t d = 0; d < x->shape.size(); ++d) axes.push_back(static_cast<std::int64_t>(d));
+  std::swap(axes[axis], axes.back());
+  return transpose(f(transpose(x, axes)), axes);
+}
+
 std::vector<Expr> broadcast_shape(const std::vector<std::vector<Expr>>& shapes) {
   std::size_t rank = 0;
   for (const auto& s : shapes) rank = std::max(rank, s.size());
@@ -182,9 +197,8 @@ Expr wrapped_index(const Expr& index, const Expr& extent) {
 }
 
 Expr product(const std::vector<Expr>& sizes, std::size_t begin, std::size_t end) {
-  Expr all = imm(1);
-  for (std::size_t d = begin; d < end; ++d) all = all * sizes[d];
-  return simplify(all);
+  const auto at = [&](std::size_t d) { return sizes.begin() + static_cast<std::ptrdiff_t>(d); };
+  return simplify(graph::product({at(begin), at(end)}));
 }
 
 }  // namespace tenon::onnx

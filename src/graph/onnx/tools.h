@@ -25,6 +25,11 @@ Value reshape(const Value& x, const std::vector<Expr>& shape);
 Value transpose(const Value& x, const std::vector<std::int64_t>& axes);
 Value broadcast(const Value& x, const std::vector<Expr>& shape);
 
+/// Axis 0 from its end to its beginning.
+Value reversed(const Value& x);
+/// `f`, which works along the last axis, along another one.
+Value along_axis(const Value& x, std::size_t axis, const std::function<Value(const Value&)>& f);
+
 /// The shape that operands are broadcast to, as in NumPy. ShapeError [E0888].
 std::vector<Expr> broadcast_shape(const std::vector<std::vector<Expr>>& shapes);
 /// An operator named `name` whose element is `f` of the elements of the operands at the same place;
@@ -65,7 +70,10 @@ Expr simplify_size(const Expr& e);
 bool holds(const Expr& condition);
 /// `index` into a dimension, as int64, where a negative one counts from the end.
 Expr wrapped_index(const Expr& index, const Expr& extent);
-/// The product of sizes.
+/// No dimension is as long, and no index goes as far: numbers beyond it are mistakes, or stand for
+/// "to the end".
+constexpr std::int64_t kFar = std::int64_t{1} << 40;
+/// The product of sizes, in simplest form.
 Expr product(const std::vector<Expr>& sizes, std::size_t begin, std::size_t end);
 
 }  // namespace tenon::onnx

@@ -53,12 +53,6 @@ Value transpose_vmap(const ValueNode& v, const std::vector<Value>& operands,
   return make_op("transpose", operands, {{"axes", axes}});
 }
 
-Expr product(const std::vector<Expr>& shape) {
-  Expr all = imm(1);
-  for (const Expr& e : shape) all = all * e;
-  return all;
-}
-
 /// Whether the constant sizes are sizes, and their product does not overflow.
 bool fits_a_tensor(const std::vector<Expr>& shape) {
   std::int64_t count = 1;

@@ -45,15 +45,6 @@ Value moved(const Value& x, double neutral) {
       });
 }
 
-Value reversed(const Value& x) {
-  return computed("reversed", {x}, x->shape,
-                  [&](const std::vector<Expr>& at, const graph::ElementReader& read) {
-                    graph::Indices from = at;
-                    from[0] = x->shape[0] - 1 - at[0];
-                    return read(0, from);
-                  });
-}
-
 template <BinaryOp join>
 std::vector<Value> convert_cumulative(const NodeView& n) {
   Value x = n.in(0);

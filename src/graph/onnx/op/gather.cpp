@@ -10,9 +10,6 @@ namespace {
 
 constexpr Support kNative = Support::kNative;
 
-/// No dimension is as long.
-constexpr std::int64_t kFar = std::int64_t{1} << 40;
-
 void check_indices(const NodeView& n, const Value& indices) {
   if (!indices->dtype.is_int()) n.invalid("the indices should be integers");
 }

@@ -12,9 +12,6 @@ namespace {
 
 constexpr Support kNative = Support::kNative;
 
-/// No dimension is as long.
-constexpr std::int64_t kFar = std::int64_t{1} << 40;
-
 /// How many numbers there are from `start` on, in steps of `delta`, before `limit`.
 Expr count_of(const NodeView& n) {
   if (n.in(0)->dtype.is_float()) {

@@ -9,12 +9,6 @@
 namespace tenon::onnx {
 namespace {
 
-/// log(softmax) along axis 1, from differences to the largest score, so that nothing overflows.
-Value log_probabilities(const Value& scores) {
-  const Value shifted = op("sub", {scores, reduce("max", scores, {1}, true)});
-  return op("sub", {shifted, op("log", {reduce("sum", op("exp", {shifted}), {1}, true)})});
-}
-
 /// The element of a class at the labels' place, times its sign; 0 where the label is to be ignored.
 /// A label that is no class raises IndexError when the network runs.
 Value at_labels(const NodeView& n, const std::string& name, const std::vector<Value>& x,
@@ -88,8 +82,9 @@ std::vector<Value> convert_nll(const NodeView& n) { return {loss_of(n, n.in(0))}
 std::vector<Value> convert_cross_entropy(const NodeView& n) {
   const Value& scores = n.in(0);
   if (scores->shape.size() < 2) n.invalid("expected scores [N, C, ...]");
-  const Value log_p =
-      cast_to(log_probabilities(cast_to(scores, sum_dtype(scores->dtype))), scores->dtype);
+  const Value log_p = along_axis(scores, 1, [](const Value& x) {
+    return cast_to(op("log_softmax", {cast_to(x, sum_dtype(x->dtype))}), x->dtype);
+  });
   return {loss_of(n, log_p), log_p};
 }
 

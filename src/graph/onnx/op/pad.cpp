@@ -11,9 +11,6 @@ namespace {
 
 constexpr Support kNative = Support::kNative;
 
-/// No dimension is as long.
-constexpr std::int64_t kFar = std::int64_t{1} << 40;
-
 /// One dimension of a result: its size, and how many of its elements are in front of those of the
 /// operand (negative: these are cut off).
 struct Edge {

@@ -16,8 +16,6 @@ namespace {
 constexpr Support kNative = Support::kNative;
 constexpr Support kDecomposed = Support::kDecomposed;
 
-/// No dimension is as long.
-constexpr std::int64_t kFar = std::int64_t{1} << 40;
 /// Elements that one element of an antialiased result is made of, along one axis.
 constexpr std::int64_t kMaxTaps = 1 << 16;
 

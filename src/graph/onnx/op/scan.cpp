@@ -27,14 +27,6 @@ std::vector<std::int64_t> directions(const NodeView& n, const std::string& name,
   return values;
 }
 
-Value reversed(const Value& x) {
-  std::vector<Expr> begins(x->shape.size(), imm(0));
-  std::vector<std::int64_t> steps(x->shape.size(), 1);
-  begins[0] = x->shape[0] - imm(1);
-  steps[0] = -1;
-  return op("slice", {x}, {{"begins", begins}, {"extents", x->shape}, {"steps", steps}});
-}
-
 /// Axis `from` of `x` is moved to `to`.
 Value move_axis(const Value& x, std::size_t from, std::size_t to) {
   std::vector<std::int64_t> axes;

@@ -11,9 +11,6 @@ namespace {
 
 constexpr Support kNative = Support::kNative;
 
-/// No dimension is as long; numbers beyond it stand for "to the end".
-constexpr std::int64_t kFar = std::int64_t{1} << 40;
-
 /// The part of one dimension that a slice takes.
 struct Part {
   Expr begin, extent;
@@ -26,7 +23,7 @@ Expr unless_negative(const Expr& e, const Expr& if_negative) {
   return simplify_size(te::select(lt(e, imm(0)), if_negative, e));
 }
 
-/// A place that a slice names, in [low, high] as in Python.
+/// A place that a slice names, in [low, high] as in Python: what is far stands for an end.
 Expr place(const Expr& given, const Expr& size, const Expr& low, const Expr& high) {
   if (const auto known = as_int(given)) {
     if (*known >= kFar) return high;

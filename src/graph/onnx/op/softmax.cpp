@@ -24,10 +24,7 @@ Value along_rows(const NodeView& n, const std::function<Value(const Value&)>& f)
     return reshape(f(rows), x->shape);
   }
   const auto axis = static_cast<std::size_t>(normal_axis(n, n.int_attr("axis", -1), rank));
-  std::vector<std::int64_t> axes;
-  for (std::size_t d = 0; d < rank; ++d) axes.push_back(static_cast<std::int64_t>(d));
-  std::swap(axes[axis], axes[rank - 1]);
-  return transpose(f(transpose(x, axes)), axes);
+  return along_axis(x, axis, f);
 }
 
 std::vector<Value> convert_softmax(const NodeView& n) {
