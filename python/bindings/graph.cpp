@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "array_from_python.h"
@@ -14,6 +15,7 @@
 #include "tenon/graph/compile.h"
 #include "tenon/graph/control.h"
 #include "tenon/graph/expression.h"
+#include "tenon/graph/random.h"
 #include "tenon/graph/transform.h"
 #include "tenon/graph/value.h"
 #include "tenon/ir/builder.h"
@@ -252,6 +254,49 @@ py::list calls_of(const graph::CompiledNetwork& network) {
 
 }  // namespace
 
+namespace {
+
+/// (seed, stream, step)
+using RandomSource = std::tuple<GraphValue, std::uint32_t, GraphValue>;
+
+graph::RandomSource source_of(const RandomSource& source) {
+  const auto& [seed, stream, step] = source;
+  return {seed.value, stream, step.value};
+}
+
+void bind_random(py::module_& module) {
+  module.def(
+      "graph_random_uniform",
+      [](const RandomSource& source, const py::object& shape, DType dtype, double low,
+         double high) {
+        return GraphValue{
+            graph::random_uniform(source_of(source), to_sizes(shape), dtype, low, high)};
+      },
+      py::call_guard<UserLine>());
+  module.def(
+      "graph_random_normal",
+      [](const RandomSource& source, const py::object& shape, DType dtype, double mean,
+         double std) {
+        return GraphValue{
+            graph::random_normal(source_of(source), to_sizes(shape), dtype, mean, std)};
+      },
+      py::call_guard<UserLine>());
+  module.def(
+      "graph_bernoulli",
+      [](const RandomSource& source, const GraphValue& p) {
+        return GraphValue{graph::bernoulli(source_of(source), p.value)};
+      },
+      py::call_guard<UserLine>());
+  module.def(
+      "graph_dropout_mask",
+      [](const RandomSource& source, const py::object& shape, double rate) {
+        return GraphValue{graph::dropout_mask(source_of(source), to_sizes(shape), rate)};
+      },
+      py::call_guard<UserLine>());
+}
+
+}  // namespace
+
 void bind_graph(py::module_& module) {
   py::class_<GraphValue>(module, "GraphValue")
       .def_property_readonly("shape",
@@ -278,6 +323,7 @@ void bind_graph(py::module_& module) {
         return GraphValue{graph::make_op(op, to_values(inputs), to_attrs(attributes))};
       },
       py::call_guard<UserLine>());
+  bind_random(module);
   module.def(
       "graph_expression",
       [](const std::string& name, const std::vector<GraphValue>& inputs,

@@ -6,6 +6,7 @@
 #include "operand.h"
 #include "tenon/te/arg_reduction.h"
 #include "tenon/te/expr.h"
+#include "tenon/te/philox.h"
 #include "tenon/te/scan.h"
 #include "tenon/te/scatter.h"
 #include "tenon/te/tensor.h"
@@ -226,6 +227,7 @@ void bind_te(py::module_& module) {
   module.def("scan", &scan, Guard());
   module.def("last_state", &te::last_state, Guard());
   module.def("cumsum", &te::cumsum, Guard());
+  module.def("philox4x32", &te::philox4x32, Guard());
   module.def("reduce_axis", &reduce_axis, Guard());
   module.def("reduce", &reduce, Guard());
   module.def("arg_reduce", &arg_reduce, Guard());

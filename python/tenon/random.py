@@ -4,13 +4,14 @@ The generator is Philox 4x32-10 (J. Salmon, M. Moraes, R. Dror, D. Shaw: Paralle
 easy as 1, 2, 3. SC 2011): a function of a 128-bit counter and a 64-bit key, without state. An
 element of an array is a counter, so that threads, vector lanes and batches share nothing and no
 order changes a bit. The functions of arrays here run in NumPy; `philox4x32` also takes tensor
-expressions, so that kernels compute the same bits.
+expressions, and `tenon.nn.functional` has `random_uniform`, `random_normal` and `bernoulli`, which
+draw the same numbers in networks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from tenon.errors import ExpressionError
 
 __all__ = ["bits", "normal", "permutation", "philox4x32", "uniform"]
 
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 _ROUNDS = 10
-_MASK = 0xFFFFFFFF
+_WORD_BITS = np.uint64(32)
+_MASK = np.uint64(0xFFFFFFFF)
 
 Words = tuple[Any, Any, Any, Any]
 
@@ -51,54 +53,28 @@ def philox4x32(counter: Sequence[Any], key: Sequence[Any]) -> Words:
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
     if any(isinstance(word, te.Expr) for word in (*counter, *key)):
-        c = tuple(_word(x) for x in counter)
-        return _rounds(c, (_word(key[0]), _word(key[1])), _multiply, _add)
-    arrays = tuple(np.asarray(x, np.uint64) for x in counter)
-    keys = tuple(np.asarray(x, np.uint64) for x in key)
-    words = _rounds(arrays, keys, _multiply_arrays, _add_arrays)
-    shape = np.broadcast_shapes(*(word.shape for word in words))
-    a, b, c0, d = (np.broadcast_to(word.astype(np.uint32), shape) for word in words)
-    return a, b, c0, d
-
-
-def _rounds(
-    counter: tuple[Any, ...],
-    key: tuple[Any, ...],
-    multiply: Callable[[Any, int], tuple[Any, Any]],
-    add: Callable[[Any, int], Any],
-) -> Words:
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
+        drawn = _core.philox4x32([_word(x) for x in counter], [_word(x) for x in key])
+        return drawn[0], drawn[1], drawn[2], drawn[3]
+    # In 64 bits, so that no product and no sum overflows.
+    c0, c1, c2, c3 = (np.asarray(x, np.uint64) for x in counter)
+    k0, k1 = (np.asarray(x, np.uint64) for x in key)
     for i in range(_ROUNDS):
-        high0, low0 = multiply(c0, _MULTIPLIERS[0])
-        high1, low1 = multiply(c2, _MULTIPLIERS[1])
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
-        if i + 1 < _ROUNDS:
-            k0, k1 = add(k0, _WEYL[0]), add(k1, _WEYL[1])
-    return c0, c1, c2, c3
+        if i > 0:
+            k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+        first, second = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            second >> _WORD_BITS ^ c1 ^ k0,
+            second & _MASK,
+            first >> _WORD_BITS ^ c3 ^ k1,
+            first & _MASK,
+        )
+    shape = np.broadcast_shapes(*(word.shape for word in (c0, c1, c2, c3)))
+    a, b, c, d = (np.broadcast_to(word.astype(np.uint32), shape) for word in (c0, c1, c2, c3))
+    return a, b, c, d
 
 
 def _word(x: Any) -> te.Expr:
     return te.cast(x, "uint32") if isinstance(x, te.Expr) else te.const(int(x), "uint32")
-
-
-def _multiply(a: te.Expr, factor: int) -> tuple[te.Expr, te.Expr]:
-    product = te.cast(a, "uint64") * te.const(factor, "uint64")
-    return te.cast(product >> te.const(32, "uint64"), "uint32"), te.cast(product, "uint32")
-
-
-def _add(k: te.Expr, word: int) -> te.Expr:
-    return k + te.const(word, "uint32")
-
-
-# Words of arrays are held in 64 bits, so that no product and no sum overflows.
-def _multiply_arrays(a: Any, factor: int) -> tuple[Any, Any]:
-    product = a * np.uint64(factor)
-    return product >> np.uint64(32), product & np.uint64(_MASK)
-
-
-def _add_arrays(k: Any, word: int) -> Any:
-    return (k + np.uint64(word)) & np.uint64(_MASK)
 
 
 def bits(
@@ -128,10 +104,10 @@ def bits(
     size = math.prod(sizes)
     blocks = np.arange(-(-size // 4), dtype=np.uint64)
     counter = (
-        blocks & np.uint64(_MASK),
-        blocks >> np.uint64(32),
-        _checked(stream, 32, "stream"),
-        _checked(step, 32, "step"),
+        blocks & _MASK,
+        blocks >> _WORD_BITS,
+        checked(stream, 32, "stream"),
+        checked(step, 32, "step"),
     )
     words = np.stack(philox4x32(counter, (low, high)), axis=-1)
     return words.reshape(-1)[:size].reshape(sizes)
@@ -139,11 +115,12 @@ def bits(
 
 def seed_words(seed: int) -> tuple[int, int]:
     """Return the low and the high word of a seed, checked."""
-    checked = _checked(seed, 64, "seed")
-    return checked & _MASK, checked >> 32
+    value = checked(seed, 64, "seed")
+    return value & 0xFFFFFFFF, value >> 32
 
 
-def _checked(value: int, num_bits: int, what: str) -> int:
+def checked(value: int, num_bits: int, what: str) -> int:
+    """Return an integer of so many bits; [E0190] for anything else."""
     is_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_int or not 0 <= value < 1 << num_bits:
         raise ExpressionError(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tenon import _core, te
+from tenon import _core
 from tenon.errors import ExpressionError
 from tenon.nn._mode import training_trace
 from tenon.nn._module import Module
+from tenon.nn._random import source_of
 from tenon.nn._value import Value, apply, as_value
-from tenon.random import philox4x32
 
 __all__ = ["Dropout", "dropout"]
 
@@ -44,20 +42,7 @@ def dropout(x: Value, rate: float, seed: Value, stream: int, step: Value) -> Val
         raise ExpressionError("E0194", f"dropout: rate should be from 0 and below 1, got {rate!r}")
     if rate == 0:
         return x
-    key = te.placeholder((2,), "uint32", name="seed")
-    count = te.placeholder((), "int64", name="step")
-    threshold = te.const(min(round(rate * 2**32), 2**32 - 1), "uint32")
-
-    def stays(*indices: Any) -> te.Expr:
-        place: Any = te.const(0, "int64")
-        for index, size in zip(indices, x.shape, strict=True):
-            place = place * size + index
-        counter = (place, place >> te.const(32, "int64"), te.const(stream, "uint32"), count[()])
-        word: te.Expr = philox4x32(counter, (key[0], key[1]))[0]
-        return word >= threshold
-
-    mask = te.compute(x.shape, stays, name="dropout_mask")
-    (kept,) = _core.graph_expression("dropout_mask", [seed._core, step._core], [key, count], [mask])
+    kept = _core.graph_dropout_mask(source_of(seed, stream, step), x.shape, rate)
     return apply("where", [Value(kept), x * (1 / (1 - rate)), as_value(0.0, x.dtype)])
 
 

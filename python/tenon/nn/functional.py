@@ -33,6 +33,7 @@ from tenon.nn._pooling import (
     max_pool2d,
     max_pool3d,
 )
+from tenon.nn._random import bernoulli, random_normal, random_uniform
 from tenon.nn._value import Operand, Value, _binary, along, apply, as_value
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "avg_pool3d",
     "batch_norm",
     "batch_norm_of_batch",
+    "bernoulli",
     "binary_cross_entropy_with_logits",
     "concat",
     "conv1d",
@@ -71,6 +73,8 @@ __all__ = [
     "minimum",
     "mse_loss",
     "nll_loss",
+    "random_normal",
+    "random_uniform",
     "relu",
     "rsqrt",
     "sigmoid",

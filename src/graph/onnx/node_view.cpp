@@ -220,6 +220,8 @@ void NodeView::need(const Expr& symbol, const SymbolRange& range) const {
   throw NeedsSizes{symbol.as<VarNode>()->name, {range, ""}};
 }
 
+bool NodeView::is_in_body() const { return scope_.is_in_body; }
+
 bool NodeView::require_not_negative(const Expr& e) const {
   constexpr std::int64_t kTries = 64;
   if (holds(ge(e, imm(0)))) return true;

@@ -105,6 +105,9 @@ class NodeView {
 
   // --- bodies
 
+  /// Whether the node is in a body: it may run several times, or not at all.
+  bool is_in_body() const;
+
   /// The results of a body for its inputs; it sees the values around the node.
   std::vector<Entry> run(const Graph& body, const std::vector<Entry>& inputs) const;
   /// What `f` returns; failures are thrown in a check too, and then leave no trace in its report.
