@@ -264,7 +264,14 @@ class KernelBarriers {
       ForAttrs attrs = n->attrs;
       attrs.kind = ForKind::kSerial;
       const Stmt serial = with_attrs(*n, std::move(attrs));
-      return visit_loop(*serial.as<ForNode>(), pending);
+      // It stays one vector operation unless a barrier came inside.
+      const auto kept = [&](const Stmt& x) { return x.same_as(serial) ? s : x; };
+      const Stmt out = visit_loop(*serial.as<ForNode>(), pending);
+      const auto* seq = out.as<SeqNode>();
+      if (seq == nullptr) return kept(out);
+      std::vector<Stmt> stmts;
+      for (const Stmt& x : seq->stmts) stmts.push_back(kept(x));
+      return make_seq(std::move(stmts));
     }
     return visit_loop(*n, pending);
   }
