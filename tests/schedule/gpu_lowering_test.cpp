@@ -294,5 +294,90 @@ TEST(GpuLowering, copies_that_nothing_runs_ahead_are_waited_for) {
   EXPECT_EQ(count(out, "async_wait(0)"), 1) << print(out);
 }
 
+TEST(GpuLowering, sums_of_symbolic_length_may_be_empty) {
+  const Function f = testing::symbolic_sums(20);
+  Schedule s(f);
+  one_kernel(&s, s.loops("C")[0], 8);
+  for (const std::int64_t n : {0, 1, 3})
+    lowered(f, s, std::vector<std::int64_t>(f->symbols.size(), n));
+}
+
+TEST(GpuLowering, rows_joined_into_global_memory) {
+  const Function f = testing::softmax_chain(10, 200);
+  Schedule s(f);
+  for (const char* reduced : {"M", "S"}) {
+    const auto k = s.split(s.loops(reduced)[1], {std::nullopt, 64});
+    const BlockRef terms = s.rfactor(k[1], 0);
+    s.set_scope(terms, "local");
+    const auto rows = s.split(s.loops(reduced)[0], {std::nullopt, 4});
+    s.compute_at(terms, rows[1]);
+    s.bind(rows[0], "blockIdx.x");
+    s.bind(rows[1], "threadIdx.y");
+    const LoopRef join = s.loops(reduced).back();
+    s.decompose_reduction({reduced}, join);
+    s.bind(join, "threadIdx.x");
+    const auto own = s.loops(terms);
+    s.bind(own[own.size() - 2], "threadIdx.x");
+  }
+  one_kernel(&s, s.loops("E")[0], 4);
+  s.compute_inline({"E"});
+  one_kernel(&s, s.loops("C")[1], 64);
+  const Function out = lowered(f, s);
+  EXPECT_EQ(count(out, "alloc M_sums: float32[8] shared"), 1) << print(out);
+}
+
+TEST(GpuLowering, indices_from_data_are_checked_by_threads) {
+  const Function f = testing::gather(30, 8, 12);
+  Schedule s(f);
+  const auto l = s.loops("C");
+  one_kernel(&s, s.fuse({l[0], l[1]}), 32);
+  (void)lower(s.function());
+}
+
+TEST(GpuLowering, borders_of_padding) {
+  const Function f = testing::padded_select(50);
+  Schedule s(f);
+  const auto i = s.split(s.loops("C")[0], {std::nullopt, 16});
+  s.set_scope({"P"}, "shared");
+  s.compute_at({"P"}, i[0]);
+  s.bind(i[0], "blockIdx.x");
+  s.bind(i[1], "threadIdx.x");
+  const Function out = lowered(f, s);
+  EXPECT_EQ(count(out, "alloc P: float32[17] shared"), 1) << print(out);
+  EXPECT_EQ(count(out, "thread_barrier"), 1) << print(out);
+}
+
+TEST(GpuLowering, vectors_of_a_row_with_a_tail) {
+  const Function f = testing::elementwise_chain(203);
+  Schedule s(f);
+  s.compute_inline({"T"});
+  const auto i = s.split(s.loops("C")[0], {std::nullopt, 16, 4});
+  s.bind(i[0], "blockIdx.x");
+  s.bind(i[1], "threadIdx.x");
+  s.vectorize(i[2]);
+  lowered(f, s);
+}
+
+TEST(GpuLowering, registers_of_a_thread_are_unrolled) {
+  const Function f = testing::matmul(40, 36, 20);
+  Schedule s(f);
+  const BlockRef out = s.cache_write({"C"}, "register");
+  const auto l = s.loops("C");
+  const auto i = s.split(l[0], {std::nullopt, 4, 4}), j = s.split(l[1], {std::nullopt, 8, 4});
+  s.reorder({i[0], j[0], i[1], j[1], l[2], i[2], j[2]});
+  s.bind(i[0], "blockIdx.y");
+  s.bind(j[0], "blockIdx.x");
+  s.bind(i[1], "threadIdx.y");
+  s.bind(j[1], "threadIdx.x");
+  s.reverse_compute_at(out, j[1]);
+  s.decompose_reduction({"C"}, l[2]);
+  for (const char* block : {"C", "C_init", "C_register"}) {
+    const auto own = s.loops(block);
+    s.unroll(own[own.size() - 2]);
+    s.vectorize(own.back());
+  }
+  lowered(f, s);
+}
+
 }  // namespace
 }  // namespace tenon

@@ -5,6 +5,7 @@
 
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
+#include "tenon/ir/thread.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon {
@@ -115,7 +116,8 @@ Expr neutral(BinaryOp op, DType t) {
 /// The body of one loop with its variable replaced by a ramp. `failed` when that cannot be said.
 class VectorBody : public Mutator {
  public:
-  VectorBody(const Expr& variable, const Expr& min, int lanes) : lanes_(lanes) {
+  VectorBody(const Expr& variable, const Expr& min, int lanes, bool on_device)
+      : lanes_(lanes), on_device_(on_device) {
     vectors_[variable.get()] = ramp(min, int_imm(variable->dtype, 1), lanes);
   }
   bool failed = false;
@@ -244,8 +246,9 @@ class VectorBody : public Mutator {
   }
 
   /// Tiles in registers are allocated for all lanes: reads need no predicate, and a predicated
-  /// write is a blend, so that the tile stays a value instead of memory.
-  static bool is_tile(const Buffer& b) { return b->scope == Scope::kRegister; }
+  /// write is a blend, so that the tile stays a value instead of memory. On a device lanes are
+  /// registers of their own.
+  bool is_tile(const Buffer& b) const { return b->scope == Scope::kRegister && !on_device_; }
 
   Expr access(const LoadNode& n, const Expr& index, Expr predicate) {
     if (is_tile(n.buffer) && index->dtype.is_vector()) predicate = nullptr;
@@ -279,11 +282,15 @@ class VectorBody : public Mutator {
   }
 
   int lanes_;
+  bool on_device_;
   Expr predicate_;
   VarMap vectors_;
 };
 
 class Vectorize : public Mutator {
+ public:
+  explicit Vectorize(bool on_device) : on_device_(on_device) {}
+
  protected:
   using Mutator::rewrite;
   Stmt rewrite(const ForNode& n) override {
@@ -292,7 +299,7 @@ class Vectorize : public Mutator {
     const auto extent = as_int(n.extent);
     if (extent && *extent == 1) return substitute(body, {{n.var.get(), n.min}});
     if (extent && *extent > 1 && *extent <= kMaxLanes) {
-      VectorBody vectorize(n.var, n.min, static_cast<int>(*extent));
+      VectorBody vectorize(n.var, n.min, static_cast<int>(*extent), on_device_);
       Stmt out = vectorize(body);
       if (!vectorize.failed) return out;
     }
@@ -300,10 +307,13 @@ class Vectorize : public Mutator {
     attrs.kind = ForKind::kSerial;
     return make_for(n.var, n.min, n.extent, body, std::move(attrs));
   }
+
+ private:
+  bool on_device_;
 };
 
 }  // namespace
 
-Stmt vectorize_loops(const Stmt& body) { return Vectorize{}(body); }
+Stmt vectorize_loops(const Stmt& body) { return Vectorize(has_thread_loops(body))(body); }
 
 }  // namespace tenon
