@@ -1,6 +1,7 @@
 #include "schedule/dependence.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
@@ -38,21 +39,29 @@ void collect(const Stmt& s, std::vector<const ForNode*>* loops, std::vector<Acce
   }
 }
 
-/// Joins dimensions indexed by `x // e` and, later, `x % e` into one indexed by `x`.
+/// The atom `x op e` that an index is, plus anything else.
+const BinaryNode* atom_of(const Range& r, BinaryOp op) {
+  if (!is_int(r.extent, 1)) return nullptr;
+  for (const auto& [atom, c] : linear_of(r.min).terms) {
+    const auto* b = atom.as<BinaryNode>();
+    if (c == 1 && b != nullptr && b->op == op) return b;
+  }
+  return nullptr;
+}
+
+/// Joins dimensions indexed by `a + x // e` and, later, `b + x % e` into one indexed by
+/// `a * e + b + x`: where the joined indices differ, the pairs do.
 std::vector<Range> join_fused(const std::vector<Range>& ranges) {
   std::vector<Range> out;
   for (const Range& r : ranges) {
-    const auto* mod = r.min.as<BinaryNode>();
+    const BinaryNode* mod = atom_of(r, BinaryOp::kFloorMod);
     const auto is_quotient = [&](const Range& other) {
-      const auto* div = other.min.as<BinaryNode>();
-      return div != nullptr && div->op == BinaryOp::kFloorDiv && is_int(other.extent, 1) &&
-             structural_equal(mod->a, div->a) && structural_equal(mod->b, div->b);
+      const BinaryNode* div = atom_of(other, BinaryOp::kFloorDiv);
+      return div != nullptr && structural_equal(mod->a, div->a) && structural_equal(mod->b, div->b);
     };
-    const bool is_rest = mod != nullptr && mod->op == BinaryOp::kFloorMod && is_int(r.extent, 1);
-    const auto div = is_rest ? std::find_if(out.begin(), out.end(), is_quotient) : out.end();
+    const auto div = mod != nullptr ? std::find_if(out.begin(), out.end(), is_quotient) : out.end();
     if (div != out.end()) {
-      const Expr joined = mod->a;
-      div->min = joined;
+      div->min = to_expr(linear_of(div->min * mod->b + r.min));
     } else {
       out.push_back(r);
     }
@@ -176,6 +185,69 @@ bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& a
       for (std::size_t b = 0; b < accesses.size() && all; ++b) all = separates(d, a, b);
     }
     if (all) return true;
+  }
+  return false;
+}
+
+namespace {
+
+/// An index as `step * v + multiples of period + base`, base being the same for all iterations of
+/// the loops that run.
+struct Comb {
+  std::int64_t step = 0, period = 0;
+  Linear base;
+};
+
+std::optional<Comb> comb_of(const Expr& index, const ForNode& loop, const Access& access,
+                            const std::vector<Expr>& fixed) {
+  Comb comb;
+  const auto runs = [&](const VarNode& v) {
+    return std::any_of(access.loops.begin(), access.loops.end(), [&](const ForNode* f) {
+      return f->var.get() == &v && f != &loop && !f->var.same_as(loop.var) &&
+             !contains(fixed, f->var);
+    });
+  };
+  const Linear form = linear_of(index);
+  comb.base.constant = form.constant;
+  for (const auto& [atom, c] : form.terms) {
+    const auto* v = atom.as<VarNode>();
+    if (atom.same_as(loop.var)) {
+      comb.step += c;
+    } else if (v != nullptr && runs(*v)) {
+      comb.period = std::gcd(comb.period, c);
+    } else if (uses_var(atom, [&](const VarNode& x) { return &x == loop.var.get() || runs(x); })) {
+      return std::nullopt;
+    } else {
+      comb.base.add_term(atom, c);
+    }
+  }
+  return comb;
+}
+
+}  // namespace
+
+bool touches_interleaved_elements(const ForNode& loop, const std::vector<Access>& accesses,
+                                  const std::vector<Expr>& fixed) {
+  const auto extent = as_int(loop.extent);
+  if (accesses.empty() || !extent) return false;
+  for (std::size_t d = 0; d < accesses[0].ranges.size(); ++d) {
+    std::vector<Comb> combs;
+    std::int64_t period = 0, low = 0, high = 0;
+    bool all = true;
+    for (const Access& a : accesses) {
+      const auto width = as_int(a.ranges[d].extent);
+      const auto comb = comb_of(a.ranges[d].min, loop, a, fixed);
+      if (!(all = width && comb && comb->step > 0)) break;
+      combs.push_back(*comb);
+      Linear offset = comb->base;
+      offset.add(combs[0].base, -1);
+      if (!(all = comb->step == combs[0].step && offset.terms.empty())) break;
+      period = std::gcd(period, comb->period);
+      low = std::min(low, offset.constant);
+      high = std::max(high, offset.constant + *width - 1);
+    }
+    if (!all || high - low >= combs[0].step) continue;
+    if (period == 0 || combs[0].step * *extent <= period) return true;
   }
   return false;
 }

@@ -45,6 +45,11 @@ bool has_kind(const BlockNode& block, IterKind kind);
 /// while the loops of `fixed` stand still and all others run. False means "not proved".
 bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& accesses,
                                const std::vector<Expr>& fixed, const std::vector<Symbol>& symbols);
+/// The same where iterations take turns: in one dimension the indices are `c * v + m * (other
+/// loops)` plus less than c, and the loop's extent is at most m / c. `x = outer * extent + v` with
+/// v outside of `outer` is such an index.
+bool touches_interleaved_elements(const ForNode& loop, const std::vector<Access>& accesses,
+                                  const std::vector<Expr>& fixed);
 /// Those of `loops` whose iterations are not proved to touch elements of their own while the
 /// `fixed` loops stand still; loops of one iteration are left out. Empty: together the loops reach
 /// each element once.

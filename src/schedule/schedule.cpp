@@ -157,7 +157,7 @@ ScheduleValue Schedule::apply(const std::string& name, const NamedArguments& arg
   const Primitive& primitive = find_primitive(name);
   Step step(primitive, bind_arguments(primitive, arguments), *state_, std::move(span));
   ScheduleValue result = primitive.apply(step);
-  if (has_thread_loops(step.function()) && name != "bind") check_thread_loops(step);
+  if (has_thread_loops(step.function()) && name != "bind") check_thread_loops(step, result);
   recorder_->record(step, state_->function->body, result);
   *state_ = step.take_state();
   return result;

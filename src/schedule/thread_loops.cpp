@@ -169,7 +169,8 @@ class ThreadLoop {
         here_(accesses_under(path.back(), around_)),
         all_(accesses_under(step.root())) {}
 
-  void check() {
+  /// Of all buffers, or of `only` those.
+  void check(const std::vector<Buffer>* only = nullptr) {
     for (const BlockNode* b : blocks_under(path_.back())) check_kinds(*b);
     if (is_int(loop_.extent, 1)) return;
     std::vector<Buffer> done;
@@ -178,12 +179,21 @@ class ThreadLoop {
                                      [&](const Buffer& b) { return b.same_as(a.buffer); });
       if (known) continue;
       done.push_back(a.buffer);
-      check_buffer(a.buffer);
+      const bool wanted =
+          only == nullptr || std::any_of(only->begin(), only->end(),
+                                         [&](const Buffer& b) { return b.same_as(a.buffer); });
+      if (wanted) check_buffer(a.buffer);
     }
   }
 
  private:
   const std::vector<Symbol>& symbols() const { return step_.function()->symbols; }
+
+  bool distinct(const ForNode& loop, const std::vector<Access>& accesses,
+                const std::vector<Expr>& fixed) const {
+    return touches_distinct_elements(loop, accesses, fixed, symbols()) ||
+           touches_interleaved_elements(loop, accesses, fixed);
+  }
 
   [[noreturn]] void fail(const char* code, const std::string& message) {
     step_.blame(loop_.var);
@@ -256,12 +266,12 @@ class ThreadLoop {
     });
     if (!varies) return;  // every thread makes all of it
     if (here.size() == all.size() && is_private_here(buffer, all)) return;
-    const Stmt coordinate = make_for(loop_.var, imm(0), loop_.extent, make_seq({}), loop_.attrs);
+    const Stmt coordinate =
+        make_for(loop_.var, imm(0), largest_extent(all), make_seq({}), loop_.attrs);
     const std::vector<Access> together = by_coordinate(all, *coordinate.as<ForNode>());
-    if (!together.empty() && touches_distinct_elements(*coordinate.as<ForNode>(), together,
-                                                       common_loops(all, path_), symbols())) {
+    if (!together.empty() &&
+        distinct(*coordinate.as<ForNode>(), together, common_loops(all, path_)))
       return;
-    }
     step_.show(find_conflict(loop_, here, vars_of(around_), symbols()));
     const char* others = on_block_axis(loop_) ? "block of threads" : "thread";
     for (const Access& a : all) {
@@ -286,7 +296,7 @@ class ThreadLoop {
     const bool reduction = std::all_of(here.begin(), here.end(), [&](const Access& a) {
       return a.block == here[0].block && reduces_over(a, loop_);
     });
-    if (reduction || touches_distinct_elements(loop_, here, vars_of(around_), symbols())) return;
+    if (reduction || distinct(loop_, here, vars_of(around_))) return;
     const bool alike = buffer->scope == Scope::kShared &&
                        std::all_of(here.begin(), here.end(), [&](const Access& a) {
                          return !a.is_write || is_alike(a, loop_);
@@ -304,6 +314,20 @@ class ThreadLoop {
     fail("E0222", detail::concat("iterations of loop ", quoted(loop_),
                                  " touch the same elements of buffer '", buffer->name,
                                  "' in block '", write->block->name, "'"));
+  }
+
+  /// Of the loops of this axis; symbolic where one of them is.
+  Expr largest_extent(const std::vector<Access>& accesses) const {
+    Expr largest = loop_.extent;
+    for (const Access& a : accesses) {
+      for (const ForNode* f : a.loops) {
+        if (!on_this_axis(*f)) continue;
+        const auto extent = as_int(f->extent), known = as_int(largest);
+        if (!extent || !known) return f->extent;
+        if (*extent > *known) largest = f->extent;
+      }
+    }
+    return largest;
   }
 
   bool on_this_axis(const ForNode& f) const {
@@ -327,6 +351,42 @@ class ThreadLoop {
   std::vector<const ForNode*> around_;
   std::vector<Access> here_, all_;
 };
+
+/// What the blocks access that a step made, else those that it moved or gave other buffers, and
+/// those inside of loops that it reordered.
+std::vector<Buffer> buffers_of_step(const Step& step, const ScheduleValue& result) {
+  static constexpr const char* kOnLoops[] = {
+      "add_unit_loop", "annotate",  "async_copy",  "blockize",      "fuse", "software_pipeline",
+      "split",         "tensorize", "split_terms", "storage_align", "tile", "unroll",
+      "vectorize"};
+  const std::string_view name = step.primitive().name;
+  if (std::find(std::begin(kOnLoops), std::end(kOnLoops), name) != std::end(kOnLoops)) return {};
+  std::vector<ScheduleValue> values = {result};
+  if (!std::holds_alternative<BlockRef>(result)) values = step.arguments();
+  std::vector<const BlockNode*> blocks;
+  for (const ScheduleValue& v : values) {
+    if (const auto* block = std::get_if<BlockRef>(&v)) {
+      for (const BlockNode* b : blocks_under(step.root())) {
+        if (b->name == block->name) blocks.push_back(b);
+      }
+    } else if (const auto* loops = std::get_if<std::vector<LoopRef>>(&v)) {
+      for (const LoopRef& loop : *loops) {
+        const Path path = path_to_loop(step.root(), loop.var);
+        // Iterations of bound loops change only where such a loop is moved or moved across.
+        if (path.empty() || !has_thread_loops(path.back())) continue;
+        const std::vector<const BlockNode*> inside = blocks_under(path.back());
+        blocks.insert(blocks.end(), inside.begin(), inside.end());
+      }
+    }
+  }
+  std::vector<Buffer> buffers;
+  for (const BlockNode* b : blocks) {
+    for (const auto* regions : {&b->reads, &b->writes}) {
+      for (const BufferRegion& r : *regions) buffers.push_back(r.buffer);
+    }
+  }
+  return buffers;
+}
 
 /// Blocks under two loops of one axis run once for each coordinate: what they do may not depend on
 /// the outer loop, and others must see it.
@@ -390,12 +450,13 @@ void check_thread_loop(Step& step, const Path& path, const ThreadRules& rules) {
   ThreadLoop(step, path, blocks ? rules.blocks : rules.independent).check();
 }
 
-void check_thread_loops(Step& step) {
+void check_thread_loops(Step& step, const ScheduleValue& result) {
+  const std::vector<Buffer> changed = buffers_of_step(step, result);
   for (const ForNode* f : loops_under(step.root())) {
     if (f->attrs.kind != ForKind::kThread) continue;
     const Path path = path_to_loop(step.root(), f->var);
     check_kernel_form(step, path, {});
-    check_thread_loop(step, path, {});
+    if (!changed.empty()) ThreadLoop(step, path, 0).check(&changed);
   }
 }
 

@@ -28,7 +28,9 @@ void check_kernel_form(Step& step, const Path& path, const ThreadRules& rules);
 /// Raises unless the iterations of the bound loop at the end of the path may be threads. Blocks
 /// outside of the kernel are not looked at: they may still move into it.
 void check_thread_loop(Step& step, const Path& path, const ThreadRules& rules);
-/// Both for every bound loop of the function, after a step that changed something around them.
-void check_thread_loops(Step& step);
+/// After a step with that result, for every bound loop: the form, and threads running apart as far
+/// as the step moved blocks or changed buffers. Steps on the loops of a block leave the elements of
+/// each thread as they are.
+void check_thread_loops(Step& step, const ScheduleValue& result);
 
 }  // namespace tenon
