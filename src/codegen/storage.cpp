@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::int64_t kMaxStackBuffer = 16 << 10;
 constexpr std::int64_t kMaxStackFrame = 128 << 10;
+/// No register tile is as large: what a schedule calls one is memory.
+constexpr std::int64_t kMaxRegisterTile = 64 << 10;
 
 class StoragePlanner {
  public:
@@ -71,7 +73,7 @@ class StoragePlanner {
     if (elements >= 0) {
       const std::int64_t bytes = elements * buffer->dtype.bytes();
       const bool small = bytes <= kMaxStackBuffer && stack_bytes_ + bytes <= kMaxStackFrame;
-      if (small || buffer->scope == Scope::kRegister) {
+      if (small || (buffer->scope == Scope::kRegister && bytes <= kMaxRegisterTile)) {
         stack_bytes_ += bytes;
         plan_.placements[buffer.get()] = {Place::kStack, nullptr};
         return;

@@ -3,6 +3,7 @@
 import inspect
 import re
 
+import numpy as np
 import pytest
 
 import tenon as tn
@@ -110,3 +111,11 @@ def test_a_trace_that_does_not_fit_names_the_step(s):
         s.trace.replay(other)
     with pytest.raises(tn.ScheduleError, match=r"\[E0271\]"):
         tn.Trace.from_json("{")
+
+
+def test_a_register_tile_as_large_as_the_tensor_is_memory():
+    x = te.placeholder((4_000_000,), "float32", name="x")
+    s = tn.Schedule(tn.function([x], [te.compute((4_000_000,), lambda i: x[i] * 2, name="B")]))
+    s.cache_write("B", "register")
+    a = np.arange(4_000_000, dtype="float32")
+    np.testing.assert_array_equal(tn.build(s)(a).numpy(), a * 2)

@@ -32,9 +32,10 @@ struct KernelInfo {
 
 /// Scratch memory that the kernel made of `f` (loop IR) needs.
 ///
-/// Allocations of at most 16 KiB of constant size live on the stack (registers, where every index
-/// is constant); others outside parallel loops in the shared part, those inside in the worker's
-/// part. InternalError for an extent that is neither made of symbols nor bounded by one that is.
+/// Allocations of at most 16 KiB of constant size live on the stack (in registers, where every
+/// index is constant), register tiles up to 64 KiB; others outside parallel loops in the shared
+/// part, those inside in the worker's part. InternalError for an extent that is neither made of
+/// symbols nor bounded by one that is.
 WorkspaceInfo workspace_of(const Function& f);
 /// All of it.
 KernelInfo kernel_info(const Function& f);
