@@ -33,5 +33,7 @@ void bind_library(py::module_& module);
 void bind_loaded_model(py::module_& module);
 void bind_config(py::module_& module);
 void bind_cuda(py::module_& module);
+/// What `tn.build` makes for a GPU.
+void bind_device_kernel(py::module_& module);
 
 }  // namespace tenon::python

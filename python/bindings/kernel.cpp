@@ -11,9 +11,8 @@
 #include "tenon/rules/default_schedule.h"
 
 namespace tenon::python {
-namespace {
 
-ResultShapes shapes_of(const Function& f) {
+ResultShapes result_shapes(const Function& f) {
   ResultShapes result;
   for (const Buffer& output : f->outputs) {
     Shape shape;
@@ -27,6 +26,8 @@ ResultShapes shapes_of(const Function& f) {
   return result;
 }
 
+namespace {
+
 /// `schedule_by_default`: `f` has no schedule yet. `verify` checks the program after each pass.
 Kernel build_kernel(const Function& f, const Target& target, bool schedule_by_default, bool verify,
                     bool is_compared) {
@@ -36,7 +37,7 @@ Kernel build_kernel(const Function& f, const Target& target, bool schedule_by_de
       schedule_by_default && f->level == Level::kBlock ? default_schedule(f, target).function() : f;
   kernel.has_default_schedule = schedule_by_default;
   kernel.is_compared = is_compared;
-  kernel.shapes = shapes_of(f);
+  kernel.shapes = result_shapes(f);
   BuildOptions options;
   options.lower.verify = verify;
   options.codegen.verify_llvm = verify;

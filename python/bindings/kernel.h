@@ -21,6 +21,9 @@ struct Kernel {
   ResultShapes shapes;
 };
 
+/// The shapes of the outputs of `f`, where they are constant.
+ResultShapes result_shapes(const Function& f);
+
 /// Raises NumericError [E0703] unless `results` have the bits that the interpreter gets (all NaNs
 /// count as equal).
 void compare_with_interpreter(const Kernel& kernel, const std::vector<Array>& inputs,

@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_kernel(module);
   bindings::bind_config(module);
   bindings::bind_cuda(module);
+  bindings::bind_device_kernel(module);
   bindings::bind_graph(module);
   bindings::bind_loaded_model(module);
   bindings::bind_onnx(module);

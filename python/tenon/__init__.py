@@ -7,7 +7,18 @@ from tenon._build import build, function, interpret, mirror_schedule, parse
 from tenon._compile import Network, TensorSpec, compile
 from tenon._config import config
 from tenon._control import cond, fori_loop, scan, while_loop
-from tenon._core import Block, Function, Kernel, Loop, Schedule, Target, Tensor, Trace, __version__
+from tenon._core import (
+    Block,
+    DeviceKernel,
+    Function,
+    Kernel,
+    Loop,
+    Schedule,
+    Target,
+    Tensor,
+    Trace,
+    __version__,
+)
 from tenon._cuda_places import tell_package_folders as _tell_package_folders
 from tenon._custom_vjp import custom_vjp
 from tenon._export import Library, export
@@ -38,6 +49,7 @@ __all__ = [
     "Block",
     "CacheError",
     "DTypeError",
+    "DeviceKernel",
     "Error",
     "ExpressionError",
     "Function",

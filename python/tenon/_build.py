@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from tenon import _core, te
 from tenon._config import config
@@ -98,9 +99,7 @@ def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple
     return _core.interpret(function, *arrays)
 
 
-def build(
-    program: _core.Function | _core.Schedule, target: str | _core.Target = "cpu"
-) -> _core.Kernel:
+def build(program: _core.Function | _core.Schedule, target: str | _core.Target = "cpu") -> Any:
     """Compile a function or a schedule.
 
     Parameters
@@ -108,21 +107,28 @@ def build(
     program
         A schedule is compiled as it is; a function gets the default schedule.
     target
-        A text such as ``"cpu"`` or ``"cpu -mcpu=x86-64-v3"``, or a `Target`.
+        A text such as ``"cpu"``, ``"cpu -mcpu=x86-64-v3"`` or ``"cuda -arch=sm_90a"``, or a
+        `Target`.
 
     Returns
     -------
-    Kernel
+    Kernel or DeviceKernel
         Called with one array for each input: of NumPy, a `Tensor`, or anything with
         ``__dlpack__``. Row-major arrays are read in place, others copied once. It returns a
-        `Tensor`, or a tuple of them, or fills the arrays given as ``out=``.
+        `Tensor`, or a tuple of them, or fills the arrays given as ``out=``. For a GPU a
+        `DeviceKernel`, which NVRTC makes with no GPU there: ``cuda_source()`` and ``ptx()`` show
+        its code, ``report()`` what each kernel takes of a multiprocessor; arrays lie on the GPU.
 
     Raises
     ------
     TargetError
-        The target is unknown [E0901 to E0904], or this machine cannot run its code [E0915].
+        The target is unknown [E0901 to E0904, E1280], this machine cannot run its code [E0915], or
+        NVRTC does not know the architecture [E1101].
     ScheduleError
-        The schedule promises what the target does not have, such as a tile in registers.
+        The schedule promises what the target does not have, such as a tile in registers; for a GPU:
+        loops that are not bound, scopes that do not fit, limits of a block [E1281 to E1289].
+    ResourceError
+        There is no NVRTC [E1100]; when a `DeviceKernel` is called: no driver [E1120 to E1122].
     """
     if not isinstance(program, (_core.Function, _core.Schedule)):
         raise ExpressionError(
@@ -134,6 +140,8 @@ def build(
     function = program.function if isinstance(program, _core.Schedule) else program
     chosen = target if isinstance(target, _core.Target) else _core.Target(target)
     verify = config.verify
+    if chosen.kind == "cuda":
+        return _core.build_device_kernel(function, chosen, not is_schedule, verify != "off")
     return _core.build(function, chosen, not is_schedule, verify != "off", verify == "interpret")
 
 

@@ -120,12 +120,18 @@ void HostModule::launch(const Call& call, std::size_t index,
     block[d] = static_cast<unsigned>(kernel.block[d]);
   }
   if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0) return;
-  void* entry = dlsym(library_, ("host_" + kernel.name).c_str());
+  const std::string problem = launch(kernel.name, arguments.data(), grid, block);
+  if (problem_.empty()) problem_ = problem;
+}
+
+std::string HostModule::launch(const std::string& kernel, void** arguments, const unsigned* grid,
+                               const unsigned* block) const {
+  void* entry = dlsym(library_, ("host_" + kernel).c_str());
   void* pointer = dlsym(library_, "tenon_launch_pointer");
-  if (entry == nullptr || pointer == nullptr) throw std::runtime_error(kernel.name + " is missing");
-  const char* problem = (*static_cast<Launch*>(pointer))(reinterpret_cast<void (*)(void**)>(entry),
-                                                         arguments.data(), grid, block);
-  if (problem_.empty() && problem[0] != '\0') problem_ = kernel.name + ": " + problem;
+  if (entry == nullptr || pointer == nullptr) throw std::runtime_error(kernel + " is missing");
+  const std::string problem = (*static_cast<Launch*>(pointer))(
+      reinterpret_cast<void (*)(void**)>(entry), arguments, grid, block);
+  return problem.empty() ? "" : kernel + ": " + problem;
 }
 
 void HostModule::run_from(const Call& call, std::size_t begin, std::size_t end,

@@ -25,6 +25,9 @@ class HostModule {
   /// parameters, `sizes` as its symbols. Returns why it stopped, or "".
   std::string run(std::size_t function, const std::vector<void*>& buffers,
                   const std::vector<std::int64_t>& sizes = {}, DeviceErrorRecord* error = nullptr);
+  /// One launch of a kernel by name. Returns why it stopped, or "".
+  std::string launch(const std::string& kernel, void** arguments, const unsigned* grid,
+                     const unsigned* block) const;
 
  private:
   struct Call;

@@ -59,6 +59,9 @@ struct Cubin {
 Cubin compile_cuda(const std::string& source, const std::string& arch,
                    const CudaCompileOptions& options = {});
 
+/// The PTX that NVRTC makes of the text, for people. Raises what compile_cuda raises.
+std::string cuda_ptx(const std::string& source, const std::string& arch);
+
 /// What compile_cuda depends on besides its source, for keys: the build of NVRTC that compile_cuda
 /// would use, the architecture, and the options as NVRTC gets them. NVRTC is not opened for this.
 /// Raises E1100 and E1104 as compile_cuda does. Where the loader knows a place of NVRTC that the

@@ -101,6 +101,15 @@ class Program {
     return text;
   }
 
+  std::string ptx() const {
+    std::size_t bytes = 0;
+    check(library_, library_.ptx_size(program_, &bytes), "nvrtcGetPTXSize");
+    std::string text(bytes, '\0');
+    check(library_, library_.ptx(program_, text.data()), "nvrtcGetPTX");
+    while (!text.empty() && text.back() == '\0') text.pop_back();
+    return text;
+  }
+
   std::vector<std::uint8_t> cubin() const {
     std::size_t bytes = 0;
     check(library_, library_.cubin_size(program_, &bytes), "nvrtcGetCUBINSize");
@@ -121,6 +130,25 @@ const CudaKernelResources* Cubin::kernel(std::string_view name) const {
   const auto it = std::find_if(kernels.begin(), kernels.end(),
                                [&](const CudaKernelResources& k) { return k.name == name; });
   return it == kernels.end() ? nullptr : &*it;
+}
+
+std::string cuda_ptx(const std::string& source, const std::string& arch) {
+  std::vector<std::string> texts = compiler_options(arch, {});
+  const cuda::Nvrtc& library = cuda::nvrtc();
+  const int number = arch_number(arch);
+  if (std::find(library.archs.begin(), library.archs.end(), number) == library.archs.end()) {
+    raise_unknown_arch(library, arch);
+  }
+  // For the virtual architecture: what ptxas is given.
+  texts[0] = "--gpu-architecture=compute_" + arch.substr(3);
+  texts.pop_back();
+  const Program program(library, source);
+  const int result = program.compile(texts);
+  const std::string log = program.log();
+  if (is_arch_refused(result, log)) raise_unknown_arch(library, arch);
+  if (result == cuda::kNvrtcCompilation) cuda::raise_compile_failure(source, arch, log);
+  check(library, result, "nvrtcCompileProgram");
+  return program.ptx();
 }
 
 Cubin compile_cuda(const std::string& source, const std::string& arch,

@@ -76,6 +76,8 @@ std::unique_ptr<Nvrtc> open_nvrtc() {
   functions.get(&opened->compile_program, "nvrtcCompileProgram");
   functions.get(&opened->cubin_size, "nvrtcGetCUBINSize");
   functions.get(&opened->cubin, "nvrtcGetCUBIN");
+  functions.get(&opened->ptx_size, "nvrtcGetPTXSize");
+  functions.get(&opened->ptx, "nvrtcGetPTX");
   functions.get(&opened->log_size, "nvrtcGetProgramLogSize");
   functions.get(&opened->log, "nvrtcGetProgramLog");
   functions.get(&opened->error_string, "nvrtcGetErrorString");

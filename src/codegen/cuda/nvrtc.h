@@ -27,6 +27,8 @@ struct Nvrtc {
   int (*compile_program)(Program program, int num_options, const char* const* options) = nullptr;
   int (*cubin_size)(Program program, std::size_t* bytes) = nullptr;
   int (*cubin)(Program program, char* bytes) = nullptr;
+  int (*ptx_size)(Program program, std::size_t* bytes) = nullptr;
+  int (*ptx)(Program program, char* text) = nullptr;
   int (*log_size)(Program program, std::size_t* bytes) = nullptr;
   int (*log)(Program program, char* text) = nullptr;
   const char* (*error_string)(int result) = nullptr;
