@@ -29,14 +29,37 @@ py::object capsule_of(DLManagedTensor* tensor) {
       tensor, "dltensor", [](PyObject* c) { drop_capsule<DLManagedTensor>(c, "dltensor"); }));
 }
 
+/// The consumer's stream: elements are there when a call returns, so that it need not wait.
+void check_stream(const Array& array, const py::object& stream) {
+  if (stream.is_none()) return;
+  TENON_USER_CHECK(!array.is_on_host(), TargetError, "E0925",
+                   "an array in host memory has no stream");
+  const bool is_stream =
+      py::isinstance<py::int_>(stream) && !stream.equal(py::int_(0)) && !(stream < py::int_(-1));
+  TENON_USER_CHECK(is_stream, TargetError, "E1134",
+                   "stream=", py::cast<std::string>(py::repr(stream)),
+                   " of __dlpack__ is no stream of CUDA\n  hint: None, -1 (no wait), 1 and 2 (the "
+                   "default streams), or the address of a stream");
+}
+
+/// The array where the consumer wants it.
+Array exported_array(const Array& array, const py::object& device, bool is_copied) {
+  if (!device.is_none()) {
+    const py::tuple wanted(device);
+    const int type = py::cast<int>(wanted[0]);
+    if (type == kDLCPU && !array.is_on_host()) return array.to({kDLCPU, 0});
+    TENON_USER_CHECK(type == array.device().device_type, TargetError, "E0925", "the array is on ",
+                     array.is_on_host() ? "host memory" : device_str(array.device()),
+                     " and cannot be exported to device ", py::cast<std::string>(py::repr(device)));
+  }
+  return is_copied ? array.copy() : array;
+}
+
 py::object dlpack(const Array& array, const py::object& stream, const py::object& max_version,
                   const py::object& device, const py::object& copy) {
-  TENON_USER_CHECK(stream.is_none(), TargetError, "E0925", "an array in host memory has no stream");
-  TENON_USER_CHECK(device.is_none() || py::cast<int>(py::tuple(device)[0]) == kDLCPU, TargetError,
-                   "E0925", "the array is in host memory and cannot be exported to device ",
-                   py::cast<std::string>(py::repr(device)));
+  check_stream(array, stream);
   const bool is_copied = !copy.is_none() && py::cast<bool>(copy);
-  const Array exported = is_copied ? array.copy() : array;
+  const Array exported = exported_array(array, device, is_copied);
   const bool versioned = !max_version.is_none() && py::cast<int>(py::tuple(max_version)[0]) >= 1;
   return versioned ? capsule_of(exported.to_dlpack_versioned(is_copied))
                    : capsule_of(exported.to_dlpack());
@@ -44,6 +67,9 @@ py::object dlpack(const Array& array, const py::object& stream, const py::object
 
 /// A NumPy array of the same memory.
 py::object numpy_of(const Array& array) {
+  TENON_USER_CHECK(array.is_on_host(), TargetError, "E1132", "a tensor on ",
+                   device_str(array.device()),
+                   " has no elements that NumPy can read\n  hint: copy it with .to(\"cpu\")");
   const py::ssize_t bytes = array.dtype().bytes();
   const std::vector<py::ssize_t> shape(array.shape().begin(), array.shape().end());
   std::vector<py::ssize_t> strides(array.strides().begin(), array.strides().end());
@@ -85,6 +111,11 @@ py::object item(const Array& array) {
 }
 
 std::string repr(const Array& array) {
+  if (!array.is_on_host()) {
+    return detail::concat("tenon.Tensor(shape=", shape_str(array.shape()),
+                          ", dtype=", to_string(array.dtype()),
+                          ", device=", device_str(array.device()), ")");
+  }
   const py::object text = py::module_::import("numpy").attr("array2string")(
       numpy_of(array), py::arg("separator") = ", ", py::arg("prefix") = "tenon.Tensor(");
   return detail::concat("tenon.Tensor(", py::cast<std::string>(text),
@@ -95,12 +126,15 @@ std::string repr(const Array& array) {
 
 void bind_array(py::module_& module) {
   py::class_<Array> cls(module, "Tensor",
-                        "An array in host memory, shared with NumPy and others without a copy.");
+                        "An array in host memory or on a GPU, shared with NumPy and others without "
+                        "a copy.");
   cls.def("__dlpack__", &dlpack, py::kw_only(), py::arg("stream") = py::none(),
           py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
           py::arg("copy") = py::none())
       .def("__dlpack_device__",
-           [](const Array&) { return py::make_tuple(static_cast<int>(kDLCPU), 0); })
+           [](const Array& a) {
+             return py::make_tuple(static_cast<int>(a.device().device_type), a.device().device_id);
+           })
       .def("__array__", &array_protocol, py::arg("dtype") = py::none(),
            py::arg("copy") = py::none())
       .def("numpy", &numpy_of, "A NumPy array of the same memory.")
@@ -119,6 +153,12 @@ void bind_array(py::module_& module) {
            })
       .def("__len__", &length)
       .def("__repr__", &repr)
+      .def(
+          "to",
+          [](const Array& a, const std::string& device) { return a.to(parse_device(device)); },
+          py::arg("device"), py::call_guard<py::gil_scoped_release>(),
+          "The elements on \"cpu\", \"cuda\" or \"cuda:1\"; this tensor where it is there.")
+      .def_property_readonly("device", [](const Array& a) { return device_str(a.device()); })
       .def_property_readonly("shape", &shape_of)
       .def_property_readonly("dtype", &Array::dtype)
       .def_property_readonly("ndim", &Array::rank)

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "dtype.h"
+#include "tenon/runtime/device.h"
+#include "tenon/runtime/executable.h"
 #include "tenon/support/error.h"
 
 namespace tenon::python {
@@ -115,13 +117,16 @@ Array from_numpy(py::handle value, const std::string& what) {
 }
 
 /// The exchange with a version, else without one (producers older than DLPack 1.0).
-py::object dlpack_capsule(py::handle value) {
+/// `is_on_gpu`: for the default stream, after whose work the elements are used.
+py::object dlpack_capsule(py::handle value, bool is_on_gpu) {
+  py::dict arguments;
+  if (is_on_gpu) arguments["stream"] = py::int_(1);
   try {
-    return value.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 1));
+    return value.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 1), **arguments);
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_TypeError)) throw;
   }
-  return value.attr("__dlpack__")();
+  return value.attr("__dlpack__")(**arguments);
 }
 
 template <typename Managed>
@@ -132,14 +137,29 @@ Array take(const py::object& capsule, const char* name, const char* used_name) {
   return Array::from_dlpack(tensor);
 }
 
+/// Whether the producer's elements are on a GPU that can be used, once they are complete there.
+bool is_on_gpu(py::handle value, const std::string& what) {
+  if (!py::hasattr(value, "__dlpack_device__")) return false;
+  const py::tuple place(value.attr("__dlpack_device__")());
+  const int device = py::cast<int>(place[0]);
+  if (device == kDLCPU || device == kDLCUDAHost || device == kDLROCMHost) return false;
+  const bool is_usable =
+      device == kDLCUDA && tenon_device_synchronize(py::cast<int>(place[1])) == TENON_OK;
+  TENON_USER_CHECK(is_usable, TargetError, "E0925", what, " is on DLPack device type ", device,
+                   device == kDLCUDA
+                       ? detail::concat(", which cannot be used: ", tenon_last_error())
+                       : ", expected one in host memory",
+                   "\n  hint: copy it to the CPU first");
+  return true;
+}
+
 Array from_dlpack_object(py::handle value, const std::string& what) {
-  if (py::hasattr(value, "__dlpack_device__")) {
-    const int device = py::cast<int>(py::tuple(value.attr("__dlpack_device__")())[0]);
-    TENON_USER_CHECK(device == kDLCPU || device == kDLCUDAHost || device == kDLROCMHost,
-                     TargetError, "E0925", what, " is on DLPack device type ", device,
-                     ", expected one in host memory\n  hint: copy it to the CPU first");
+  const bool on_gpu = is_on_gpu(value, what);
+  const py::object capsule = dlpack_capsule(value, on_gpu);
+  if (on_gpu) {
+    const py::tuple place(value.attr("__dlpack_device__")());
+    throw_if_error(tenon_device_synchronize(py::cast<int>(place[1])));
   }
-  const py::object capsule = dlpack_capsule(value);
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned") != 0) {
     return take<DLManagedTensorVersioned>(capsule, "dltensor_versioned", "used_dltensor_versioned");
   }

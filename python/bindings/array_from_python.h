@@ -21,7 +21,7 @@ bool view_numpy(PyObject* object, NumpyView* view);
 
 /// The elements of a Tensor, a NumPy array or anything with `__dlpack__`, without a copy where the
 /// layout permits (strides of whole elements, native byte order). DTypeError [E0512, E0515],
-/// TargetError [E0925] for another device.
+/// TargetError [E0925] for a device other than a GPU that CUDA knows.
 /// `what` names the value in messages.
 Array to_array(pybind11::handle value, const std::string& what = "an array");
 

@@ -98,7 +98,7 @@ py::object add_out(Call& call, const Executable& executable, PyObject* out) {
     if (item.is_none()) {
       is_all_given = false;
       if (shapes.empty()) shapes = executable.result_shapes(call.inputs());
-      const Array array = Array::empty(shapes[i], plan.results[i].dtype);
+      const Array array = Array::empty(shapes[i], plan.results[i].dtype, executable.device());
       call.add_new_result(i, array);
       item = py::cast(array);
     } else {
@@ -122,10 +122,11 @@ std::vector<Array> new_results(const Executable& executable, const ResultShapes&
   const std::vector<Shape> computed =
       known.known ? std::vector<Shape>() : executable.result_shapes(call.inputs());
   const std::vector<Shape>& shapes = known.known ? known.shapes : computed;
+  const DLDevice device = executable.device();
   std::vector<Array> arrays;
   arrays.reserve(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
-    arrays.push_back(Array::empty(shapes[i], results[i].dtype));
+    arrays.push_back(Array::empty(shapes[i], results[i].dtype, device));
     call.add_new_result(i, arrays.back());
   }
   return arrays;

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "runtime/array_data.h"
-#include "tenon/runtime/c_api.h"
+#include "tenon/runtime/device.h"
 #include "tenon/support/error.h"
 
 namespace tenon {
@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 46;
 
-/// Elements of a shape; ShapeError when a size is negative or the bytes are beyond reason.
+}  // namespace
+
 std::int64_t checked_size(std::span<const std::int64_t> shape, DType dtype) {
   std::int64_t size = 1;
   std::int64_t reach = 1;  // as if empty axes had one element
@@ -28,6 +29,8 @@ std::int64_t checked_size(std::span<const std::int64_t> shape, DType dtype) {
   }
   return size;
 }
+
+namespace {
 
 void copy_elements(char* to, const std::int64_t* to_strides, const char* from,
                    const std::int64_t* from_strides, std::span<const std::int64_t> shape,
@@ -86,7 +89,11 @@ Array::Data* Array::Data::make(std::span<const std::int64_t> shape,
 }
 
 Array::Data::~Data() {
-  if (pooled) tenon_pool_free(tensor.data);
+  if (pooled && tensor.device.device_type == kDLCUDA) {
+    tenon_device_free(tensor.device.device_id, tensor.data);
+  } else if (pooled) {
+    tenon_pool_free(tensor.data);
+  }
   if (release) release();
   if (base != nullptr) base->drop();
 }
@@ -120,7 +127,7 @@ Array Array::zeros(std::span<const std::int64_t> shape, DType dtype) {
 
 Array Array::from_memory(void* data, std::span<const std::int64_t> shape,
                          std::span<const std::int64_t> strides, DType dtype, bool read_only,
-                         std::function<void()> release) {
+                         std::function<void()> release, DLDevice device) {
   TENON_USER_CHECK(shape.size() <= kMaxRank, ShapeError, "E0462", "rank ", shape.size(),
                    " is above ", kMaxRank);
   TENON_USER_CHECK(strides.empty() || strides.size() == shape.size(), ShapeError, "E0462",
@@ -128,6 +135,7 @@ Array Array::from_memory(void* data, std::span<const std::int64_t> shape,
   checked_size(shape, dtype);
   Array out(Data::make(shape, strides, dtype));
   out.data_->tensor.data = data;
+  out.data_->tensor.device = device;
   out.data_->read_only = read_only;
   out.data_->release = std::move(release);
   return out;
@@ -173,6 +181,7 @@ void* Array::raw_mutable() {
 }
 
 Array Array::copy() const {
+  if (!is_on_host()) return copy_on_device();
   Array out = empty(shape(), dtype());
   copy_elements(static_cast<char*>(out.raw_mutable()), out.tensor().strides,
                 static_cast<const char*>(raw()), tensor().strides, shape(), dtype().bytes());
@@ -192,6 +201,9 @@ void Array::assign(const Array& source) {
   TENON_USER_CHECK(dtype() == source.dtype(), DTypeError, "E0553", "an array of dtype ",
                    to_string(source.dtype()), " cannot be copied into one of dtype ",
                    to_string(dtype()));
+  TENON_USER_CHECK(is_on_host() && source.is_on_host(), TargetError, "E1132", "an array on ",
+                   device_str(source.device()), " cannot be copied into one on ",
+                   device_str(device()), " in place\n  hint: copy it with .to(\"cpu\") first");
   copy_elements(static_cast<char*>(raw_mutable()), tensor().strides,
                 static_cast<const char*>(source.raw()), source.tensor().strides, shape(),
                 dtype().bytes());
@@ -202,6 +214,7 @@ Array Array::view(std::span<const std::int64_t> shape, std::span<const std::int6
   Array out(Data::make(shape, strides, dtype()));
   out.data_->tensor.data =
       const_cast<char*>(static_cast<const char*>(raw())) + offset * dtype().bytes();
+  out.data_->tensor.device = device();
   out.data_->read_only = data_->read_only;
   data_->ref_count.fetch_add(1, std::memory_order_relaxed);
   out.data_->base = data_;

@@ -14,6 +14,9 @@ namespace tenon {
 /// Highest rank of an array, as in the plan format.
 inline constexpr std::size_t kMaxRank = 64;
 
+/// Elements of a shape; ShapeError [E0458] when a size is negative or the bytes are beyond reason.
+std::int64_t checked_size(std::span<const std::int64_t> shape, DType dtype);
+
 /// One view of some elements. Exactly one of: `pooled` (tensor.data is from the pool), `base`
 /// (another view keeps the elements), `release` (someone else's memory; may be empty).
 struct Array::Data {

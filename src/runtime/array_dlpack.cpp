@@ -2,6 +2,7 @@
 
 #include "runtime/array_data.h"
 #include "tenon/runtime/array.h"
+#include "tenon/runtime/device.h"
 #include "tenon/support/error.h"
 
 namespace tenon {
@@ -42,9 +43,15 @@ bool is_host(DLDeviceType device) {
 }
 
 void check_tensor(const DLTensor& t) {
-  TENON_USER_CHECK(is_host(t.device.device_type), TargetError, "E0905", "an array on device ",
+  const bool is_on_gpu = t.device.device_type == kDLCUDA;
+  tenon_device_info info;
+  TENON_USER_CHECK(is_host(t.device.device_type) ||
+                       (is_on_gpu && tenon_device_get_info(t.device.device_id, &info) == TENON_OK),
+                   TargetError, "E0905", "an array on device ",
                    static_cast<int>(t.device.device_type), ":", t.device.device_id,
-                   " cannot be used: expected host memory\n  hint: copy it to the CPU first");
+                   " cannot be used: ",
+                   is_on_gpu ? tenon_last_error() : "expected host memory or a GPU that CUDA knows",
+                   "\n  hint: copy it to the CPU first");
   TENON_USER_CHECK(t.ndim >= 0 && static_cast<std::size_t>(t.ndim) <= kMaxRank &&
                        (t.ndim == 0 || t.shape != nullptr),
                    ShapeError, "E0462", "an array of rank ", t.ndim, " cannot be used");
@@ -60,7 +67,8 @@ Array adopt_managed(Managed* tensor, bool read_only) {
   const DType dtype = from_dl_dtype(t.dtype);
   void* first = t.data != nullptr ? static_cast<char*>(t.data) + t.byte_offset : nullptr;
   const std::shared_ptr<Managed> keep(std::move(owned));
-  return Array::from_memory(first, {t.shape, rank}, strides, dtype, read_only, [keep] {});
+  const DLDevice device = is_host(t.device.device_type) ? DLDevice{kDLCPU, 0} : t.device;
+  return Array::from_memory(first, {t.shape, rank}, strides, dtype, read_only, [keep] {}, device);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "tenon/runtime/device.h"
 #include "tenon/runtime/profile.h"
 
 namespace tenon {
@@ -184,6 +185,7 @@ Executable::Executable(ExecutableParts parts) {
   options.num_kernels = parts.kernels.size();
   options.constants = constants.data();
   options.num_constants = constants.size();
+  options.device_id = parts.device_id;
   auto state = std::make_shared<State>();
   tenon_model* model = nullptr;
   throw_if_error(tenon_model_load_memory(bytes.data(), bytes.size(), &options, &model));
@@ -201,6 +203,7 @@ int Executable::num_inputs() const { return static_cast<int>(state_->plan.inputs
 int Executable::num_results() const { return static_cast<int>(state_->plan.results.size()); }
 const std::shared_ptr<const void>& Executable::code() const { return state_->code; }
 tenon_model* Executable::model() const { return state_->model.get(); }
+DLDevice Executable::device() const { return tenon_model_device(state_->model.get()); }
 
 std::vector<Array> Executable::call(std::span<const Array> inputs) const {
   std::vector<Array> copies;
@@ -212,7 +215,8 @@ std::vector<Array> Executable::call(std::span<const Array> inputs) const {
   results.reserve(state_->plan.results.size());
   for (int i = 0; i < num_results(); ++i) {
     results.push_back(Array::empty(result_shape(context.get(), i),
-                                   state_->plan.results[static_cast<std::size_t>(i)].dtype));
+                                   state_->plan.results[static_cast<std::size_t>(i)].dtype,
+                                   device()));
   }
   Descriptors targets(results);
   run_in(context.get(), arguments.span(), targets.span());

@@ -157,7 +157,7 @@ TEST(ArrayTest, foreign_tensors_may_have_an_offset_and_no_strides) {
 
 TEST(ArrayTest, refused_foreign_tensors_are_deleted) {
   Foreign foreign;
-  foreign.managed.dl_tensor.device = {kDLCUDA, 0};
+  foreign.managed.dl_tensor.device = {kDLROCM, 0};
   EXPECT_THROW(Array::from_dlpack(&foreign.managed), TargetError);
   EXPECT_EQ(foreign.deleted, 1);
   foreign.managed.version.major = 2;

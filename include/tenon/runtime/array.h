@@ -1,10 +1,11 @@
 #pragma once
 
-/// `Array`: an n-dimensional array in host memory.
+/// `Array`: an n-dimensional array in host memory or on a GPU.
 ///
 /// **Memory model.** An `Array` is a counted handle; copies share the elements. The elements live
 /// as long as any handle, view or exported DLPack tensor that uses them. Handles may be copied and
-/// dropped from any thread; concurrent writes to the elements are the caller's affair.
+/// dropped from any thread; concurrent writes to the elements are the caller's affair. The elements
+/// of an array on a device are read by kernels and copies alone; `raw` is an address there.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tenon/runtime/dlpack.h"
@@ -27,6 +29,11 @@ std::string shape_str(std::span<const std::int64_t> shape);
 /// does not have.
 DLDataType to_dl_dtype(DType dtype);
 DType from_dl_dtype(DLDataType dtype);
+
+/// "cpu", "cuda:1".
+std::string device_str(DLDevice device);
+/// The device of "cpu", "cuda" (the first) or "cuda:1"; TargetError [E1133].
+DLDevice parse_device(std::string_view text);
 
 class Array {
  public:
@@ -47,7 +54,9 @@ class Array {
   static Array empty(std::initializer_list<std::int64_t> shape, DType dtype) {
     return empty(std::span(shape.begin(), shape.size()), dtype);
   }
-  /// The same with every byte 0.
+  /// The same on a device. TargetError [E1123], ResourceError [E1120 to E1128].
+  static Array empty(std::span<const std::int64_t> shape, DType dtype, DLDevice device);
+  /// The same in host memory with every byte 0.
   static Array zeros(std::span<const std::int64_t> shape, DType dtype);
   static Array zeros(std::initializer_list<std::int64_t> shape, DType dtype) {
     return zeros(std::span(shape.begin(), shape.size()), dtype);
@@ -56,7 +65,7 @@ class Array {
   /// be empty) runs once when the last user goes.
   static Array from_memory(void* data, std::span<const std::int64_t> shape,
                            std::span<const std::int64_t> strides, DType dtype, bool read_only,
-                           std::function<void()> release);
+                           std::function<void()> release, DLDevice device = {kDLCPU, 0});
   /// A row-major copy of `values`; ShapeError [E0462] unless there is one for each element, of the
   /// dtype's size.
   template <typename T>
@@ -64,7 +73,8 @@ class Array {
                            std::span<const T> values);
 
   /// Takes over a DLPack tensor (its deleter runs when the last user goes, also when this raises).
-  /// TargetError [E0905] for a device other than the host's memory, DTypeError [E0554].
+  /// TargetError [E0905] for a device other than the host's memory or a GPU that can be used,
+  /// DTypeError [E0554].
   static Array from_dlpack(DLManagedTensor* tensor);
   /// The same for the versioned exchange; UnsupportedError [E0906] for another major version (only
   /// its deleter is called then).
@@ -75,6 +85,8 @@ class Array {
   DLManagedTensorVersioned* to_dlpack_versioned(bool is_copied = false) const;
 
   bool defined() const { return data_ != nullptr; }
+  DLDevice device() const { return tensor().device; }
+  bool is_on_host() const { return device().device_type != kDLCUDA; }
   DType dtype() const;
   int rank() const { return tensor().ndim; }
   std::span<const std::int64_t> shape() const {
@@ -112,9 +124,13 @@ class Array {
 
   /// This array where it is row-major and aligned for its element type, else a row-major copy.
   Array contiguous() const;
-  /// A row-major copy, always.
+  /// The elements on `device`: this array where it is there, else a row-major copy. TargetError
+  /// [E1123], ResourceError [E1120 to E1129].
+  Array to(DLDevice device) const;
+  /// A row-major copy, always, on the same device.
   Array copy() const;
-  /// Copies the elements of `source`: same shape and dtype, any strides.
+  /// Copies the elements of `source`: same shape and dtype, any strides. Both are in host memory;
+  /// TargetError [E1132].
   void assign(const Array& source);
   /// A view with another shape of equally many elements; ShapeError [E0462] otherwise or when not
   /// contiguous.
@@ -135,6 +151,7 @@ class Array {
   /// row-major.
   Array view(std::span<const std::int64_t> shape, std::span<const std::int64_t> strides,
              std::int64_t offset) const;
+  Array copy_on_device() const;
   Data* data_ = nullptr;
 };
 

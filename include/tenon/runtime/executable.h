@@ -26,10 +26,12 @@ class Interrupted : public Error {
 /// What an Executable is made of.
 struct ExecutableParts {
   Plan plan;
-  std::vector<tenon_kernel_fn> kernels;  ///< one for each plan kernel, in order
+  /// One for each plan kernel, in order; none for a plan on a device.
+  std::vector<tenon_kernel_fn> kernels;
   std::vector<Array> constants;  ///< for each plan constant without data its array; else undefined
   std::shared_ptr<const void> code =
-      nullptr;  ///< kept alive as long as the executable (the JIT's module)
+      nullptr;        ///< kept alive as long as the executable (the JIT's module)
+  int device_id = 0;  ///< of a plan for a device: which one
 };
 
 /// What one step of a plan took in one run: kernel calls and copies; zero for branches and loops.
@@ -76,6 +78,8 @@ class Executable {
                                   int num_runs, bool with_steps = true) const;
   /// Shapes of the results for inputs of these shapes.
   std::vector<Shape> result_shapes(std::span<const DLTensor> inputs) const;
+  /// Where its arguments and results are.
+  DLDevice device() const;
   /// The loaded model, for callers of the C ABI; lives as long as the executable.
   tenon_model* model() const;
 
