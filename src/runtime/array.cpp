@@ -201,7 +201,7 @@ void Array::assign(const Array& source) {
   TENON_USER_CHECK(dtype() == source.dtype(), DTypeError, "E0553", "an array of dtype ",
                    to_string(source.dtype()), " cannot be copied into one of dtype ",
                    to_string(dtype()));
-  TENON_USER_CHECK(is_on_host() && source.is_on_host(), TargetError, "E1132", "an array on ",
+  TENON_USER_CHECK(is_on_host() && source.is_on_host(), TargetError, "E1135", "an array on ",
                    device_str(source.device()), " cannot be copied into one on ",
                    device_str(device()), " in place\n  hint: copy it with .to(\"cpu\") first");
   copy_elements(static_cast<char*>(raw_mutable()), tensor().strides,

@@ -117,7 +117,7 @@ TEST_F(DeviceArrayTest, devices_are_named_in_text) {
 TEST_F(DeviceArrayTest, assignment_across_memory_is_refused) {
   Array host = counting({2});
   const Array there = host.to(kCuda);
-  EXPECT_NE(message_of<TargetError>([&] { host.assign(there); }).find("[E1132]"),
+  EXPECT_NE(message_of<TargetError>([&] { host.assign(there); }).find("[E1135]"),
             std::string::npos);
 }
 

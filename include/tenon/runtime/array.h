@@ -130,7 +130,7 @@ class Array {
   /// A row-major copy, always, on the same device.
   Array copy() const;
   /// Copies the elements of `source`: same shape and dtype, any strides. Both are in host memory;
-  /// TargetError [E1132].
+  /// TargetError [E1135].
   void assign(const Array& source);
   /// A view with another shape of equally many elements; ShapeError [E0462] otherwise or when not
   /// contiguous.
