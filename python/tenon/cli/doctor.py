@@ -146,14 +146,23 @@ def _cuda_lines(parts: dict[str, Any]) -> list[tuple[str, str]]:
         return [("cuda", f"not looked for ({parts['reason']})")]
     lines = []
     if not parts["driver"]["found"]:
-        lines.append(("cuda", "no driver (libcuda.so.1): kernels run on the CPU"))
+        why = "" if parts["driver"]["error"] == "not found" else f": {parts['driver']['error']}"
+        lines.append(("cuda", f"no driver (libcuda.so.1): kernels run on the CPU{why}"))
     for name in ("driver", "nvrtc", "cublaslt", "cudnn"):
         part = parts[name]
         if not parts["driver"]["found"] and not part["found"]:
             continue
-        text = f"{part['version'] or 'version unknown'}, {part['path']}" if part["found"] else None
-        lines.append(("cuda", f"{name} {text or part['error']}"))
-    lines += [("cuda", f"device {d['name']}, {d['architecture']}") for d in parts["devices"]]
+        if name == "driver" and not part["found"]:
+            continue
+        version = part["version"] or "version unknown" if part["found"] else None
+        if name == "driver":
+            version = f"for CUDA up to {version}"
+        lines.append(
+            ("cuda", f"{name} {version}, {part['path']}" if version else f"{name} {part['error']}")
+        )
+    for device in parts["devices"]:
+        memory = size_text(device["memory_bytes"])
+        lines.append(("cuda", f"card {device['name']}, {device['architecture']}, {memory}"))
     return lines
 
 
