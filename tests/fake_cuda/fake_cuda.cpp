@@ -3,6 +3,7 @@
 
 #include "fake_cuda.h"
 
+#include <dlfcn.h>
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -153,15 +154,18 @@ int drain(Stream& stream, std::uint64_t position = ~std::uint64_t{0}) {
   return state().sticky;
 }
 
+/// Null, 1 and 2 stand for the default streams.
+bool is_default(void* handle) { return reinterpret_cast<std::uintptr_t>(handle) <= 2; }
+bool is_stream(void* handle) { return is_default(handle) || state().streams.count(handle) != 0; }
 Stream* stream_of(void* handle) {
-  return handle == nullptr ? &state().default_stream : static_cast<Stream*>(handle);
+  return is_default(handle) ? &state().default_stream : static_cast<Stream*>(handle);
 }
 
 int enqueue(void* handle, Work work) {
   State& s = state();
   if (s.sticky != kOk) return s.sticky;
   if (s.current.empty()) return kInvalidContext;
-  if (handle != nullptr && s.streams.count(handle) == 0) return kInvalidHandle;
+  if (!is_stream(handle)) return kInvalidHandle;
   Stream& stream = *stream_of(handle);
   if (stream.is_capturing) {
     stream.capture.work.push_back(std::move(work));
@@ -201,6 +205,18 @@ int parse_image(const char* text, Module& module) {
     module.functions[f.name] = f;
   }
   return kOk;
+}
+
+/// Kernels from the library FAKE_CUDA_KERNELS, for programs that cannot set them themselves.
+void load_kernels() {
+  using AddAll = void(void (*add)(const char*, Kernel));
+  const char* path = std::getenv("FAKE_CUDA_KERNELS");
+  void* library = path != nullptr ? dlopen(path, RTLD_NOW) : nullptr;
+  auto* add_all = library != nullptr
+                      ? reinterpret_cast<AddAll*>(dlsym(library, "fake_cuda_add_kernels"))
+                      : nullptr;
+  if (add_all != nullptr)
+    add_all([](const char* name, Kernel kernel) { state().kernels[name] = kernel; });
 }
 
 bool is_capturing() {
@@ -265,6 +281,7 @@ API cuInit(unsigned) {
   s.controls.memory_bytes = static_cast<std::uint64_t>(memory);
   if (s.controls.init_result != kOk) return s.controls.init_result;
   s.is_initialized = true;
+  load_kernels();
   return kOk;
 }
 
@@ -573,7 +590,7 @@ API cuStreamDestroy_v2(Handle stream) {
 
 API cuStreamSynchronize(Handle stream) {
   ENTER();
-  if (stream != nullptr && s.streams.count(stream) == 0) return kInvalidHandle;
+  if (!is_stream(stream)) return kInvalidHandle;
   if (stream_of(stream)->is_capturing) return kCaptureUnsupported;
   ++s.counters.waits;
   return drain(*stream_of(stream));

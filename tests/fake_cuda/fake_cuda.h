@@ -62,7 +62,7 @@ struct Counters {
 extern "C" {
 /// Controls and counters back to defaults, kernels and log forgotten; memory stays, as pools hold
 /// it. When the driver starts, FAKE_CUDA_* in the environment override defaults: VERSION, DEVICES,
-/// INIT, CAPABILITY, MEMORY.
+/// INIT, CAPABILITY, MEMORY; KERNELS is a library whose fake_cuda_add_kernels sets kernels.
 void fake_cuda_reset();
 Controls* fake_cuda_controls();
 const Counters* fake_cuda_counters();

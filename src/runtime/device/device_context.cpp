@@ -131,7 +131,9 @@ extern "C" {
 tenon_status tenon_context_set_stream(tenon_context* context, void* stream) {
   DeviceContext* x = nullptr;
   tenon_status status = find(context, "tenon_context_set_stream", &x);
-  if (status == TENON_OK && x->is_async) status = wait_for_run(*context, *x);
+  if (status != TENON_OK) return status;
+  const CurrentContext current(*x->device);
+  if (x->is_async) status = wait_for_run(*context, *x);
   if (status != TENON_OK) return status;
   x->is_async = stream != nullptr;
   x->stream = stream != nullptr ? stream : x->own_stream;
