@@ -30,6 +30,8 @@ int nvrtcDestroyProgram(void** program) { return 0; }
 int nvrtcCompileProgram(void* program) { return 7; }
 int nvrtcGetCUBINSize(void* program, unsigned long* bytes) { *bytes = 0; return 0; }
 int nvrtcGetCUBIN(void* program, char* bytes) { return 0; }
+int nvrtcGetPTXSize(void* program, unsigned long* bytes) { *bytes = 0; return 0; }
+int nvrtcGetPTX(void* program, char* text) { return 0; }
 int nvrtcGetProgramLogSize(void* program, unsigned long* bytes) { *bytes = 0; return 0; }
 int nvrtcGetProgramLog(void* program, char* text) { return 0; }
 const char* nvrtcGetErrorString(int result) { return "NVRTC_ERROR_BUILTIN_OPERATION_FAILURE"; }
