@@ -70,6 +70,28 @@ TEST(DeviceLowering, a_reduction_over_threads_takes_a_power_of_two) {
                  "'Y' is reduced over 48 threads, should be a power of two up to 1024");
 }
 
+/// A nest of blocks and an extent that changes with the outer loop.
+std::string ragged(const std::string& extent) {
+  return "function f(X: float32[8, 8], I: int64[8]) -> (Y: float32[8, 8])\n"
+         "  thread for by in 0..8 on \"blockIdx.y\"\n"
+         "    thread for bx in 0.." +
+         extent +
+         " on \"blockIdx.x\"\n"
+         "      block Y\n        spatial i in 0..8 = by\n        spatial j in 0..8 = bx\n"
+         "        reads X[i, j]\n        writes Y[i, j]\n        Y[i, j] = X[i, j]\n";
+}
+
+TEST(DeviceLowering, a_launch_knows_symbols_only) {
+  const std::string text = print(unify_threads(parse_function(ragged("by + 1"))));
+  EXPECT_NE(text.find("    thread for bx in 0..8 on \"blockIdx.x\"\n"
+                      "      thread for thread_ in 0..1 on \"threadIdx.x\""),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("where bx < by + 1"), std::string::npos) << text;
+  EXPECT_REFUSED(lowered, ragged("I[by]"), "[E1251]",
+                 "loop 'bx' on blockIdx.x has I[by] iterations, which has no bound for a launch");
+}
+
 TEST(DeviceLowering, rows_of_threads_fill_warps) {
   const char* text =
       "function f(X: float32[4, 16], Z: float32[48]) -> (Y: float32[4], V: float32[4, 48])\n"

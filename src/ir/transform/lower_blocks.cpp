@@ -336,12 +336,16 @@ void place_on_device(const Buffer& b, const Usage& u, const Placement& placement
       "it where it is used, or keep it in global memory");
   const ForNode* threads = outermost_thread_loop(u);
   const ForNode* innermost = u.common.back();
+  const ForNode* around = innermost;  // of what is used: for shared memory by all threads together
+  for (const ForNode* loop : u.common) {
+    if (b->scope != Scope::kShared || !is_thread_loop(loop)) around = loop;
+  }
   for (std::size_t d = 0; d < b->shape.size(); ++d) {
     const Expr& extent = placement.buffer->shape[d];
     TENON_USER_CHECK(as_int(extent), ScheduleError, "E1243", "buffer '", b->name, "' in ",
                      to_string(b->scope), " memory needs ", print(extent),
                      " elements in dimension ", d, " for one iteration of loop '",
-                     innermost->var.as<VarNode>()->name,
+                     around->var.as<VarNode>()->name,
                      "', should be a constant: split the loop, or compute a part of constant size");
   }
   if (b->scope == Scope::kShared && threads != nullptr) {

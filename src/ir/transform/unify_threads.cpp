@@ -7,6 +7,7 @@
 #include "ir/transform/conditions.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/print.h"
 #include "tenon/ir/tensor_instruction.h"
 #include "tenon/ir/thread.h"
 #include "tenon/ir/visit.h"
@@ -33,27 +34,45 @@ class CollectAxes : public Walker {
  protected:
   using Walker::visit;
   void visit(const ForNode& n) override {
+    analyzer_->bind(n.var, {n.min, n.extent});
     if (const auto axis = axis_of(n)) add(index_of(*axis), n);
+    loops_.push_back(n.var);
     walk(n);
+    loops_.pop_back();
   }
 
  private:
   void add(std::size_t i, const ForNode& n) {
     std::optional<AxisUse>& use = axes[i];
+    const Expr extent = launched(n);
     if (!use) {
-      use = AxisUse{n.var, n.extent, n.attrs.annotations, n.span};
+      use = AxisUse{n.var, extent, n.attrs.annotations, n.span};
       return;
     }
     for (const auto& [name, value] : n.attrs.annotations) use->annotations.emplace(name, value);
-    if (analyzer_->can_prove(le(n.extent, use->extent))) return;
-    if (analyzer_->can_prove(ge(n.extent, use->extent))) {
+    if (analyzer_->can_prove(le(extent, use->extent))) return;
+    if (analyzer_->can_prove(ge(extent, use->extent))) {
       use->coordinate = n.var;
-      use->extent = n.extent;
+      use->extent = extent;
     } else {
-      use->extent = analyzer_->simplify(max(use->extent, n.extent));
+      use->extent = analyzer_->simplify(max(use->extent, extent));
     }
   }
+
+  /// The largest extent over the kernel's other loops: a launch knows symbols only.
+  Expr launched(const ForNode& n) const {
+    const bool depends =
+        std::any_of(loops_.begin(), loops_.end(), [&](const Expr& v) { return uses(n.extent, v); });
+    if (!depends) return n.extent;
+    const Expr largest = analyzer_->symbolic_bounds(n.extent, loops_).max;
+    TENON_USER_CHECK(largest, ScheduleError, "E1251", "loop '", n.var.as<VarNode>()->name, "' on ",
+                     n.attrs.thread_axis, " has ", print(n.extent),
+                     " iterations, which has no bound for a launch: split with tail=\"mask\"");
+    return largest;
+  }
+
   Analyzer* analyzer_;
+  std::vector<Expr> loops_;
 };
 
 bool has_block_axis(const Stmt& s) {
@@ -99,8 +118,10 @@ class KernelBody : public Mutator {
     }
     const AxisUse& use = *axes_[index_of(*axis)];
     const Expr min = (*this)(n.min), extent = (*this)(n.extent);
-    coordinates_[n.var.get()] = use.coordinate + min;
+    const bool is_single = is_int(n.extent, 1);  // nothing depends on the coordinate
+    coordinates_[n.var.get()] = is_single ? min : use.coordinate + min;
     clear_memo();
+    if (is_single) return (*this)(n.body);
     // Of nested loops on one axis the inner one shares its iterations out anew.
     Expr& guard = guards_[index_of(*axis)];
     const Expr outer = guard;
@@ -231,13 +252,22 @@ class UnifyThreads {
   Stmt kernel(const Stmt& s) {
     CollectAxes collect(&analyzer_);
     collect(s);
-    Stmt body = KernelBody(collect.axes, &analyzer_)(s);
+    Axes& axes = collect.axes;
+    // A grid has blocks, and a block has threads.
+    const auto has_one_of = [&](std::ptrdiff_t first) {
+      return std::any_of(axes.begin() + first, axes.begin() + first + 3,
+                         [](const auto& use) { return use.has_value(); });
+    };
+    if (!has_one_of(0)) axes[index_of(ThreadAxis::kBlockX)] = AxisUse{var("block"), imm(1), {}, {}};
+    if (!has_one_of(3))
+      axes[index_of(ThreadAxis::kThreadX)] = AxisUse{var("thread"), imm(1), {}, {}};
+    Stmt body = KernelBody(axes, &analyzer_)(s);
     // x innermost: its threads are neighbours.
     constexpr ThreadAxis kInsideOut[] = {ThreadAxis::kThreadX, ThreadAxis::kThreadY,
                                          ThreadAxis::kThreadZ, ThreadAxis::kBlockX,
                                          ThreadAxis::kBlockY,  ThreadAxis::kBlockZ};
     for (const ThreadAxis axis : kInsideOut) {
-      const auto& use = collect.axes[index_of(axis)];
+      const auto& use = axes[index_of(axis)];
       if (!use) continue;
       const SpanScope span(use->span);
       body = make_for(use->coordinate, imm(0), use->extent, body,

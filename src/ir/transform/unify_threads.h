@@ -11,11 +11,11 @@ namespace tenon {
 /// shared or global memory and does not depend on the coordinate of an axis gets `coordinate == 0`
 /// (of a block axis only when it writes global memory). Serial loops with block axes inside, and
 /// conditions around kernels, stay on the host; parallel loops become serial. A block with a
-/// reduction over threadIdx.x is marked with its extent (kThreadReduction). ScheduleError [E1240,
-/// E1241] where such a reduction is bound to another axis or still has its init. Ensures: no loop
-/// bound to an axis inside of one bound to the same axis; a function without bound loops is
-/// unchanged. Why here: blocks say what depends on a coordinate, and placing buffers needs the
-/// loops in this order.
+/// reduction over threadIdx.x is marked with its extent (kThreadReduction). ScheduleError where
+/// such a reduction is bound to another axis [E1240] or still has its init [E1241], and where the
+/// extent of an axis has no bound over symbols alone [E1251]. Ensures: no loop bound to an axis
+/// inside of one bound to the same axis; a function without bound loops is unchanged. Why here:
+/// blocks say what depends on a coordinate, and placing buffers needs the loops in this order.
 Function unify_threads(const Function& f);
 
 /// Annotation of a block: the terms of this many threads along threadIdx.x are joined.
