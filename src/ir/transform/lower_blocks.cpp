@@ -366,7 +366,11 @@ Function lower_blocks(const Function& f) {
   Sites sites;
   for (const Buffer& b : find.allocated) {
     const Usage& u = find.usage.at(b.get());
-    if (!u.seen || (on_device && b->scope == Scope::kGlobal)) continue;
+    if (on_device && b->scope == Scope::kGlobal) continue;
+    if (!u.seen) {
+      if (on_device) placements[b.get()] = {b, {}};  // in no kernel: it goes
+      continue;
+    }
     if (!on_device && u.common.empty()) continue;
     placements[b.get()] = shrink.place(b, u);
     if (on_device) {
