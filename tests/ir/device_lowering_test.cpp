@@ -110,7 +110,7 @@ TEST(DeviceLowering, all_threads_arrive_at_a_reduction) {
   const char* text =
       "function f(X: float32[64, 9]) -> (Y: float32[1])\n"
       "  thread for t in 0..64 on \"threadIdx.x\"\n"
-      "    for i in 0..t\n"
+      "    for i in 0..int64(X[t, 1])\n"
       "      block Y\n        spatial j in 0..1 = 0\n        reduction k in 0..64 = t\n"
       "        reads X[k, 0], Y[j]\n        writes Y[j]\n        Y[j] = Y[j] + X[k, 0]\n";
   EXPECT_REFUSED(lowered, text, "[E1246]", "loop 'i' holds a reduction over threads");
@@ -191,7 +191,7 @@ TEST(DeviceLowering, a_barrier_is_not_put_where_some_threads_do_not_arrive) {
                  "function f(A: float32[64]) -> (C: float32[16])\n"
                  "  alloc S: float32[16] shared\n"
                  "  thread for tx in 0..16 on \"threadIdx.x\"\n"
-                 "    for ko in 0..tx\n"
+                 "    for ko in 0..int64(A[tx])\n"
                  "      S[tx] = A[ko]\n"
                  "      C[tx] = S[15 - tx]\n",
                  "[E1250]", "loop 'ko' needs a barrier inside");
@@ -356,6 +356,22 @@ TEST(InsertBarriers, a_guard_around_two_statements_is_divided) {
   const std::string after = print(insert_barriers(parse_function(text)));
   EXPECT_NE(after.find("    if tx < 9\n      T[tx] = A[tx]\n    evaluate thread_barrier()\n"
                        "    if tx < 9\n      C[tx] = T[8 - tx]\n"),
+            std::string::npos)
+      << after;
+}
+
+TEST(InsertBarriers, a_loop_of_each_thread_gets_the_largest_range) {
+  const char* text =
+      "function f(A: float32[64]) -> (C: float32[64])\n"
+      "  alloc T: float32[64] shared\n"
+      "  thread for tx in 0..16 on \"threadIdx.x\"\n"
+      "    for k in 0..tx + 1\n"
+      "      T[tx] = A[k]\n"
+      "      C[tx] = T[15 - tx]\n";
+  const std::string after = print(insert_barriers(parse_function(text)));
+  EXPECT_NE(after.find("    for k in 0..16\n      evaluate thread_barrier()\n      if k < tx + 1\n"
+                       "        T[tx] = A[k]\n      evaluate thread_barrier()\n"
+                       "      if k < tx + 1\n        C[tx] = T[15 - tx]\n"),
             std::string::npos)
       << after;
 }

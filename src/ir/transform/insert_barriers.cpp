@@ -7,6 +7,7 @@
 #include "ir/transform/conditions.h"
 #include "ir/transform/pipeline_loops.h"
 #include "ir/transform/thread_access.h"
+#include "ir/transform/uniform_range.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/print.h"
 #include "tenon/ir/structural.h"
@@ -255,11 +256,7 @@ class KernelBarriers {
     const auto* n = s.as<ForNode>();
     const bool uniform = n != nullptr && relation_.is_uniform(substitute(n->min, lets_)) &&
                          relation_.is_uniform(substitute(n->extent, lets_));
-    TENON_USER_CHECK(
-        uniform, ScheduleError, "E1250",
-        n != nullptr ? "loop '" + n->var.as<VarNode>()->name + "'" : std::string("a 'while'"),
-        " needs a barrier inside, and its range depends on the thread, should be the "
-        "same for all threads: split with a predicate, not balanced");
+    if (!uniform) return visit(shared_range(n), pending);
     if (n->attrs.kind == ForKind::kVectorized) {
       ForAttrs attrs = n->attrs;
       attrs.kind = ForKind::kSerial;
@@ -274,6 +271,26 @@ class KernelBarriers {
       return make_seq(std::move(stmts));
     }
     return visit_loop(*n, pending);
+  }
+
+  /// A loop that needs a barrier inside, with iterations at which all threads arrive.
+  Stmt shared_range(const ForNode* n) {
+    std::vector<Expr> coordinates;
+    for (const Expr& c : coordinates_) {
+      if (c) coordinates.push_back(c);
+    }
+    Stmt out;
+    if (n != nullptr) {
+      const Stmt known = make_for(n->var, substitute(n->min, lets_), substitute(n->extent, lets_),
+                                  n->body, n->attrs);
+      out = with_uniform_range(*known.as<ForNode>(), coordinates, &relation_.analyzer());
+    }
+    TENON_USER_CHECK(
+        out, ScheduleError, "E1250",
+        n != nullptr ? "loop '" + n->var.as<VarNode>()->name + "'" : std::string("a 'while'"),
+        " needs a barrier inside, and its range depends on data, should be the same "
+        "for all threads: do not bind the loops that it depends on");
+    return out;
   }
 
   /// Barriers and waits that are there already.

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "ir/transform/conditions.h"
+#include "ir/transform/uniform_range.h"
 #include "ir/transform/unify_threads.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
@@ -101,7 +102,7 @@ class LetChain {
 
 class LowerThreadReductions : public Mutator {
  public:
-  LowerThreadReductions() { memoise_ = false; }
+  explicit LowerThreadReductions(const Function& f) : function_(f) { memoise_ = false; }
 
  protected:
   using Mutator::rewrite;
@@ -156,10 +157,7 @@ class LowerThreadReductions : public Mutator {
       return make_let(n->var, value, descend(n->body));
     }
     if (const auto* n = s.as<ForNode>()) {
-      TENON_USER_CHECK(!depends_on_thread(n->min) && !depends_on_thread(n->extent), ScheduleError,
-                       "E1246", "loop '", n->var.as<VarNode>()->name,
-                       "' holds a reduction over threads and its range depends on the thread, "
-                       "should be the same for all: split with a predicate, not balanced");
+      if (depends_on_thread(n->min) || depends_on_thread(n->extent)) return descend(uniform(*n));
       const SpanScope span(n->span);
       ForAttrs attrs = n->attrs;
       if (attrs.kind == ForKind::kVectorized) attrs.kind = ForKind::kSerial;
@@ -169,6 +167,24 @@ class LowerThreadReductions : public Mutator {
     TENON_CHECK(n != nullptr, "a reduction over threads in an unexpected statement");
     const SpanScope span(n->span);
     return reduce(*n, *as_thread_reduction(n->value));
+  }
+
+  /// Every thread arrives at the reductions in each iteration; those that should not be there give
+  /// the identity.
+  Stmt uniform(const ForNode& n) {
+    Analyzer analyzer;
+    analyzer.bind_symbols(function_);
+    std::vector<Expr> coordinates;
+    for (const Axis& a : axes_) {
+      if (!a.coordinate) continue;
+      analyzer.bind_kept(a.coordinate, {imm(0), imm(a.extent)});
+      coordinates.push_back(a.coordinate);
+    }
+    Stmt out = with_uniform_range(n, coordinates, &analyzer);
+    TENON_USER_CHECK(out, ScheduleError, "E1246", "loop '", n.var.as<VarNode>()->name,
+                     "' holds a reduction over threads and its range depends on data, should be "
+                     "the same for all threads: do not bind this reduction");
+    return out;
   }
 
   Stmt branch(const IfNode& n) {
@@ -272,6 +288,7 @@ class LowerThreadReductions : public Mutator {
                      "change the longest loop that is bound to threadIdx.x");
   }
 
+  Function function_;
   std::array<Axis, 3> axes_;
   int depth_ = 0;
   std::vector<Expr> conditions_;
@@ -281,7 +298,7 @@ class LowerThreadReductions : public Mutator {
 }  // namespace
 
 Function lower_thread_reductions(const Function& f) {
-  return holds_reduction(f->body) ? with_body(f, LowerThreadReductions()(f->body)) : f;
+  return holds_reduction(f->body) ? with_body(f, LowerThreadReductions(f)(f->body)) : f;
 }
 
 }  // namespace tenon

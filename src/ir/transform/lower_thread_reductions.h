@@ -10,7 +10,8 @@ namespace tenon {
 /// above 32 threads the groups' sums go through shared memory (a buffer of its own for each
 /// reduction) and are joined by halving as well, in every thread. Conditions around it give the
 /// identity instead of a term where they depend on the coordinate, and guard the store (and the
-/// term) where they do not, so that all lanes arrive; vectorized loops around it become serial. The
+/// term) where they do not, so that all lanes arrive; vectorized loops around it become serial,
+/// and a range that depends on a coordinate becomes the largest, with a condition. The
 /// result is stored by every thread to private memory, by the first thread of the axis to shared
 /// and global memory. As when a loop is vectorized, the product of `fma(a, b, C[i])` is rounded
 /// before it is joined. Ensures: no `thread_reduction` calls. ScheduleError: the number of threads

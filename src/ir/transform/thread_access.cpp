@@ -93,7 +93,11 @@ void ThreadRelation::bind_loop(const Expr& variable, const Range& range) {
   if (known.min.same_as(range.min) && known.extent.same_as(range.extent)) return;
   known = range;
   analyzer_.bind_kept(variable, range);
-  if (!is_uniform(range.min) || !is_uniform(range.extent)) dependent_.insert(variable.get());
+  if (is_uniform(range.min) && is_uniform(range.extent)) {
+    dependent_.erase(variable.get());
+  } else {
+    dependent_.insert(variable.get());
+  }
 }
 
 bool ThreadRelation::is_known(const Expr& e) const {
