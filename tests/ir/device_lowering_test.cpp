@@ -92,17 +92,29 @@ TEST(DeviceLowering, a_launch_knows_symbols_only) {
                  "loop 'bx' on blockIdx.x has I[by] iterations, which has no bound for a launch");
 }
 
+/// A sum over 16 threads next to rows of 48.
+std::string two_widths(const std::string& rows) {
+  return "function f(X: float32[4, 16], Z: float32[48]) -> (Y: float32[4], V: float32[" + rows +
+         ", 48])\n"
+         "  thread for bx in 0..4 on \"blockIdx.x\"\n"
+         "    thread for t in 0..16 on \"threadIdx.x\"\n"
+         "      block Y\n        spatial i in 0..4 = bx\n        reduction k in 0..16 = t\n"
+         "        reads X[i, k], Y[i]\n        writes Y[i]\n        Y[i] = Y[i] + X[i, k]\n"
+         "    thread for v in 0.." +
+         rows +
+         " on \"threadIdx.y\"\n"
+         "      thread for u in 0..48 on \"threadIdx.x\"\n"
+         "        block V\n          spatial i in 0.." +
+         rows +
+         " = v\n"
+         "          spatial j in 0..48 = u\n          reads Z[j]\n          writes V[i, j]\n"
+         "          V[i, j] = Z[j]\n";
+}
+
 TEST(DeviceLowering, rows_of_threads_fill_warps) {
-  const char* text =
-      "function f(X: float32[4, 16], Z: float32[48]) -> (Y: float32[4], V: float32[4, 48])\n"
-      "  thread for bx in 0..4 on \"blockIdx.x\"\n"
-      "    thread for t in 0..16 on \"threadIdx.x\"\n"
-      "      block Y\n        spatial i in 0..4 = bx\n        reduction k in 0..16 = t\n"
-      "        reads X[i, k], Y[i]\n        writes Y[i]\n        Y[i] = Y[i] + X[i, k]\n"
-      "    thread for u in 0..48 on \"threadIdx.x\"\n"
-      "      block V\n        spatial i in 0..4 = bx\n        spatial j in 0..48 = u\n"
-      "        reads Z[j]\n        writes V[i, j]\n        V[i, j] = Z[j]\n";
-  EXPECT_REFUSED(lowered, text, "[E1245]",
+  const std::string text = print(unify_threads(parse_function(two_widths("4"))));
+  EXPECT_NE(text.find("thread for u in 0..64 on \"threadIdx.x\""), std::string::npos) << text;
+  EXPECT_REFUSED(lowered, two_widths("20"), "[E1245]",
                  "'Y' is reduced over 16 threads in a kernel with 48 threads along threadIdx.x");
 }
 

@@ -30,15 +30,26 @@ class CollectAxes : public Walker {
  public:
   explicit CollectAxes(Analyzer* analyzer) : analyzer_(analyzer) {}
   Axes axes;
+  bool joins_threads = false;  ///< a block reduces over threadIdx.x
 
  protected:
   using Walker::visit;
   void visit(const ForNode& n) override {
     analyzer_->bind(n.var, {n.min, n.extent});
-    if (const auto axis = axis_of(n)) add(index_of(*axis), n);
+    const auto axis = axis_of(n);
+    if (axis) add(index_of(*axis), n);
     loops_.push_back(n.var);
+    if (axis == ThreadAxis::kThreadX) x_.push_back(n.var);
     walk(n);
+    if (axis == ThreadAxis::kThreadX) x_.pop_back();
     loops_.pop_back();
+  }
+  void visit(const BlockNode& n) override {
+    for (std::size_t i = 0; i < n.iters.size(); ++i) {
+      joins_threads |=
+          n.iters[i].kind == IterKind::kReduction &&
+          std::any_of(x_.begin(), x_.end(), [&](const Expr& v) { return uses(n.bindings[i], v); });
+    }
   }
 
  private:
@@ -72,8 +83,24 @@ class CollectAxes : public Walker {
   }
 
   Analyzer* analyzer_;
-  std::vector<Expr> loops_;
+  std::vector<Expr> loops_, x_;
 };
+
+/// Where threads along x are joined, their rows fill warps (or a power of two of lanes), if a block
+/// may have so many threads.
+void fill_warps(Axes* axes) {
+  auto& x = (*axes)[index_of(ThreadAxis::kThreadX)];
+  const std::int64_t extent = as_int(x->extent).value_or(1);
+  std::int64_t lanes = 1;
+  while (lanes < extent && lanes < kWarpSize) lanes *= 2;
+  const std::int64_t filled = (extent + lanes - 1) / lanes * lanes;
+  std::int64_t others = 1;
+  for (const ThreadAxis axis : {ThreadAxis::kThreadY, ThreadAxis::kThreadZ}) {
+    const auto& use = (*axes)[index_of(axis)];
+    if (use) others *= as_int(use->extent).value_or(1);
+  }
+  if (filled * others <= kMaxBlockThreads) x->extent = imm(filled);
+}
 
 bool has_block_axis(const Stmt& s) {
   bool found = false;
@@ -253,6 +280,7 @@ class UnifyThreads {
     CollectAxes collect(&analyzer_);
     collect(s);
     Axes& axes = collect.axes;
+    if (collect.joins_threads) fill_warps(&axes);
     // A grid has blocks, and a block has threads.
     const auto has_one_of = [&](std::ptrdiff_t first) {
       return std::any_of(axes.begin() + first, axes.begin() + first + 3,
