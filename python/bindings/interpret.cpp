@@ -6,6 +6,7 @@
 #include "bindings.h"
 #include "interpret_arrays.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/lower.h"
 #include "tenon/ir/simplify.h"
 #include "tenon/ir/visit.h"
 
@@ -79,6 +80,11 @@ std::vector<Array> interpret_arrays(const Function& f, const std::vector<Array>&
   return results;
 }
 
-void bind_interpret(py::module_& module) { module.def("interpret", &interpret_function); }
+void bind_interpret(py::module_& module) {
+  module.def("interpret", &interpret_function);
+  module.def(
+      "lower", [](const Function& f) { return lower(f); },
+      py::call_guard<py::gil_scoped_release>());
+}
 
 }  // namespace tenon::python

@@ -1,9 +1,9 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon import aot, models, nn, onnx, optim, random, te, training
+from tenon import aot, models, nn, onnx, optim, random, recipes, te, training
 from tenon._arrays import asarray, from_dlpack
 from tenon._batches import vmap
-from tenon._build import build, function, interpret, mirror_schedule, parse
+from tenon._build import build, function, interpret, lower, mirror_schedule, parse
 from tenon._compile import Network, TensorSpec, compile
 from tenon._config import config
 from tenon._control import cond, fori_loop, scan, while_loop
@@ -93,6 +93,7 @@ __all__ = [
     "interpret",
     "jit",
     "jvp",
+    "lower",
     "mirror_schedule",
     "models",
     "nn",
@@ -101,6 +102,7 @@ __all__ = [
     "optim",
     "parse",
     "random",
+    "recipes",
     "scan",
     "stop_gradient",
     "te",

@@ -11,7 +11,15 @@ from tenon import _core, te
 from tenon._config import config
 from tenon.errors import ExpressionError
 
-__all__ = ["build", "function", "functions_made", "interpret", "mirror_schedule", "parse"]
+__all__ = [
+    "build",
+    "function",
+    "functions_made",
+    "interpret",
+    "lower",
+    "mirror_schedule",
+    "parse",
+]
 
 
 def function(
@@ -97,6 +105,24 @@ def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple
         a GPU kernel do not all reach a barrier, or use a copy that they did not wait for.
     """
     return _core.interpret(function, *arrays)
+
+
+def lower(program: _core.Function | _core.Schedule) -> _core.Function:
+    """Bring a function or a schedule to loop level, as it is: what code generation gets.
+
+    Parameters
+    ----------
+    program
+        A function at block level, or a schedule; a function at loop level comes back unchanged.
+
+    Raises
+    ------
+    ScheduleError
+        A GPU schedule is no kernel: memory of one block or thread is used by another, or has no
+        constant size [E1242, E1243]; a tensor instruction is no longer one [E1275, E1276], or
+        its warp is incomplete [E0280, E0281].
+    """
+    return _core.lower(program.function if isinstance(program, _core.Schedule) else program)
 
 
 def build(program: _core.Function | _core.Schedule, target: str | _core.Target = "cpu") -> Any:

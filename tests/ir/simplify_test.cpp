@@ -144,6 +144,9 @@ TEST_F(Simplify, bounds) {
   EXPECT_FALSE(an.const_bounds(n).lower.has_value());
   EXPECT_EQ(an.modular(i * 6 + 3 + j * 12).modulus, 6);
   EXPECT_EQ(an.modular(i * 6 + 3 + j * 12).remainder, 3);
+  // i * 9 - i % 8 is 72 * (i // 8) + 8 * (i % 8).
+  EXPECT_EQ(an.modular(i * 9 - floormod(i, imm(8)) + j * 16).modulus, 8);
+  EXPECT_EQ(an.modular(i * 9 - floormod(i, imm(8)) + 3).remainder, 3);
 }
 
 TEST_F(Simplify, symbolic_bounds_eliminate_variables) {

@@ -274,6 +274,27 @@ Modular Knowledge::modular(const Affine& a) {
     for (const Expr& f : t.factors) p = product(p, modular(f));
     out = sum(out, p);
   }
+  // c * x + d * (x % m) is c * m * (x // m) + (c + d) * (x % m), which may have the larger divisor.
+  for (const Term& t : a.terms) {
+    const auto* mod = t.factors.size() == 1 ? t.factors[0].as<BinaryNode>() : nullptr;
+    const auto m = mod != nullptr && mod->op == BinaryOp::kFloorMod ? as_int(mod->b) : std::nullopt;
+    if (!m || *m <= 0 || out.modulus == 0) continue;
+    const Affine x = to_affine(mod->a);
+    if (x.terms.empty()) continue;
+    std::int64_t c = 0;
+    for (const Term& u : a.terms) {
+      if (same_product(u, x.terms[0]) && u.coefficient % x.terms[0].coefficient == 0)
+        c = u.coefficient / x.terms[0].coefficient;
+    }
+    const auto cm = checked_mul(c, *m), cd = checked_add(c, t.coefficient);
+    auto rest = add(a, x, -c);
+    if (c == 0 || c == INT64_MIN || !cm || !cd || !rest) continue;
+    rest = add(*rest, Affine{{t}, 0}, -1);
+    if (!rest || rest->terms.size() >= a.terms.size()) continue;
+    const Modular part = product({0, *cd}, modular(t.factors[0]));
+    const Modular other = sum(sum(modular(*rest), reduced(*cm, 0)), part);
+    if (other.modulus == 0 || other.modulus > out.modulus) out = other;
+  }
   return out;
 }
 
