@@ -65,7 +65,7 @@ class NameDivisions : public Mutator {
     if (dividend.terms.size() != 1 || divisor.terms.size() != 1 || dividend.constant != 0 ||
         divisor.constant != 0 || dividend.terms[0].coefficient % divisor.terms[0].coefficient != 0)
       return nullptr;
-    const Expr factor = imm(dividend.terms[0].coefficient / divisor.terms[0].coefficient);
+    Expr factor = imm(dividend.terms[0].coefficient / divisor.terms[0].coefficient);
     if (structural_equal(dividend.terms[0].atom, divisor.terms[0].atom)) return factor;
     const auto* product = dividend.terms[0].atom.as<BinaryNode>();
     if (product == nullptr || product->op != BinaryOp::kMul) return nullptr;
