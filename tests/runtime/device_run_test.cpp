@@ -3,10 +3,12 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <thread>
 
 #include "fake_cuda/control.h"
 #include "runtime/device_plan.h"
@@ -455,6 +457,25 @@ TEST_F(DeviceRunTest, on_the_callers_stream_runs_do_not_wait) {
   EXPECT_EQ(fake_cuda::counters().launches, launches + 2);
   EXPECT_EQ(z.values(), Values({4, 6}));
   EXPECT_EQ(tenon_context_set_stream(f.context(), nullptr), TENON_OK);
+}
+
+TEST_F(DeviceRunTest, captures_and_copies_on_several_threads_do_not_disturb_each_other) {
+  // The driver refuses copies that wait, and allocations, while a run is captured.
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&wrong, t] {
+      for (int round = 0; round < 30; ++round) {
+        Loaded f(device_vector_add_plan());
+        const Values ones(static_cast<std::size_t>(10 + t), 1);
+        OnDevice x(ones), y(ones), z(ones);
+        for (int i = 0; i < 3; ++i) f.run({x.tensor(), y.tensor()}, {z.tensor()});
+        wrong += z.values() != Values(ones.size(), 2) || f.stats().graph_captures != 1;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST_F(DeviceRunTest, steps_are_timed_when_asked_for) {

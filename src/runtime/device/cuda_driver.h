@@ -53,6 +53,7 @@ inline constexpr int kOldestDriver = 12000;
 
 /// The driver's functions. All are set.
 struct Driver {
+  // NOLINTNEXTLINE(bugprone-macro-parentheses): a name and a list of parameters
 #define CUDA_FUNCTION(name, symbol, parameters) Result(*name) parameters = nullptr;
 #include "runtime/device/cuda_functions.def"
 #undef CUDA_FUNCTION

@@ -95,6 +95,11 @@ tenon_status get_device(int number, Device** out) {
                                                                       : lost_error(*device);
 }
 
+Result synchronize(Device& d) {
+  const MutexLock lock(d.capture_mutex);
+  return d.driver->cuCtxSynchronize();
+}
+
 tenon_status lost_error(const Device& d) {
   char text[256];
   d.driver->describe(d.lost.load(), text, sizeof(text));

@@ -14,7 +14,7 @@ namespace tenon::device {
 
 /// **Memory model.** One for each device in use, made at the first use, kept until the process
 /// ends; the primary context is shared with other CUDA libraries of the process. Everything but
-/// `pool` and `lost` is constant.
+/// `pool`, `lost` and the mutex is constant.
 struct Device {
   const Driver* driver = nullptr;
   int number = 0;
@@ -30,6 +30,8 @@ struct Device {
   int max_shared_bytes = 0;  ///< of a block, by opting in
   std::uint64_t total_bytes = 0;
   DevicePool pool;
+  /// Held while a run is captured, and around calls that a capture on any thread may forbid.
+  pthread_mutex_t capture_mutex = PTHREAD_MUTEX_INITIALIZER;
   std::atomic<Result> lost{kCudaSuccess};  ///< what ended the context
   char lost_in[192] = {};                  ///< the plan or call that was told first
 };
@@ -44,6 +46,9 @@ tenon_status lost_error(const Device& device);
 /// TENON_OK for kCudaSuccess. Otherwise E1129 naming `call`, `subject` (a plan, an array) and the
 /// driver's words; a sticky result marks the device as lost and gives E1128.
 tenon_status check(Device& device, Result result, const char* call, const char* subject);
+
+/// Waits for all work of the device, which is current, but not within a capture.
+Result synchronize(Device& device);
 
 /// Makes the device's context the current one of this thread for as long as this lives.
 class CurrentContext {

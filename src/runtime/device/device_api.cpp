@@ -36,7 +36,7 @@ Result enqueue_copy(const Driver& driver, const CopyJob& job) {
 tenon_status wait_for(Device* device) {
   if (device == nullptr) return TENON_OK;
   const CurrentContext current(*device);
-  return check(*device, device->driver->cuCtxSynchronize(), "waiting", "a copy");
+  return check(*device, synchronize(*device), "waiting", "a copy");
 }
 
 /// Runs the copy after everything that earlier calls enqueued, on whatever stream.
@@ -125,7 +125,7 @@ tenon_status tenon_device_synchronize(int32_t number) {
   const tenon_status status = get_device(number, &device);
   if (status != TENON_OK) return status;
   const CurrentContext current(*device);
-  return check(*device, device->driver->cuCtxSynchronize(), "waiting", "earlier work");
+  return check(*device, synchronize(*device), "waiting", "earlier work");
 }
 
 tenon_status tenon_device_trim_pool(int32_t number, uint64_t keep_bytes) {

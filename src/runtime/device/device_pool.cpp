@@ -58,6 +58,11 @@ void sort_by_bytes(Holder* holders, int count) {
   }
 }
 
+Result allocate_memory(Device& device, std::uint64_t bytes, Address* address) {
+  const MutexLock lock(device.capture_mutex);
+  return device.driver->cuMemAlloc(address, bytes);
+}
+
 double mebibytes(std::uint64_t bytes) {
   return static_cast<double>(bytes) / static_cast<double>(1 << 20);
 }
@@ -98,10 +103,10 @@ tenon_status DevicePool::allocate(Device& device, std::uint64_t bytes, const cha
       return rt::fail(TENON_ERROR_RESOURCE, "E1001", "out of memory for a block of a device");
     block->bytes = size.bytes;
     block->size_class = size.index;
-    Result result = device.driver->cuMemAlloc(&block->address, size.bytes);
+    Result result = allocate_memory(device, size.bytes, &block->address);
     if (result == kCudaOutOfMemory) {
       trim(device, 0);  // what is cached may be what is missing
-      result = device.driver->cuMemAlloc(&block->address, size.bytes);
+      result = allocate_memory(device, size.bytes, &block->address);
     }
     if (result != kCudaSuccess) {
       rt::free_object(block);
@@ -154,7 +159,9 @@ void DevicePool::trim(Device& device, std::uint64_t keep_bytes) {
       }
     }
   }
-  if (chain != nullptr) device.driver->cuCtxSynchronize();
+  if (chain == nullptr) return;
+  const MutexLock lock(device.capture_mutex);
+  device.driver->cuCtxSynchronize();
   while (chain != nullptr) {
     DeviceBlock* next = chain->next;
     device.driver->cuMemFree(chain->address);

@@ -212,6 +212,7 @@ class Enqueuer {
 /// Captures a run as a graph; null where that does not work.
 Handle capture(tenon_context& c, DeviceContext& x) {
   const Driver& driver = *x.device->driver;
+  const MutexLock lock(x.device->capture_mutex);
   if (driver.cuStreamBeginCapture(x.own_stream, kCaptureThreadLocal) != kCudaSuccess)
     return nullptr;
   const std::uint64_t launches = x.stats.launches;
