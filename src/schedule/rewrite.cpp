@@ -53,11 +53,13 @@ std::vector<std::string> part_names(const std::string& name, std::size_t count) 
 }
 
 void require_serial(Step& step, const ForNode& loop, int requirement) {
-  if (loop.attrs.kind == ForKind::kSerial) return;
+  const bool pipelined = loop.attrs.annotations.count("software_pipeline") != 0;
+  if (loop.attrs.kind == ForKind::kSerial && !pipelined) return;
   step.blame(loop.var);
   step.fail(requirement, "E0205",
             detail::concat("loop '", loop.var.as<VarNode>()->name, "' is ",
-                           to_string(loop.attrs.kind), " already and should be serial"));
+                           pipelined ? "pipelined" : to_string(loop.attrs.kind),
+                           " already and should be serial"));
 }
 
 void set_loop_kind(Step& step, const Path& path, ForKind kind) {

@@ -30,7 +30,7 @@ Stmt make_block(BlockParts parts);
 /// Names of the parts of a loop: `i` gives io, ii for two and i0, i1, ... for more.
 std::vector<std::string> part_names(const std::string& name, std::size_t count);
 
-/// Raises unless the loop is serial.
+/// Raises unless the loop is serial, and its iterations do not overlap as a pipeline.
 void require_serial(Step& step, const ForNode& loop, int requirement);
 /// The function with the loop's kind changed.
 void set_loop_kind(Step& step, const Path& path, ForKind kind);

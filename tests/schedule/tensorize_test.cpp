@@ -279,6 +279,9 @@ TEST(SoftwarePipeline, refuses) {
             "software_pipeline: a statement in loop 'jo' holds asynchronous copies and block "
             "'A_shared_fragment' [E");
   s.software_pipeline(ko, 3);
+  EXPECT_EQ(refusal(s, [&] { s.split(ko, {std::nullopt, 2}); }),
+            R"(split: loop 'ko' is pipelined already and should be serial [E0205]
+  requires (1): the loop is serial)");
   Schedule moved(testing::elementwise_chain(64));
   const BlockRef copy = moved.cache_read({"C"}, "T", "shared");
   moved.compute_at(copy, moved.loops("C")[0]);
