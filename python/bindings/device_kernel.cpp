@@ -86,6 +86,13 @@ void bind_device_kernel(py::module_& module) {
       .def(
           "report", [](const DeviceKernel& k) { return report(k.code); },
           "What was compiled, and what each kernel takes of a multiprocessor.")
+      .def(
+          "plan_bytes",
+          [](const DeviceKernel& k) {
+            const std::vector<std::uint8_t> bytes = k.executable.plan_bytes();
+            return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+          },
+          "The plan with its code and constants, which the runtime alone can run.")
       .def("__call__", &call, py::kw_only(), py::arg("out") = py::none())
       .def("__repr__", [](const DeviceKernel& k) {
         return "<tenon.DeviceKernel " + k.code.source->name + ">";

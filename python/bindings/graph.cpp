@@ -386,6 +386,11 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("rewrites", &rewrites_of)
       .def_property_readonly("regions", &regions_of)
       .def_readonly("target", &graph::CompiledNetwork::target)
+      .def("plan_bytes",
+           [](const graph::CompiledNetwork& n) {
+             const std::vector<std::uint8_t> bytes = n.executable.plan_bytes();
+             return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+           })
       .def_readonly("num_compiled", &graph::CompiledNetwork::num_compiled)
       .def_readonly("num_from_cache", &graph::CompiledNetwork::num_from_cache)
       .def_readonly("compile_seconds", &graph::CompiledNetwork::seconds)

@@ -203,6 +203,17 @@ int Executable::num_inputs() const { return static_cast<int>(state_->plan.inputs
 int Executable::num_results() const { return static_cast<int>(state_->plan.results.size()); }
 const std::shared_ptr<const void>& Executable::code() const { return state_->code; }
 tenon_model* Executable::model() const { return state_->model.get(); }
+std::vector<std::uint8_t> Executable::plan_bytes() const {
+  Plan plan = state_->plan;
+  for (std::size_t i = 0; i < plan.constants.size(); ++i) {
+    PlanConstant& c = plan.constants[i];
+    const Array& array = state_->constants[i];
+    if (c.is_beside || !array.defined() || !c.data.empty()) continue;
+    const auto* begin = static_cast<const std::uint8_t*>(array.raw());
+    c.data.assign(begin, begin + c.bytes);
+  }
+  return serialize(plan);
+}
 DLDevice Executable::device() const { return tenon_model_device(state_->model.get()); }
 
 std::vector<Array> Executable::call(std::span<const Array> inputs) const {

@@ -78,6 +78,9 @@ class Executable {
                                   int num_runs, bool with_steps = true) const;
   /// Shapes of the results for inputs of these shapes.
   std::vector<Shape> result_shapes(std::span<const DLTensor> inputs) const;
+  /// The plan in the format of plan_format.h with all constants inside: a plan for a device runs
+  /// from these bytes alone (tenon_model_load_memory).
+  std::vector<std::uint8_t> plan_bytes() const;
   /// Where its arguments and results are.
   DLDevice device() const;
   /// The loaded model, for callers of the C ABI; lives as long as the executable.
