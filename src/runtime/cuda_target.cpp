@@ -3,6 +3,7 @@
 #include <array>
 
 #include "tenon/runtime/c_api.h"
+#include "tenon/runtime/device.h"
 #include "tenon/support/error.h"
 
 namespace tenon {
@@ -46,6 +47,15 @@ std::string known_architectures() {
   return out;
 }
 
+/// Of the first GPU; "" where there is none or no driver.
+std::string_view arch_of_device() {
+  std::int32_t count = 0;
+  tenon_device_info info = {};
+  const bool is_there = tenon_device_count(&count) == TENON_OK && count > 0 &&
+                        tenon_device_get_info(0, &info) == TENON_OK;
+  return is_there ? arch_of_capability(info.capability_major * 10 + info.capability_minor) : "";
+}
+
 Target target_of(const Architecture& a) {
   Target target;
   target.kind = TargetKind::kCuda;
@@ -70,8 +80,18 @@ Target target_of(const Architecture& a) {
 
 }  // namespace
 
+std::string_view arch_of_capability(int capability) {
+  std::string_view best;
+  for (const Architecture& a : kArchitectures) {
+    const bool runs = a.capability / 10 == capability / 10 && a.capability <= capability;
+    const bool is_special = a.name.back() == 'a';  // runs on this one alone
+    if (runs && (!is_special || a.capability == capability)) best = a.name;
+  }
+  return best;
+}
+
 Target parse_cuda_target(std::string_view text, std::string_view options) {
-  std::string_view name = kDefault;
+  std::string_view name;
   while (true) {
     const std::size_t begin = options.find_first_not_of(" \t");
     if (begin == std::string_view::npos) break;
@@ -82,6 +102,8 @@ Target parse_cuda_target(std::string_view text, std::string_view options) {
                      "' in target '", text, "'\n  hint: the option of \"cuda\" is -arch=NAME");
     name = word.substr(6);
   }
+  if (name.empty()) name = arch_of_device();
+  if (name.empty()) name = kDefault;
   const Architecture* a = find_architecture(name);
   TENON_USER_CHECK(a != nullptr, TargetError, "E1280", "unknown architecture '", name,
                    "' in target '", text, "'\n  hint: one of ", known_architectures());

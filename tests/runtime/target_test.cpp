@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/cuda_target.h"
 #include "tenon/support/error.h"
 
 namespace tenon {
@@ -77,7 +78,7 @@ TEST(TargetTest, unknown_names_say_what_is_known) {
 }
 
 TEST(TargetTest, architectures_give_the_limits_of_a_launch) {
-  const Target hopper = Target::parse("cuda");
+  const Target hopper = Target::parse("cuda -arch=sm_90a");
   EXPECT_EQ(hopper.str(), "cuda -arch=sm_90a");
   EXPECT_TRUE(hopper.is_gpu());
   EXPECT_FALSE(hopper.runs_on_host());
@@ -96,6 +97,16 @@ TEST(TargetTest, architectures_give_the_limits_of_a_launch) {
   EXPECT_EQ(Target::parse(ampere.str()), ampere);
   EXPECT_FALSE(Target::host().is_gpu());
   EXPECT_EQ(Target::host().gpu, GpuFeatures{});
+}
+
+TEST(TargetTest, devices_get_the_latest_architecture_that_runs_on_them) {
+  EXPECT_EQ(arch_of_capability(80), "sm_80");
+  EXPECT_EQ(arch_of_capability(87), "sm_86");
+  EXPECT_EQ(arch_of_capability(90), "sm_90a");
+  EXPECT_EQ(arch_of_capability(103), "sm_100");
+  EXPECT_EQ(arch_of_capability(120), "sm_120a");
+  EXPECT_EQ(arch_of_capability(75), "");
+  EXPECT_TRUE(Target::parse("cuda").is_gpu());
 }
 
 TEST(TargetTest, unknown_architectures_say_what_is_known) {

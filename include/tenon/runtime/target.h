@@ -72,8 +72,9 @@ struct Target {
 
   /// The target of a text such as "cpu", "cpu -mcpu=x86-64-v3" or "cpu -mcpu=znver4". "cpu" and
   /// "-mcpu=native" mean the machine that runs this process. Cache sizes and core count are this
-  /// machine's in every case: they steer tile sizes, not results. "cuda" is sm_90a,
-  /// "cuda -arch=sm_80" another architecture, from sm_80 on. Raises TargetError: E0901 for an
+  /// machine's in every case: they steer tile sizes, not results. "cuda" is the
+  /// first GPU of this machine (whose driver is opened then), or sm_90a where there is none; "cuda
+  /// -arch=sm_80" another architecture, from sm_80 on. Raises TargetError: E0901 for an
   /// unknown kind or option, E0902 for an unknown CPU, E0904 for a host below AVX2 with FMA, E1280
   /// for an architecture that is unknown or below sm_80.
   static Target parse(std::string_view text);
