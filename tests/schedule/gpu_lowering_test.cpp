@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <numeric>
 
 #include "schedule/workloads.h"
@@ -71,6 +73,11 @@ std::vector<std::vector<std::uint8_t>> results(const Function& f,
 Function lowered(const Function& f, const Schedule& s,
                  const std::vector<std::int64_t>& symbols = {}) {
   const Function out = lower(s.function());
+  // For tests/cuda_on_host/lowered_on_host_test.cpp.
+  if (const char* folder = std::getenv("TENON_LOWERED_FOLDER")) {
+    static int number = 0;
+    std::ofstream(std::string(folder) + "/" + std::to_string(number++) + ".txt") << print(out);
+  }
   const auto expected = results(f, symbols), got = results(out, symbols);
   for (std::size_t i = f->inputs.size(); i < expected.size(); ++i) {
     for (std::size_t at = 0; at + 4 <= expected[i].size(); at += 4) {

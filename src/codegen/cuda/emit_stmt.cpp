@@ -182,7 +182,8 @@ void KernelEmitter::emit_for(const ForNode& n) {
   memo_.pop_back();
   if (last.text.find_first_of("([?") != std::string::npos) last = name_it(last, wanted + "_end");
   const std::string name = names_.unique(wanted);
-  const bool is_unrolled = n.attrs.kind == ForKind::kUnrolled;
+  const bool is_unrolled =
+      n.attrs.kind == ForKind::kUnrolled || (extent && to_unroll_.count(n.var.get()) != 0);
   if (is_unrolled && extent) unrolled_.insert(n.var.get());
   line(is_unrolled ? "#pragma unroll" : "#pragma unroll 1");
   vars_[n.var.get()] = {{{name, type}}, range};

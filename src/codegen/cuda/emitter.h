@@ -53,6 +53,8 @@ class KernelEmitter {
   void add_host_variable(const Expr& var) { host_vars_.insert(var.get()); }
   /// Defines the thread's number in its warp, which tensor instructions use.
   void define_lane(const std::array<std::int64_t, 3>& block);
+  /// Loops over these variables are unrolled, whatever their kind.
+  void unroll_over(const std::unordered_set<const ExprNode*>& vars) { to_unroll_ = vars; }
   void set_assert_site(const StmtNode* s, int site) { assert_sites_[s] = site; }
 
   void emit(const Stmt& s);
@@ -175,6 +177,7 @@ class KernelEmitter {
   std::unordered_map<const ExprNode*, Value> vars_;
   std::unordered_map<const BufferNode*, std::string> buffers_;
   std::unordered_map<const BufferNode*, std::int64_t> dynamic_;
+  std::unordered_set<const ExprNode*> to_unroll_;
   std::unordered_set<const ExprNode*> unrolled_;  ///< variables that are constants in the end
   std::unordered_set<const ExprNode*> host_vars_;
   std::unordered_map<const StmtNode*, int> assert_sites_;

@@ -45,19 +45,33 @@ class FactWalker : public Walker {
     if (const TensorInstruction* t = find_tensor_instruction(n.name)) add_tensor(*t, n);
     walk(n);
   }
+  void add_fragment_vars(const Expr& place) {
+    uses_var(place, [&](const VarNode& v) {
+      const auto let = lets_.find(&v);
+      if (facts_->fragment_vars.insert(&v).second && let != lets_.end()) {
+        add_fragment_vars(let->second);
+      }
+      return false;  // goes on to the others
+    });
+  }
+  void visit(const LetStmtNode& n) override {
+    lets_[n.var.get()] = n.value;
+    walk(n);
+  }
   void add_tensor(const TensorInstruction& t, const CallNode& n) {
     facts_->has_tensor = facts_->has_fma = facts_->has_collectives = true;
     const std::vector<TensorPlace> places = tensor_places(t, n);
     for (std::size_t i = 0; i < places.size(); ++i) {
-      if (t.operands[i].is_written) {
-        facts_->stored.insert(places[i].first.as<LoadNode>()->buffer.get());
-      }
+      const auto* load = places[i].first.as<LoadNode>();
+      if (t.operands[i].is_written) facts_->stored.insert(load->buffer.get());
+      if (load->buffer->scope == Scope::kFragment) add_fragment_vars(load->indices[0]);
     }
   }
   void visit(const VarNode& n) override { facts_->vars.insert(&n); }
   void visit_buffer(const Buffer& buffer) override { facts_->used.insert(buffer.get()); }
 
   KernelFacts* facts_;
+  std::unordered_map<const ExprNode*, Expr> lets_;
 };
 
 }  // namespace

@@ -17,10 +17,13 @@ struct KernelFacts {
   std::vector<Buffer> shared;  ///< allocations, in order
   std::unordered_set<const BufferNode*> allocated, used, stored;
   std::unordered_set<const ExprNode*> vars;  ///< that are used
-  bool has_collectives = false;              ///< threads wait for each other
-  bool has_fma = false;                      ///< or a tensor instruction
-  bool has_tensor = false;                   ///< instructions
-  bool has_checks = false;                   ///< of indices, and asserts
+  /// Variables that places of fragments depend on, directly or through lets: loops over them have
+  /// to be unrolled, since registers have no addresses.
+  std::unordered_set<const ExprNode*> fragment_vars;
+  bool has_collectives = false;  ///< threads wait for each other
+  bool has_fma = false;          ///< or a tensor instruction
+  bool has_tensor = false;       ///< instructions
+  bool has_checks = false;       ///< of indices, and asserts
 };
 
 KernelFacts facts_of(const Stmt& kernel);

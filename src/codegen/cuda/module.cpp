@@ -286,6 +286,7 @@ std::string ModuleWriter::write_kernel(std::size_t number) {
   place_shared(&kernel, facts, &emitter);
   check_block(kernel, facts);
   if (facts.has_tensor) emitter.define_lane(kernel.block);
+  emitter.unroll_over(facts.fragment_vars);
   for (const auto& [stmt, site] : assert_sites_) emitter.set_assert_site(stmt, site);
   for (const HostLoop& loop : host.loops) emitter.add_host_variable(loop.var);
   emitter.emit(body);

@@ -8,7 +8,7 @@ namespace {
 /// What a local variable must not be called: keywords, types and variables that CUDA declares, and
 /// functions that emitted text calls.
 const std::unordered_set<std::string>& reserved() {
-  static const auto* const kWords = new std::unordered_set<std::string>{
+  static const auto* const words = new std::unordered_set<std::string>{
       "alignas",   "alignof",   "and",      "and_eq",    "asm",       "auto",         "bitand",
       "bitor",     "bool",      "break",    "case",      "catch",     "char",         "char16_t",
       "char32_t",  "class",     "compl",    "const",     "constexpr", "const_cast",   "continue",
@@ -25,7 +25,7 @@ const std::unordered_set<std::string>& reserved() {
       "trunc",     "truncf",    "rint",     "rintf",     "fma",       "fmaf",         "sqrt",
       "sqrtf",     "int2",      "int4",     "uint2",     "uint4",     "float2",       "float4",
       "double2",   "longlong2", "error",    "main",      "concept",   "requires"};
-  return *kWords;
+  return *words;
 }
 
 std::string as_identifier(const std::string& wanted) {
