@@ -77,3 +77,12 @@ def test_loops_have_to_be_bound():
 def test_a_second_build_comes_from_the_cache():
     tn.build(scale(), "cuda -arch=sm_90a")
     assert "code from the cache" in tn.build(scale(), "cuda -arch=sm_90a").report()
+
+
+def test_a_function_without_a_schedule_gets_the_default_one():
+    x = te.placeholder((1000,), "float32", name="X")
+    y = te.compute((1000,), lambda i: x[i] + 1.0, name="Y")
+    kernel = tn.build(tn.function([x], [y], "plain"), "cuda -arch=sm_90a")
+    (launch,) = kernel.launches
+    assert launch["block"][0] % 32 == 0
+    assert "threadIdx.x" in kernel.cuda_source()
