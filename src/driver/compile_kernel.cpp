@@ -1,9 +1,9 @@
 #include <chrono>
 
-#include "driver/canonical_bytes.h"
 #include "driver/kernel_code.h"
 #include "tenon/driver/build.h"
 #include "tenon/driver/object_cache.h"
+#include "tenon/ir/canonical_bytes.h"
 #include "tenon/ir/thread.h"
 
 namespace tenon {

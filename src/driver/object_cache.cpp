@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <mutex>
 
-#include "driver/digest.h"
+#include "tenon/support/digest.h"
 
 namespace tenon {
 namespace {
@@ -274,20 +274,6 @@ void ObjectCache::store(std::string_view key, std::span<const std::uint8_t> byte
 
 ObjectCacheStats ObjectCache::stats() const {
   return {state_->hits, state_->misses, state_->stored, state_->damaged, state_->evicted};
-}
-
-std::string default_cache_folder() {
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value == nullptr ? "" : value);
-  };
-  std::string own = variable("TENON_CACHE_DIR");
-  if (own == "off") return "";
-  if (!own.empty()) return own;
-  const std::string shared = variable("XDG_CACHE_HOME");
-  if (!shared.empty() && shared.front() == '/') return shared + "/tenon";
-  const std::string home = variable("HOME");
-  return home.empty() ? "" : home + "/.cache/tenon";
 }
 
 void set_cache_warning_handler(std::function<void(const std::string&)> handler) {

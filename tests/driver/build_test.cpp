@@ -5,10 +5,10 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "driver/canonical_bytes.h"
 #include "tenon/driver/object_cache.h"
 #include "tenon/driver/plan_sizes.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/canonical_bytes.h"
 
 namespace tenon {
 namespace {

@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tenon/runtime/cache_folder.h"
+
 namespace tenon {
 
 /// What one cache did since it was opened.
@@ -57,10 +59,6 @@ class ObjectCache {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// $TENON_CACHE_DIR, else $XDG_CACHE_HOME/tenon, else $HOME/.cache/tenon; empty (no cache) where
-/// TENON_CACHE_DIR is "off" or none of them is set.
-std::string default_cache_folder();
 
 /// Receives the warning of a cache that cannot work; the default writes it to stderr. Set before
 /// the first build.

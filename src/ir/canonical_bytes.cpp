@@ -1,4 +1,4 @@
-#include "driver/canonical_bytes.h"
+#include "tenon/ir/canonical_bytes.h"
 
 #include <bit>
 #include <cstring>
@@ -10,20 +10,35 @@
 namespace tenon {
 namespace {
 
+enum class Form : std::uint8_t {
+  kCode,       ///< what code generation sees; nodes are equal when they are the same
+  kStructure,  ///< what schedules see; nodes are equal when what is written of them is
+};
+
 class Writer {
  public:
+  explicit Writer(Form form) : is_structure_(form == Form::kStructure) {}
+
   std::string run(const Function& f) {
-    put(f->name);
+    if (!is_structure_) put(f->name);
     put(static_cast<std::uint64_t>(f->level));
     for (const auto* params : {&f->inputs, &f->outputs}) {
       put(params->size());
       for (const Buffer& buffer : *params) put_buffer(buffer);
     }
     put(f->symbols.size());
-    for (const Symbol& symbol : f->symbols) put_expr(symbol.var);
+    for (const Symbol& symbol : f->symbols) {
+      put_expr(symbol.var);
+      if (!is_structure_) continue;
+      put(symbol.min);
+      put(symbol.max.value_or(-1));
+      put(symbol.multiple_of);
+    }
     put_stmt(f->body);
-    return std::move(out_);
+    return table_ + out_;
   }
+
+  std::vector<std::string> names() { return std::move(names_); }
 
  private:
   // Plain data. Numbers take ten bytes at most: seven bits each, the highest bit says "more".
@@ -91,9 +106,23 @@ class Writer {
   void put_fields(const N& n) {
     put(static_cast<std::uint64_t>(n.kind));
     if constexpr (std::is_base_of_v<ExprNode, N>) put(n.dtype);
-    if constexpr (!std::is_same_v<N, VarNode>) {  // a name is for people
-      for_each_field(n, [&](const auto&, const auto& value) { put(value); });
-    }
+    if constexpr (std::is_same_v<N, VarNode>) return;  // a name is for people
+    for_each_field(n, [&](const auto& field, const auto& value) {
+      if constexpr (std::is_same_v<N, BlockNode> &&
+                    std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
+        put_name(value);
+      } else {
+        static_cast<void>(field);
+        put(value);
+      }
+    });
+  }
+
+  void put_name(const std::string& name) {
+    if (!is_structure_) return put(name);
+    const auto [it, is_new] = places_.try_emplace(name, names_.size());
+    if (is_new) names_.push_back(name);
+    put(std::uint64_t{it->second});
   }
 
   void put_expr(const Expr& e) {
@@ -101,11 +130,27 @@ class Writer {
       put(std::uint64_t{0});
       return;
     }
+    if (is_structure_) return put(std::uint64_t{number_of(e)});
     const auto [it, is_new] = exprs_.try_emplace(e.get(), exprs_.size() + 1);
     put(std::uint64_t{it->second});
     if (!is_new) return;
     keep_alive_.push_back(e);
     with_stack([&] { visit_expr(*e, [&](const auto& n) { put_fields(n); }); });
+  }
+
+  /// The number of all expressions that read like this one; writes the first of them to the table.
+  std::size_t number_of(const Expr& e) {
+    if (const auto it = exprs_.find(e.get()); it != exprs_.end()) return it->second;
+    std::string before;
+    before.swap(out_);
+    with_stack([&] { visit_expr(*e, [&](const auto& n) { put_fields(n); }); });
+    before.swap(out_);  // now the text of `e`
+    if (e->kind == NodeKind::kVar) before += '#' + std::to_string(num_vars_++);
+    const auto [it, is_new] = numbers_.try_emplace(before, numbers_.size() + 1);
+    if (is_new) add_to_table(before);
+    exprs_[e.get()] = it->second;
+    keep_alive_.push_back(e);
+    return it->second;
   }
 
   void put_stmt(const Stmt& s) {
@@ -115,16 +160,41 @@ class Writer {
 
   void put_buffer(const Buffer& b) {
     const auto [it, is_new] = buffers_.try_emplace(b.get(), buffers_.size() + 1);
-    put(std::uint64_t{it->second});
-    if (!is_new) return;
-    put(b->dtype);
-    put(b->shape);
-    put(b->strides);
-    put(b->scope);
-    put(b->alignment);
+    const std::size_t number = it->second;
+    if (is_new && is_structure_) {
+      // Apart: the first expression that mentions it is to read like the others.
+      std::string before;
+      before.swap(out_);
+      put_name(b->name);
+      put_definition(*b);
+      before.swap(out_);
+      add_to_table(before);
+    }
+    put(std::uint64_t{number});
+    if (is_new && !is_structure_) put_definition(*b);
   }
 
+  void put_definition(const BufferNode& b) {
+    put(b.dtype);
+    put(b.shape);
+    put(b.strides);
+    put(b.scope);
+    put(b.alignment);
+  }
+
+  void add_to_table(const std::string& text) {
+    out_.swap(table_);
+    put(text);
+    out_.swap(table_);
+  }
+
+  const bool is_structure_;
   std::string out_;
+  std::string table_;  ///< of expressions and buffers, as they are met
+  std::unordered_map<std::string, std::size_t> numbers_;  ///< of what is in the table
+  std::size_t num_vars_ = 0;
+  std::vector<std::string> names_;
+  std::unordered_map<std::string, std::size_t> places_;  ///< in `names_`
   std::unordered_map<const ExprNode*, std::size_t> exprs_;
   std::unordered_map<const BufferNode*, std::size_t> buffers_;
   std::vector<Expr> keep_alive_;
@@ -132,6 +202,12 @@ class Writer {
 
 }  // namespace
 
-std::string canonical_bytes(const Function& f) { return Writer().run(f); }
+std::string canonical_bytes(const Function& f) { return Writer(Form::kCode).run(f); }
+
+CanonicalForm canonical_form(const Function& f) {
+  Writer writer(Form::kStructure);
+  std::string bytes = writer.run(f);
+  return {std::move(bytes), writer.names()};
+}
 
 }  // namespace tenon
