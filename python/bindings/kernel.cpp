@@ -33,9 +33,13 @@ Kernel build_kernel(const Function& f, const Target& target, bool schedule_by_de
                     bool is_compared) {
   const py::gil_scoped_release released;
   Kernel kernel;
-  kernel.source =
-      schedule_by_default && f->level == Level::kBlock ? default_schedule(f, target).function() : f;
-  kernel.has_default_schedule = schedule_by_default;
+  kernel.source = f;
+  kernel.schedule = "the caller's";
+  if (schedule_by_default && f->level == Level::kBlock) {
+    ChosenSchedule chosen = choose_schedule(f, target);
+    kernel.source = chosen.schedule.function();
+    kernel.schedule = std::move(chosen.source);
+  }
   kernel.is_compared = is_compared;
   kernel.shapes = result_shapes(f);
   BuildOptions options;

@@ -15,8 +15,8 @@ namespace tenon::python {
 struct Kernel {
   CompiledKernel compiled;
   Executable executable;
-  Function source;  ///< the scheduled function that was lowered
-  bool has_default_schedule = false;
+  Function source;           ///< the scheduled function that was lowered
+  std::string schedule;      ///< where it is from: "rule contraction", "the caller's"
   bool is_compared = false;  ///< each call is compared with the interpreter
   ResultShapes shapes;
 };

@@ -30,8 +30,8 @@ std::string report(const Kernel& kernel) {
       inspect_assembly(assembly(std::span(&compiled.function, 1), compiled.target));
   std::ostringstream text;
   text << kernel.executable.name() << " for " << compiled.target.str()
-       << "\n  schedule: " << (kernel.has_default_schedule ? "the default one" : "the caller's")
-       << "\n  lowered in " << milliseconds(compiled.lower_seconds)
+       << "\n  schedule: " << kernel.schedule << "\n  lowered in "
+       << milliseconds(compiled.lower_seconds)
        << (compiled.is_from_cache ? std::string(", code from the cache")
                                   : ", compiled in " + milliseconds(compiled.compile_seconds))
        << ", " << compiled.code->size_bytes()

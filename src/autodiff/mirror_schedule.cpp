@@ -1,6 +1,7 @@
 #include "tenon/autodiff/mirror_schedule.h"
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 #include <unordered_map>
 #include <unordered_set>
@@ -242,6 +243,9 @@ std::string mirror_block(rules::RuleContext* context, const Function& forward,
 
 MirroredSchedule mirror_schedule(const Schedule& forward, const Function& derivative,
                                  const Target& target) {
+  // What was measured of the derivative itself says more than its forward function.
+  if (std::optional<ChosenSchedule> stored = stored_schedule(derivative, target))
+    return {std::move(stored->schedule), "all blocks: " + stored->source + "\n"};
   MirroredSchedule out{Schedule(derivative), ""};
   rules::RuleContext context{out.schedule, target};
   const Function f = derivative;  // keeps the infos valid

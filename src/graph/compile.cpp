@@ -248,12 +248,18 @@ std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& tar
 
 }  // namespace
 
-std::vector<Function> schedule_for(const NetworkSource& source, const Target& target) {
-  std::vector<Function> scheduled(source.functions.size());
-  in_parallel(scheduled.size(), target.num_cores, [&](std::size_t i) {
-    scheduled[i] = source.is_scheduled[i]
-                       ? source.functions[i]
-                       : default_schedule(source.functions[i], target).function();
+ScheduledFunctions schedule_for(const NetworkSource& source, const Target& target) {
+  const std::size_t count = source.functions.size();
+  ScheduledFunctions scheduled{std::vector<Function>(count), std::vector<std::string>(count)};
+  in_parallel(count, target.num_cores, [&](std::size_t i) {
+    if (source.is_scheduled[i]) {
+      scheduled.functions[i] = source.functions[i];
+      scheduled.sources[i] = "the caller's";
+      return;
+    }
+    ChosenSchedule chosen = choose_schedule(source.functions[i], target);
+    scheduled.functions[i] = chosen.schedule.function();
+    scheduled.sources[i] = std::move(chosen.source);
   });
   return scheduled;
 }
@@ -284,12 +290,13 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   network.source.functions = groups.distinct;
   network.source.is_scheduled = groups.is_scheduled;
   const auto schedule_start = Clock::now();
-  const std::vector<Function> scheduled = schedule_for(network.source, target);
+  ScheduledFunctions scheduled = schedule_for(network.source, target);
+  network.schedules = std::move(scheduled.sources);
   network.schedule_seconds = seconds_since(schedule_start);
 
   const auto kernel_start = Clock::now();
   const std::vector<CompiledKernel> kernels =
-      compile_kernels(scheduled, target, build_options(options));
+      compile_kernels(scheduled.functions, target, build_options(options));
   network.kernel_seconds = seconds_since(kernel_start);
 
   const auto constant_start = Clock::now();

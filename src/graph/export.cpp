@@ -9,7 +9,7 @@ namespace {
 CompiledLevel compile_level(const NetworkSource& source, const LevelName& level,
                             const BuildOptions& build) {
   CompiledLevel made = {level, source.plan, {}};
-  made.kernels = compile_objects(schedule_for(source, level.target), level.target, build);
+  made.kernels = compile_objects(schedule_for(source, level.target).functions, level.target, build);
   for (std::size_t i = 0; i < made.kernels.size(); ++i) add_kernel(&made.plan, i, made.kernels[i]);
   return made;
 }

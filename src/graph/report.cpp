@@ -110,6 +110,23 @@ std::string describe(const RewriteLog& rewrites) {
   return text;
 }
 
+/// One line for each source of schedules: "  schedule: rule contraction: kernels 0, 2".
+std::string describe(const std::vector<std::string>& schedules) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> groups;
+  for (std::size_t i = 0; i < schedules.size(); ++i) {
+    auto group = std::find_if(groups.begin(), groups.end(),
+                              [&](const auto& g) { return g.first == schedules[i]; });
+    if (group == groups.end()) group = groups.insert(groups.end(), {schedules[i], {}});
+    group->second.push_back(std::to_string(i));
+  }
+  std::string text;
+  for (const auto& [source, kernels] : groups) {
+    text += "  schedule: " + source + ": kernel" + (kernels.size() == 1 ? " " : "s ") +
+            listed(kernels) + "\n";
+  }
+  return text;
+}
+
 /// The kernel call that step `step` is, or that follows it.
 std::size_t call_at(const std::vector<KernelCall>& calls, std::size_t step) {
   std::size_t i = 0;
@@ -196,7 +213,7 @@ std::string CompiledNetwork::report() const {
     text += "  folded into weights and biases, which changes roundings: " +
             std::to_string(num_folded_batch_norms) + " batch_norm\n";
   }
-  return text + describe(rewrites);
+  return text + describe(schedules) + describe(rewrites);
 }
 
 }  // namespace tenon::graph

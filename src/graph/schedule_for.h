@@ -7,9 +7,14 @@
 
 namespace tenon::graph {
 
+/// The functions with their schedules for `target`.
+struct ScheduledFunctions {
+  std::vector<Function> functions;
+  std::vector<std::string> sources;  ///< of the schedules, as ChosenSchedule::source
+};
 /// The functions with their default schedules for `target`; those that a user scheduled as they
 /// are.
-std::vector<Function> schedule_for(const NetworkSource& source, const Target& target);
+ScheduledFunctions schedule_for(const NetworkSource& source, const Target& target);
 
 BuildOptions build_options(const CompileOptions& options);
 

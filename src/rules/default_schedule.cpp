@@ -7,6 +7,7 @@
 
 #include "rules/gpu/gpu_rule.h"
 #include "rules/rule.h"
+#include "tenon/rules/schedule_source.h"
 
 namespace tenon {
 namespace rules {
@@ -82,6 +83,11 @@ bool attempt(RuleContext& context, const std::string& what, F&& rule) {
   return false;
 }
 
+void fall_back(RuleContext& context, const std::string& block, int num_context) {
+  schedule_fallback(context, block, num_context);
+  context.applied.emplace_back("fallback", block);
+}
+
 void schedule_alone(RuleContext& context, const std::string& name,
                     std::unordered_set<std::string>* done) {
   const Function f = context.s.function();  // keeps the infos valid
@@ -89,14 +95,17 @@ void schedule_alone(RuleContext& context, const std::string& name,
   const BlockInfo* info = find_block(blocks, name);
   done->insert(name);
   const int num_context = info == nullptr ? 0 : info->num_context;
-  if (info == nullptr || info->store == nullptr)
-    return schedule_fallback(context, name, num_context);
+  if (info == nullptr || info->store == nullptr) return fall_back(context, name, num_context);
   const auto tries = [&](const char* rule, auto&& schedule) {
     const auto run = [&] {
       schedule();
       return true;
     };
-    return attempt(context, std::string("rule '") + rule + "' for block '" + name + "'", run);
+    const std::string what = std::string("rule '") + rule + "' for block '" + name + "'";
+    if (!attempt(context, what, run)) return false;
+    const std::string text = rule;
+    context.applied.emplace_back(text.substr(0, text.find(' ')), name);
+    return true;
   };
   bool fits = false;
   if (info->is_ordered()) {
@@ -116,37 +125,96 @@ void schedule_alone(RuleContext& context, const std::string& name,
       tile("convolution", "convolution with its reader", schedule_convolution);
     if (!fits) tile("contraction", "contraction with its reader", schedule_contraction);
   }
-  if (!fits) schedule_fallback(context, name, num_context);
+  if (!fits) fall_back(context, name, num_context);
+}
+
+/// "rule contraction", or each with its block.
+std::string describe(const RuleContext& context) {
+  const auto& applied = context.applied;
+  if (applied.empty()) return "no rule: nothing is left to do";
+  if (applied.size() == 1) return "rule " + applied[0].first;
+  std::string text;
+  for (const auto& [rule, block] : applied)
+    text += (text.empty() ? "rules " : ", ") + rule + " (" + block + ")";
+  return text;
 }
 
 }  // namespace
 }  // namespace rules
 
-Schedule default_schedule(const Function& f, const Target& target) {
-  Schedule s(f);
-  rules::RuleContext context{s, target};
+namespace {
+
+void schedule_remaining(rules::RuleContext& context, const std::unordered_set<std::string>& done) {
+  std::unordered_set<std::string> known = done;
+  const Function f = context.s.function();  // keeps the infos valid
+  for (const rules::BlockInfo& info : rules::blocks_of(f)) {
+    const std::size_t num_loops = context.s.loops(info.name()).size();
+    const bool is_plain = num_loops == info.block->iters.size();
+    if (is_plain && known.count(info.name()) == 0)
+      rules::schedule_alone(context, info.name(), &known);
+  }
+}
+
+}  // namespace
+
+std::optional<ChosenSchedule> stored_schedule(const Function& f, const Target& target,
+                                              std::string* problem) {
+  FoundSchedule found = ScheduleSource::shared().find(f, target);
+  const auto tell = [&](const std::string& what) {
+    if (problem != nullptr) *problem = what;
+  };
+  tell(found.problem);
+  if (!found.schedule) return std::nullopt;
+  ChosenSchedule chosen{Schedule(f), found.schedule->label, true};
+  try {
+    found.schedule->trace.replay(&chosen.schedule);
+    return chosen;
+  } catch (const ScheduleError& e) {
+    const std::string what = e.what();
+    tell("the stored one, " + found.schedule->label +
+         ", does not fit: " + what.substr(0, what.find('\n')));
+    return std::nullopt;
+  }
+}
+
+ChosenSchedule rule_schedule(const Function& f, const Target& target) {
+  ChosenSchedule chosen{Schedule(f), "", false};
+  rules::RuleContext context{chosen.schedule, target};
   if (target.is_gpu()) {
     rules::gpu::schedule_function(context);
-    return s;
+    chosen.source = rules::describe(context);
+    return chosen;
   }
   rules::inline_elementwise(context);
-  if (rules::attempt(context, "rule 'row_chain'", [&] { return schedule_row_chain(context); }))
-    return s;
-  schedule_remaining(&s, {}, target);
-  return s;
+  const auto row_chain = [&] { return schedule_row_chain(context); };
+  if (rules::attempt(context, "rule 'row_chain'", row_chain)) {
+    context.applied.emplace_back("row_chain", "");
+  } else {
+    schedule_remaining(context, {});
+  }
+  chosen.source = rules::describe(context);
+  return chosen;
+}
+
+ChosenSchedule choose_schedule(const Function& f, const Target& target) {
+  std::string problem;
+  if (auto stored = stored_schedule(f, target, &problem)) {
+    if (!problem.empty()) stored->source += " (" + problem + ")";
+    return std::move(*stored);
+  }
+  ChosenSchedule chosen = rule_schedule(f, target);
+  if (!problem.empty()) chosen.source += " (" + problem + ")";
+  return chosen;
+}
+
+Schedule default_schedule(const Function& f, const Target& target) {
+  return choose_schedule(f, target).schedule;
 }
 
 void schedule_remaining(Schedule* s, const std::unordered_set<std::string>& done,
                         const Target& target) {
   rules::RuleContext context{*s, target};
-  std::unordered_set<std::string> known = done;
-  const Function f = s->function();  // keeps the infos valid
-  for (const rules::BlockInfo& info : rules::blocks_of(f)) {
-    const std::size_t num_loops = s->loops(info.name()).size();
-    const bool is_plain = num_loops == info.block->iters.size();
-    if (is_plain && known.count(info.name()) == 0)
-      rules::schedule_alone(context, info.name(), &known);
-  }
+  schedule_remaining(context, done);
 }
 
 }  // namespace tenon

@@ -5,6 +5,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "rules/block_info.h"
 #include "tenon/runtime/target.h"
@@ -16,6 +18,8 @@ namespace tenon::rules {
 struct RuleContext {
   Schedule& s;
   const Target& target;
+  /// The rules that fitted, with the block ("" for all blocks): for reports.
+  std::vector<std::pair<std::string, std::string>> applied = {};
 };
 
 /// Inlines element-wise blocks where that costs nothing (inline_elementwise.cpp).

@@ -22,7 +22,8 @@ struct MirroredSchedule {
 /// each axis by its own; where a spatial axis became a reduction (or the other way round), the axes
 /// left over take their places in order. Operands that would be read across the lanes are copied.
 /// Blocks without a forward tensor in `forward`, and those that refuse a step, get the default
-/// rule. Values are those of the default schedule: chains of sums keep their order.
+/// rule. Where the tuner has measured a schedule of the derivative itself, that is the result.
+/// Values are those of the default schedule: chains of sums keep their order.
 MirroredSchedule mirror_schedule(const Schedule& forward, const Function& derivative,
                                  const Target& target);
 

@@ -94,7 +94,8 @@ struct CompiledNetwork {
   std::string target;
   std::vector<ArgumentReport> inputs, results;
   NetworkSource source;
-  std::vector<KernelCall> calls;  ///< those in bodies once
+  std::vector<KernelCall> calls;       ///< those in bodies once
+  std::vector<std::string> schedules;  ///< for each `KernelCall::code`, where its schedule is from
   std::vector<RegionReport> regions;
   RewriteLog rewrites;     ///< what passes did to which operator, and why
   int num_compiled = 0;    ///< distinct kernels

@@ -2,6 +2,7 @@
 
 /// Default schedules: what every function gets that the user did not schedule.
 
+#include <optional>
 #include <string>
 #include <unordered_set>
 
@@ -10,13 +11,33 @@
 
 namespace tenon {
 
-/// A schedule of `f` (block level) for the target, built from the structure of its blocks: cheap
-/// element-wise blocks are inlined; contractions get register tiles, their element-wise consumers
-/// at the tile; reductions along rows run in 64 lanes (design 3a); chains of blocks over the same
-/// rows (softmax, normalisation, attention) run row by row. A block without a rule keeps its loops,
-/// the outermost in parallel. On a GPU every nest is bound to blocks and threads. Never fails;
-/// never changes what is computed except by the order of float sums that design 3a fixes.
+/// A schedule and where it comes from.
+struct ChosenSchedule {
+  Schedule schedule;
+  /// "rule contraction", "rules scatter (C), elementwise (D)", or "tuned 2026-11-30, 1.34x". With
+  /// what was wrong in brackets where a stored schedule could not be used.
+  std::string source;
+  bool is_stored = false;  ///< measured before, by the tuner
+};
+
+/// The schedule of `f` (block level) for the target that the tuner found, where the process'
+/// ScheduleSource has one that still fits; else that of the rules. Never fails; never
+/// changes what is computed except by the order of float sums that design 3a fixes.
+ChosenSchedule choose_schedule(const Function& f, const Target& target);
+
+/// What the tuner found and still fits; nothing else. `problem` is told what was wrong.
+std::optional<ChosenSchedule> stored_schedule(const Function& f, const Target& target,
+                                              std::string* problem = nullptr);
+
+/// choose_schedule(f, target).schedule.
 Schedule default_schedule(const Function& f, const Target& target);
+
+/// A schedule built from the structure of the function's blocks alone: cheap element-wise blocks
+/// are inlined; contractions get register tiles, their element-wise consumers at the tile;
+/// reductions along rows run in 64 lanes (design 3a); chains of blocks over the same rows (softmax,
+/// normalisation, attention) run row by row. A block without a rule keeps its loops, the outermost
+/// in parallel. On a GPU every nest is bound to blocks and threads. Never fails.
+ChosenSchedule rule_schedule(const Function& f, const Target& target);
 
 /// The same for a function that is scheduled in part: rules for every block that still has the
 /// loops it was made with, block by block. Those in `done` stay as they are.

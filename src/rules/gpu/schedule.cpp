@@ -12,6 +12,7 @@ bool attempt(RuleContext& context, const char* rule, const std::string& block, F
   const Schedule before = context.s;
   try {
     schedule();
+    context.applied.emplace_back(rule, block);
     return true;
   } catch (const ScheduleError& e) {
     if (std::getenv("TENON_EXPLAIN_RULES") != nullptr) {
@@ -29,10 +30,11 @@ void schedule_block(RuleContext& context, const std::string& name) {
   const BlockInfo* info = find_block(blocks, name);
   const int num_context = info == nullptr ? 0 : info->num_context;
   const bool is_known = info != nullptr && info->store != nullptr && !info->is_ordered();
-  if (is_known && attempt(context, "gpu elements", name,
-                          [&] { schedule_elements(context, *info); }))
+  if (is_known &&
+      attempt(context, "gpu elements", name, [&] { schedule_elements(context, *info); }))
     return;
   bind_fallback(context, name, num_context);
+  context.applied.emplace_back("gpu fallback", name);
 }
 
 }  // namespace
