@@ -1,4 +1,10 @@
+import os
+
 import pytest
+
+# Schedules are those of the rules, whatever this machine's user has tuned, in processes that tests
+# start as well.
+os.environ["TENON_TUNING_DIR"] = "off"
 
 # A skip is a test that nobody sees fail: only these reasons are expected on some machines.
 EXPECTED_SKIPS = ("no NVIDIA GPU", "no AVX-512", "TENON_CUDA_PATH=none")
