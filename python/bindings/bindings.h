@@ -35,5 +35,7 @@ void bind_config(py::module_& module);
 void bind_cuda(py::module_& module);
 /// What `tn.build` makes for a GPU.
 void bind_device_kernel(py::module_& module);
+/// Records of measured schedules.
+void bind_tuning(py::module_& module);
 
 }  // namespace tenon::python

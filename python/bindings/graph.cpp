@@ -385,6 +385,9 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("call_details", &call_details)
       .def_property_readonly("rewrites", &rewrites_of)
       .def_property_readonly("regions", &regions_of)
+      .def_property_readonly("functions",
+                             [](const graph::CompiledNetwork& n) { return n.source.functions; })
+      .def_readonly("schedules", &graph::CompiledNetwork::schedules)
       .def_readonly("target", &graph::CompiledNetwork::target)
       .def("plan_bytes",
            [](const graph::CompiledNetwork& n) {

@@ -23,5 +23,6 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_loaded_model(module);
   bindings::bind_onnx(module);
   bindings::bind_library(module);
+  bindings::bind_tuning(module);
   tenon::install_interrupt_handler();
 }

@@ -1,6 +1,6 @@
 """Tenon, a tensor-operator compiler: tensor expressions, schedules, and kernels made from them."""
 
-from tenon import aot, models, nn, onnx, optim, random, recipes, te, training
+from tenon import aot, models, nn, onnx, optim, random, recipes, te, training, tuning
 from tenon._arrays import asarray, from_dlpack
 from tenon._batches import vmap
 from tenon._build import build, function, interpret, lower, mirror_schedule, parse
@@ -108,6 +108,7 @@ __all__ = [
     "te",
     "train_step",
     "training",
+    "tuning",
     "value_and_grad",
     "vjp",
     "vmap",

@@ -80,10 +80,25 @@ class Config:
             raise UserError("E0142", f"config.cache_dir should be a path or None, got {folder!r}")
         _core.use_cache_folder("" if folder is None else os.path.abspath(folder))
 
+    @property
+    def tuning_dir(self) -> str | None:
+        """The folder of measured schedules that builds look up; None where there is none.
+
+        By default ``$TENON_TUNING_DIR``, or ``tuning`` in the folder of compiled code.
+        """
+        return _core.tuning_folder() or None
+
+    @tuning_dir.setter
+    def tuning_dir(self, folder: str | os.PathLike[str] | None) -> None:
+        if folder is not None and not isinstance(folder, (str, os.PathLike)):
+            raise UserError("E1230", f"config.tuning_dir should be a path or None, got {folder!r}")
+        _core.use_tuning_folder("" if folder is None else os.path.abspath(folder))
+
     def __repr__(self) -> str:
         return (
             f"<tenon.config threads={self.threads} verify={self.verify!r} "
-            f"check_numerics={self.check_numerics} cache_dir={self.cache_dir!r}>"
+            f"check_numerics={self.check_numerics} cache_dir={self.cache_dir!r} "
+            f"tuning_dir={self.tuning_dir!r}>"
         )
 
 

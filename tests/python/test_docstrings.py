@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 import tenon as tn
-from tenon import nn, optim, random, te, training
+from tenon import nn, optim, random, te, training, tuning
 from tenon.nn import functional, init
 from tenon.training import _fit, _step
 
@@ -19,7 +19,7 @@ def test_examples_in_docstrings_run(module):
 
 
 def test_every_public_name_is_documented():
-    for module in (tn, te, nn, functional, init, optim, random, training):
+    for module in (tn, te, nn, functional, init, optim, random, training, tuning):
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tenon._core import __version__
-from tenon.cli import bench, check, compile, doctor, explain, inspect, run
+from tenon.cli import bench, check, compile, doctor, explain, inspect, run, tune
 from tenon.errors import Error, InternalError, UserError
 
 __all__ = ["EXIT_BAD_INPUT", "EXIT_INTERNAL", "EXIT_OK", "EXIT_PROBLEM", "main"]
@@ -19,7 +19,7 @@ EXIT_PROBLEM = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERNAL = 3
 _EXIT_INTERRUPTED = 130
-_COMMANDS = (compile, check, run, bench, inspect, doctor, explain)
+_COMMANDS = (compile, check, run, bench, tune, inspect, doctor, explain)
 _MAX_LINE = 600
 
 _EPILOG = """\
@@ -29,6 +29,7 @@ examples:
   tenon compile model.onnx -o model.so       make a library
   tenon run model.onnx --input x=photo.npy   run once
   tenon bench model.onnx --size batch=8      where the time goes
+  tenon tune show                            measured schedules of this machine
   tenon inspect model.onnx --html page.html  draw it
   tenon explain E0203                        what an error code means
 
