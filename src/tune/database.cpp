@@ -69,7 +69,9 @@ ino_t inode_of(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
-void insert(Sqlite& db, const std::vector<IndexEntry>& entries) {
+/// Returns the sum of the digests of the new rows.
+std::int64_t insert(Sqlite& db, const std::vector<IndexEntry>& entries) {
+  std::uint64_t sum = 0;
   Statement add(db, "INSERT OR IGNORE INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
   for (const IndexEntry& e : entries) {
     add.bind(1, e.id);
@@ -79,8 +81,10 @@ void insert(Sqlite& db, const std::vector<IndexEntry>& entries) {
     add.bind(5, static_cast<std::int64_t>(e.offset));
     add.bind(6, static_cast<std::int64_t>(e.length));
     add.step();
+    if (db.has_changed()) sum += static_cast<std::uint64_t>(records::digest_of(e));
     add.reset();
   }
+  return static_cast<std::int64_t>(sum);
 }
 
 bool has_record(Sqlite& db, const std::string& id) {
@@ -173,6 +177,12 @@ void Database::State::open_index() {
   auto db = std::make_unique<Sqlite>(index_path(), Sqlite::Mode::kWrite, kBusyMs);
   db->run("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
   db->run(records::kSchema);
+  const std::optional<IndexState> state = records::index_state(*db);
+  if (state && !records::is_whole(*db, *state)) {
+    db.reset();
+    remove_index();
+    return open_index();
+  }
   index = std::move(db);
   index_inode = inode_of(index_path());
 }
@@ -189,10 +199,13 @@ void Database::State::commit(const std::vector<IndexEntry>& entries, std::size_t
   index->run("BEGIN IMMEDIATE");
   try {
     if (anew) index->run("DELETE FROM records");
-    insert(*index, entries);
-    Statement set(*index, "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2)");
+    const std::optional<IndexState> before = anew ? std::nullopt : records::index_state(*index);
+    const auto digest = static_cast<std::uint64_t>(before ? before->digest : 0) +
+                        static_cast<std::uint64_t>(insert(*index, entries));
+    Statement set(*index, "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3)");
     set.bind(1, file_id);
     set.bind(2, static_cast<std::int64_t>(bytes));
+    set.bind(3, static_cast<std::int64_t>(digest));
     set.step();
     index->run("COMMIT");
   } catch (const SqliteError&) {

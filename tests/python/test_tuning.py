@@ -110,7 +110,7 @@ def test_kernels_of_networks_and_their_deduplication():
             return self.second(self.first(x))
 
     x = RNG.standard_normal((40, 32), dtype="float32")
-    network = tn.compile(Twice(), x)
+    network = tn.compile(Twice(), [x])
     before = np.asarray(network(x))
     assert "  schedule: rule contraction: kernel 0\n" in network.report()
     function = network._compiled.functions[0]
@@ -119,7 +119,7 @@ def test_kernels_of_networks_and_their_deduplication():
     record = tuning.store(
         function, s.trace, seconds=1e-4, default_seconds=2e-4, verified="bit-equal"
     )
-    again = tn.compile(Twice(), x)
+    again = tn.compile(Twice(), [x])
     assert f"  schedule: tuned {record.date[:10]}, 2.00x: kernel 0\n" in again.report()
     assert before.shape == np.asarray(again(x)).shape
 

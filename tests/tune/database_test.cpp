@@ -190,6 +190,26 @@ TEST(Database, a_lost_damaged_or_foreign_index_is_made_anew) {
   EXPECT_TRUE(look_up(folder, records[3]).has_value());
 }
 
+// Any byte of the index: builds find the record or, at worst, none; the next writer makes it anew.
+TEST(Database, one_flipped_byte_of_the_index_loses_nothing) {
+  const TemporaryFolder root;
+  const std::string folder = root / "tuning", index = folder + "/index.sqlite";
+  const std::vector<TuningRecord> records = small_records(6);
+  Database(folder).add(records);
+  const std::string good = read_bytes(index);
+  ASSERT_GT(good.size(), 10000u);
+  const TuningRecord wanted = records[4];
+  for (std::size_t at = 0; at < good.size(); at += good[at] != 0 || at < 100 ? 3 : 61) {
+    std::string changed = good;
+    changed[at] = static_cast<char>(changed[at] ^ 0x11);
+    write_bytes(index, changed);
+    const std::optional<TuningRecord> found = look_up(folder, wanted);
+    ASSERT_TRUE(!found || found->text() == wanted.text()) << at;
+    ASSERT_NO_THROW(Database{folder}) << at;
+    for (const TuningRecord& r : records) ASSERT_TRUE(look_up(folder, r).has_value()) << at;
+  }
+}
+
 TEST(Database, a_damaged_record_is_passed_over_for_the_next_best) {
   const TemporaryFolder root;
   const std::string file = root / "tuning/records.jsonl";

@@ -78,8 +78,8 @@ class ExportReport(NamedTuple):
 class MergeReport(NamedTuple):
     """What became of merged files.
 
-    `num_added` records are new and `num_known` ones were there; `damage` has a line for each damaged part
-    of a file, and for each file of which the end is missing.
+    `num_added` records are new and `num_known` ones were there; `damage` has a line for each
+    damaged part of a file, and for each file of which the end is missing.
     """
 
     num_added: int

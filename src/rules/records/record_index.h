@@ -27,6 +27,8 @@ struct IndexEntry {
     return seconds != other.seconds ? seconds < other.seconds : id < other.id;
   }
 };
+/// Of all that the index has of a line. The sum over its rows shows rows that are changed or gone.
+std::int64_t digest_of(const IndexEntry& entry);
 /// Nothing where the text is no record.
 std::optional<IndexEntry> entry_of(const RecordPlace& place);
 
@@ -45,21 +47,25 @@ class MemoryIndex {
 constexpr const char* kRecordFile = "records.jsonl";
 constexpr const char* kIndexFile = "index.sqlite";
 
-/// The tables; `state` has one row: the id of the file, and how many of its bytes are indexed.
+/// The tables; `state` has one row: the id of the file, how many of its bytes are indexed, and the
+/// sum of digest_of over all rows of `records`.
 constexpr const char* kSchema =
     "CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, bucket INTEGER NOT NULL, verified "
     "INTEGER NOT NULL, seconds REAL NOT NULL, place INTEGER NOT NULL, length INTEGER NOT NULL) "
     "WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS by_bucket ON records (bucket, verified, seconds, id);"
     "CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), file TEXT NOT "
-    "NULL, bytes INTEGER NOT NULL);";
+    "NULL, bytes INTEGER NOT NULL, digest INTEGER NOT NULL);";
 
 struct IndexState {
   std::string file_id;
   std::size_t bytes = 0;
+  std::int64_t digest = 0;
 };
 /// Nothing for a fresh index.
 std::optional<IndexState> index_state(Sqlite& db);
+/// Whether all rows are there, each as it was written. Reads the whole index.
+bool is_whole(Sqlite& db, const IndexState& state);
 /// Appends the verified ones of a bucket.
 void find_entries(Sqlite& db, std::int64_t bucket, std::vector<IndexEntry>* out);
 

@@ -57,6 +57,8 @@ void Sqlite::run(const char* sql) {
   if (code != SQLITE_OK) fail(db_, code);
 }
 
+bool Sqlite::has_changed() const { return sqlite3_changes(db_) > 0; }
+
 Statement::Statement(Sqlite& db, const char* sql) : db_(db) {
   check(sqlite3_prepare_v2(db.handle(), sql, -1, &statement_, nullptr));
 }

@@ -37,6 +37,8 @@ class Sqlite {
 
   /// Runs statements without results.
   void run(const char* sql);
+  /// Whether the last statement changed any row.
+  bool has_changed() const;
   sqlite3* handle() const { return db_; }
 
  private:
