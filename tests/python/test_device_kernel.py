@@ -74,6 +74,19 @@ def test_loops_have_to_be_bound():
         tn.build(s, "cuda")
 
 
+def test_functions_get_the_default_schedule():
+    x = te.placeholder((100, 70), "float32", name="X")
+    y = te.compute((100, 70), lambda i, j: x[i, j] + 1.0, name="Y")
+    kernel = tn.build(tn.function([x], [y], "plus_one"), "cuda -arch=sm_80")
+    assert "__global__" in kernel.cuda_source()
+    assert "blockIdx.x" in str(kernel.function)
+
+
+def test_networks_are_for_cpus_so_far():
+    with pytest.raises(tn.TargetError, match=r"networks are compiled for CPUs only.*E0903"):
+        tn.compile(lambda x: x + 1.0, [tn.TensorSpec((4,), "float32")], target="cuda -arch=sm_80")
+
+
 def test_a_second_build_comes_from_the_cache():
     tn.build(scale(), "cuda -arch=sm_90a")
     assert "code from the cache" in tn.build(scale(), "cuda -arch=sm_90a").report()
