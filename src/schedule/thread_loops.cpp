@@ -171,6 +171,7 @@ class ThreadLoop {
 
   /// Of all buffers, or of `only` those.
   void check(const std::vector<Buffer>* only = nullptr) {
+    binds_ = only == nullptr;
     for (const BlockNode* b : blocks_under(path_.back())) check_kinds(*b);
     if (is_int(loop_.extent, 1)) return;
     std::vector<Buffer> done;
@@ -232,7 +233,8 @@ class ThreadLoop {
       step_.suggest("move the other blocks out, or rfactor the loop");
       fail("E0221", detail::concat(what, " and holds other blocks too"));
     }
-    if (reducer->order_matters()) step_.mark_reassociates();
+    // The step that bound the loop was marked; later ones add up in its order.
+    if (reducer->order_matters() && binds_) step_.mark_reassociates();
   }
 
   void check_buffer(const Buffer& buffer) {
@@ -348,6 +350,7 @@ class ThreadLoop {
   const Path& path_;
   const ForNode& loop_;
   int rule_;
+  bool binds_ = false;  ///< the step binds the loop
   std::vector<const ForNode*> around_;
   std::vector<Access> here_, all_;
 };

@@ -59,6 +59,8 @@ TEST(Bind, lets_threads_join_a_reduction) {
   s.bind(l[0], "blockIdx.x");
   s.bind(l[1], "threadIdx.x");
   EXPECT_TRUE(s.trace().reassociates());
+  s.cache_read({"C"}, "A", "shared");
+  EXPECT_FALSE(s.trace().steps.back().reassociates);
   Schedule largest(testing::softmax_chain(4, 32));
   l = largest.loops("M");
   largest.decompose_reduction({"M"}, l[1]);
