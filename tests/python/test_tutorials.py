@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from needs_nvrtc import needs_nvrtc
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "tutorials").glob("[0-9][0-9]_*.py"))
@@ -18,9 +19,17 @@ def run(tutorial, *arguments):
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
 
 
-@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "tutorial", [path for path in TUTORIALS if "gpu" not in path.stem], ids=lambda path: path.stem
+)
 def test_tutorial(tutorial):
     run(tutorial)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90a"])
+def test_the_first_kernel_for_a_gpu(arch):
+    run(ROOT / "tutorials/10_first_gpu_kernel.py", arch)
 
 
 def test_the_first_tutorial_with_256_bit_vectors():
