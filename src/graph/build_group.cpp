@@ -92,7 +92,7 @@ GroupKernel scheduled_kernel(const Value& v) {
 }  // namespace
 
 GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored& stored,
-                        const std::vector<Value>& anchors) {
+                        const std::vector<Value>& anchors, bool packs_constants) {
   if (group.root && group.root->expression && group.root->expression->scheduled)
     return scheduled_kernel(group.root);
   std::vector<Expr> lead;
@@ -102,7 +102,7 @@ GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored&
   KernelBuilder::Stored before = stored;
   before.erase(group.result.get());
   for (const bool splits_rows : {false, true}) {
-    KernelBuilder b(before, lead, is_flat, splits_rows);
+    KernelBuilder b(before, lead, is_flat, splits_rows, packs_constants);
     const te::Tensor result = add_computations(b, group);
     if (b.needs_split_rows()) continue;
     anchor_symbols(b, anchors);

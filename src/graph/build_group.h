@@ -24,7 +24,8 @@ struct GroupKernel {
 };
 
 /// `anchors`: inputs of the network, which define symbols that no parameter has.
+/// `packs_constants`: constant weights are read in the panels that CPUs want.
 GroupKernel build_group(const Fusion::Group& group, const KernelBuilder::Stored& stored,
-                        const std::vector<Value>& anchors);
+                        const std::vector<Value>& anchors, bool packs_constants);
 
 }  // namespace tenon::graph

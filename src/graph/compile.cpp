@@ -236,7 +236,8 @@ std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& tar
   graph = hoist_invariants(all(graph, lay_out_products), log);
   graph = all(all(graph, simplify_control), share_equal_values);
   if (options.fold_constants) {
-    ConstantFolding folding(graph, target, options, log);
+    // Constants are computed here, whatever the network runs on.
+    ConstantFolding folding(graph, target.is_gpu() ? Target::host() : target, options, log);
     graph = everywhere(graph, [&](const std::vector<Value>& part) {
       return folding.fold(fold_batch_norms(part, num_folded_batch_norms, log));
     });
@@ -285,7 +286,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   CompiledNetwork network;
   const std::vector<Value> made = distinct_outputs(
       clean_up(outputs, target, options, &network.num_folded_batch_norms, &network.rewrites));
-  const Groups groups = make_groups(inputs, made, options.in_place);
+  const Groups groups = make_groups(inputs, made, options.in_place, !target.is_gpu());
 
   network.source.functions = groups.distinct;
   network.source.is_scheduled = groups.is_scheduled;

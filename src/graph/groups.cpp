@@ -10,8 +10,12 @@ namespace {
 /// The kernels of one graph; bodies are graphs of their own.
 class GraphEmitter {
  public:
-  GraphEmitter(const std::vector<Value>& inputs, const std::vector<Value>& outputs, Groups* groups)
-      : inputs_(inputs), fusion_(fuse(outputs)), groups_(groups) {}
+  GraphEmitter(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+               bool packs_constants, Groups* groups)
+      : inputs_(inputs),
+        fusion_(fuse(outputs)),
+        packs_constants_(packs_constants),
+        groups_(groups) {}
 
   /// What computes these values and is not computed yet.
   Program emit(const std::vector<Value>& values) {
@@ -28,7 +32,8 @@ class GraphEmitter {
       return emit(v->inputs[0]);
     }
     if (v->control) return emit_control(v);
-    GroupKernel kernel = build_group(fusion_.group_of.at(v.get()), fusion_.stored, inputs_);
+    GroupKernel kernel = build_group(fusion_.group_of.at(v.get()), fusion_.stored, inputs_,
+                                    packs_constants_);
     for (const KernelParam& p : kernel.params) emit(p.value);
     program_.push_back({groups_->calls.size(), nullptr, {}});
     groups_->calls.push_back(std::move(kernel));
@@ -39,7 +44,7 @@ class GraphEmitter {
     ProgramStep step;
     step.control = v;
     for (const SubGraph& body : v->control->bodies) {
-      GraphEmitter emitter(inputs_, body.outputs, groups_);
+      GraphEmitter emitter(inputs_, body.outputs, packs_constants_, groups_);
       if (v->control->kind == ControlKind::kLoop) {
         const std::size_t head = v->control->has_condition ? 1 : 0;
         step.parts.push_back(
@@ -52,6 +57,7 @@ class GraphEmitter {
 
   const std::vector<Value>& inputs_;
   Fusion fusion_;
+  bool packs_constants_;
   std::unordered_set<const ValueNode*> done_;
   Groups* groups_;
   Program program_;
@@ -79,9 +85,10 @@ void share_code(Groups* groups) {
 }  // namespace
 
 Groups make_groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-                   const std::vector<std::pair<std::size_t, std::size_t>>& in_place) {
+                   const std::vector<std::pair<std::size_t, std::size_t>>& in_place,
+                   bool packs_constants) {
   Groups groups;
-  groups.program = GraphEmitter(inputs, outputs, &groups).emit(outputs);
+  groups.program = GraphEmitter(inputs, outputs, packs_constants, &groups).emit(outputs);
   settle_in_place(inputs, outputs, in_place, &groups);
   share_code(&groups);
   return groups;

@@ -51,11 +51,12 @@ Expr scalar_of(const ValueNode& v) {
 }
 
 KernelBuilder::KernelBuilder(const Stored& stored, std::vector<Expr> lead, bool is_flat,
-                             bool splits_rows)
+                             bool splits_rows, bool packs_constants)
     : stored_(stored),
       lead_(std::move(lead)),
       is_flat_(is_flat && lead_.size() > 1),
-      splits_rows_(splits_rows) {
+      splits_rows_(splits_rows),
+      packs_constants_(packs_constants) {
   rows_ = product(lead_);
   if (!is_flat_) return;
   if (!as_int(rows_) && !splits_rows_) rows_ = rows_symbol_ = te::symbol("rows");

@@ -29,8 +29,9 @@ class KernelBuilder {
   using Stored = std::unordered_set<const ValueNode*>;
   /// `stored`: values that are in memory when the kernel runs. `splits_rows`: rows are the product
   /// of the leading dimensions rather than a symbol (needed when something is read by a leading
-  /// index).
-  KernelBuilder(const Stored& stored, std::vector<Expr> lead, bool is_flat, bool splits_rows);
+  /// index). `packs_constants`: constant weights are read in panels.
+  KernelBuilder(const Stored& stored, std::vector<Expr> lead, bool is_flat, bool splits_rows,
+                bool packs_constants);
 
   /// A tensor over the leading dimensions and `inner`; `f` gets the indices of both.
   te::Tensor compute(const std::string& name, const std::vector<Expr>& inner,
@@ -49,6 +50,8 @@ class KernelBuilder {
   /// `tensor` holds `v`, whose shape is lead and inner.
   void define(const Value& v, const te::Tensor& tensor) { local_[v.get()] = tensor; }
   const te::Tensor* local(const ValueNode* v) const;
+  /// Whether the weight `v` is to be read by `packed`.
+  bool is_packable(const Value& v) const { return packs_constants_ && v->is_constant(); }
   /// The constant `v` in panels: [ceil(N / 64)][K][64]. N is its last axis (its first when
   /// transposed), K the product of the others.
   const te::Tensor& packed(const Value& v, bool is_transposed);
@@ -83,6 +86,7 @@ class KernelBuilder {
   std::vector<Expr> lead_;
   bool is_flat_;
   bool splits_rows_;
+  bool packs_constants_;
   bool needs_split_rows_ = false;
   Expr rows_;  ///< extent of the flat loop
   Expr rows_symbol_;

@@ -80,7 +80,7 @@ void space_conv(const ValueNode& v, std::vector<Expr>* lead, bool* is_flat) {
 class WeightReader {
  public:
   WeightReader(KernelBuilder& b, const Value& w) : builder_(b), weight_(w) {
-    is_packed_ = w->is_constant() && !is_int(w->shape[w->shape.size() - 2], 1);
+    is_packed_ = b.is_packable(w) && !is_int(w->shape[w->shape.size() - 2], 1);
   }
   Expr operator()(const Indices& window, const Expr& in, const Expr& out) const {
     if (!is_packed_) {

@@ -70,7 +70,7 @@ void build(KernelBuilder& b, const Value& v) {
       at.push_back(j);
       return b.read(w, at);
     }
-    if (!w->is_constant()) return b.read(w, is_linear ? Indices{j, k.var} : Indices{k.var, j});
+    if (!b.is_packable(w)) return b.read(w, is_linear ? Indices{j, k.var} : Indices{k.var, j});
     return te::read(b.packed(w, is_linear), {floordiv(j, imm(64)), k.var, floormod(j, imm(64))});
   };
   b.define(v, b.compute(v->op, {v->shape.back()}, [&](const Indices& lead, const Indices& in) {

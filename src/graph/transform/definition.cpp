@@ -19,7 +19,7 @@ Definition definition_of(const ValueNode& v) {
   std::vector<Expr> lead;
   bool is_flat = false;
   if (op.space != nullptr) op.space(*fresh, &lead, &is_flat);
-  KernelBuilder b(stored, lead, false, false);
+  KernelBuilder b(stored, lead, false, false, true);
   Definition d;
   if (op.element != nullptr) {
     d.output = b.compute_whole(v.op, fresh->shape, [&](const Indices& indices) {
