@@ -113,21 +113,28 @@ std::vector<DeviceKernelCode> compile_device_kernels(std::span<const Function> f
   return kernels;
 }
 
-void add_launches(Plan* plan, PlanStep* step, const DeviceKernelCode& code,
-                  const SymbolRegisters& symbols) {
+std::uint32_t add_kernels(Plan* plan, const DeviceKernelCode& code) {
   DeviceProgram& program = plan->device_program;
   plan->device = PlanDeviceKind::kCuda;
+  const auto first = static_cast<std::uint32_t>(program.kernels.size());
+  if (code.module.kernels.empty()) return first;
+  const auto cubin = static_cast<std::uint32_t>(program.cubins.size());
+  program.cubins.push_back({code.cubin.arch, code.cubin.bytes});
+  for (const CudaKernel& kernel : code.module.kernels)
+    program.kernels.push_back({kernel.name, cubin});
+  return first;
+}
+
+void add_launches(Plan* plan, PlanStep* step, const DeviceKernelCode& code,
+                  std::uint32_t first_kernel, const SymbolRegisters& symbols) {
   step->op = PlanStepOp::kLaunch;
   step->worker_bytes = kPlanNone;
   step->shared_bytes = is_int(code.module.scratch_bytes, 0)
                            ? kPlanNone
                            : add_size(&plan->program, code.module.scratch_bytes, symbols);
-  const auto cubin = static_cast<std::uint32_t>(program.cubins.size());
-  program.cubins.push_back({code.cubin.arch, code.cubin.bytes});
   for (const CudaKernel& kernel : code.module.kernels) {
     DeviceLaunch launch;
-    launch.kernel = static_cast<std::uint32_t>(program.kernels.size());
-    program.kernels.push_back({kernel.name, cubin});
+    launch.kernel = first_kernel++;
     for (std::size_t d = 0; d < 3; ++d) {
       launch.grid[d] = add_size(&plan->program, kernel.grid[d], symbols);
       launch.block[d] = static_cast<std::uint32_t>(kernel.block[d]);
@@ -154,7 +161,7 @@ Plan plan_of(const DeviceKernelCode& code) {
   // Wide accesses rely on it.
   for (PlanArgument& argument : plan.inputs) argument.alignment = kDeviceArgumentAlignment;
   for (PlanArgument& argument : plan.results) argument.alignment = kDeviceArgumentAlignment;
-  add_launches(&plan, &step, code, symbols);
+  add_launches(&plan, &step, code, add_kernels(&plan, code), symbols);
   plan.kernels.push_back({code.source->name, code.sites});
   plan.steps.push_back(std::move(step));
   return plan;

@@ -170,7 +170,10 @@ class Describer {
   void add_call(std::size_t number, int depth) {
     const GroupKernel& k = groups_.calls[number];
     const std::vector<PlanStep>& steps = network_->executable.plan().steps;
-    while (steps[next_step_].op != PlanStepOp::kKernel) ++next_step_;
+    while (steps[next_step_].op != PlanStepOp::kKernel &&
+           steps[next_step_].op != PlanStepOp::kLaunch) {
+      ++next_step_;
+    }
     KernelCall call;
     call.name = k.function->name;
     call.operators = k.operators;
@@ -247,6 +250,50 @@ std::vector<Value> clean_up(const std::vector<Value>& outputs, const Target& tar
   return all(graph, share_equal_values);
 }
 
+/// What the functions of a network became, on one of the two.
+struct Kernels {
+  std::vector<CompiledKernel> on_host;
+  std::vector<DeviceKernelCode> on_device;
+
+  int num_from_cache() const {
+    const auto is_cached = [](const KernelCode& k) { return k.is_from_cache; };
+    return static_cast<int>(std::count_if(on_host.begin(), on_host.end(), is_cached) +
+                            std::count_if(on_device.begin(), on_device.end(), is_cached));
+  }
+};
+
+void add_kernels(const Kernels& kernels, ExecutableParts* parts) {
+  for (const CompiledKernel& k : kernels.on_host) {
+    add_kernel(&parts->plan, parts->kernels.size(), k);
+    parts->kernels.push_back(k.entry);
+  }
+  parts->code = std::make_shared<const std::vector<CompiledKernel>>(kernels.on_host);
+  for (std::size_t i = 0; i < kernels.on_device.size(); ++i)
+    add_device_kernel(&parts->plan, i, kernels.on_device[i]);
+  if (kernels.on_device.empty()) return;
+  for (auto* arguments : {&parts->plan.inputs, &parts->plan.results}) {
+    for (PlanArgument& a : *arguments) a.alignment = kDeviceArgumentAlignment;
+  }
+}
+
+std::vector<LaunchReport> launches_of(const DeviceKernelCode& code) {
+  std::vector<LaunchReport> launches;
+  for (std::size_t i = 0; i < code.module.kernels.size(); ++i) {
+    const CudaKernel& k = code.module.kernels[i];
+    const CudaKernelResources& r = code.resources(i);
+    LaunchReport launch;
+    launch.name = k.name;
+    for (std::size_t d = 0; d < 3; ++d) launch.grid[d] = print(k.grid[d]);
+    launch.block = k.block;
+    launch.registers = r.registers;
+    launch.shared_bytes = k.static_shared_bytes + k.dynamic_shared_bytes;
+    launch.spill_bytes = r.spill_store_bytes.value_or(0);
+    launch.has_fma = k.has_fma;
+    launches.push_back(std::move(launch));
+  }
+  return launches;
+}
+
 }  // namespace
 
 ScheduledFunctions schedule_for(const NetworkSource& source, const Target& target) {
@@ -278,7 +325,6 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
                         const std::string& name, const Target& target,
                         const CompileOptions& options) {
   const auto start = Clock::now();
-  target.require_cpu("networks are compiled");
   TENON_USER_CHECK(!outputs.empty(), ExpressionError, "E0151",
                    "a network needs at least one output");
   check_inputs(inputs, outputs);
@@ -286,7 +332,7 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   CompiledNetwork network;
   const std::vector<Value> made = distinct_outputs(
       clean_up(outputs, target, options, &network.num_folded_batch_norms, &network.rewrites));
-  const Groups groups = make_groups(inputs, made, options.in_place, !target.is_gpu());
+  const Groups groups = make_groups(inputs, made, options.in_place, target.is_gpu());
 
   network.source.functions = groups.distinct;
   network.source.is_scheduled = groups.is_scheduled;
@@ -296,8 +342,12 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   network.schedule_seconds = seconds_since(schedule_start);
 
   const auto kernel_start = Clock::now();
-  const std::vector<CompiledKernel> kernels =
-      compile_kernels(scheduled.functions, target, build_options(options));
+  Kernels kernels;
+  if (target.is_gpu()) {
+    kernels.on_device = compile_device_kernels(scheduled.functions, target, build_options(options));
+  } else {
+    kernels.on_host = compile_kernels(scheduled.functions, target, build_options(options));
+  }
   network.kernel_seconds = seconds_since(kernel_start);
 
   const auto constant_start = Clock::now();
@@ -308,19 +358,16 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
       parts.plan.results[i].name = options.result_names[i];
   }
   network.source.plan = parts.plan;
-  for (const CompiledKernel& k : kernels) {
-    add_kernel(&parts.plan, parts.kernels.size(), k);
-    parts.kernels.push_back(k.entry);
-  }
-  parts.code = std::make_shared<const std::vector<CompiledKernel>>(kernels);
+  add_kernels(kernels, &parts);
+  for (const DeviceKernelCode& k : kernels.on_device) network.launches.push_back(launches_of(k));
   network.executable = Executable(std::move(parts));
   network.constant_seconds = seconds_since(constant_start);
   network.target = target.str();
   network.inputs = reports(inputs, network.executable.plan().inputs);
   network.results = reports(made, network.executable.plan().results);
   Describer(inputs, made, groups, &network).run();
-  network.num_compiled = static_cast<int>(kernels.size());
-  for (const CompiledKernel& k : kernels) network.num_from_cache += k.is_from_cache ? 1 : 0;
+  network.num_compiled = static_cast<int>(scheduled.functions.size());
+  network.num_from_cache = kernels.num_from_cache();
   network.seconds = seconds_since(start);
   return network;
 }

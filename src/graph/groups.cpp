@@ -7,14 +7,22 @@
 namespace tenon::graph {
 namespace {
 
+/// Parameters may be slices of arrays, at any element: no wide access may rely on more.
+void expect_slices(const Function& fresh) {
+  for (const Buffer& b : fresh->params()) {
+    auto* node = const_cast<BufferNode*>(b.get());  // nobody else has seen the function yet
+    node->alignment = b->dtype.bytes();
+  }
+}
+
 /// The kernels of one graph; bodies are graphs of their own.
 class GraphEmitter {
  public:
   GraphEmitter(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-               bool packs_constants, Groups* groups)
+               bool is_for_gpu, Groups* groups)
       : inputs_(inputs),
         fusion_(fuse(outputs)),
-        packs_constants_(packs_constants),
+        is_for_gpu_(is_for_gpu),
         groups_(groups) {}
 
   /// What computes these values and is not computed yet.
@@ -33,7 +41,8 @@ class GraphEmitter {
     }
     if (v->control) return emit_control(v);
     GroupKernel kernel = build_group(fusion_.group_of.at(v.get()), fusion_.stored, inputs_,
-                                    packs_constants_);
+                                    !is_for_gpu_);
+    if (is_for_gpu_ && is_body_ && !kernel.is_scheduled) expect_slices(kernel.function);
     for (const KernelParam& p : kernel.params) emit(p.value);
     program_.push_back({groups_->calls.size(), nullptr, {}});
     groups_->calls.push_back(std::move(kernel));
@@ -44,7 +53,8 @@ class GraphEmitter {
     ProgramStep step;
     step.control = v;
     for (const SubGraph& body : v->control->bodies) {
-      GraphEmitter emitter(inputs_, body.outputs, packs_constants_, groups_);
+      GraphEmitter emitter(inputs_, body.outputs, is_for_gpu_, groups_);
+      emitter.is_body_ = true;
       if (v->control->kind == ControlKind::kLoop) {
         const std::size_t head = v->control->has_condition ? 1 : 0;
         step.parts.push_back(
@@ -57,7 +67,8 @@ class GraphEmitter {
 
   const std::vector<Value>& inputs_;
   Fusion fusion_;
-  bool packs_constants_;
+  bool is_for_gpu_;
+  bool is_body_ = false;
   std::unordered_set<const ValueNode*> done_;
   Groups* groups_;
   Program program_;
@@ -86,9 +97,9 @@ void share_code(Groups* groups) {
 
 Groups make_groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
                    const std::vector<std::pair<std::size_t, std::size_t>>& in_place,
-                   bool packs_constants) {
+                   bool is_for_gpu) {
   Groups groups;
-  groups.program = GraphEmitter(inputs, outputs, packs_constants, &groups).emit(outputs);
+  groups.program = GraphEmitter(inputs, outputs, is_for_gpu, &groups).emit(outputs);
   settle_in_place(inputs, outputs, in_place, &groups);
   share_code(&groups);
   return groups;

@@ -361,7 +361,11 @@ ExecutableParts write_plan(const std::vector<Value>& inputs, const std::vector<V
   return PlanWriter(inputs, outputs, groups).write(name);
 }
 
-void add_kernel(Plan* plan, std::size_t number, const KernelCode& kernel) {
+namespace {
+
+/// Adds the kernel; `f` gets each step that calls it, with the registers of the kernel's symbols.
+template <typename F>
+void for_steps_of(Plan* plan, std::size_t number, const KernelCode& kernel, F&& f) {
   TENON_CHECK(plan->kernels.size() == number, "kernels are added in their order");
   plan->kernels.push_back({kernel.source->name, kernel.sites});
   for (PlanStep& step : plan->steps) {
@@ -371,12 +375,27 @@ void add_kernel(Plan* plan, std::size_t number, const KernelCode& kernel) {
       own[kernel.function->symbols.at(s).var.get()] = step.sizes[s];
       own[kernel.source->symbols.at(s).var.get()] = step.sizes[s];
     }
-    const auto bytes = [&](const Expr& e) {
-      return is_int(e, 0) ? kPlanNone : add_size(&plan->program, e, own);
-    };
-    step.shared_bytes = bytes(kernel.info.workspace.shared_bytes);
-    step.worker_bytes = bytes(kernel.info.workspace.worker_bytes);
+    f(&step, own);
   }
+}
+
+}  // namespace
+
+void add_kernel(Plan* plan, std::size_t number, const KernelCode& kernel) {
+  for_steps_of(plan, number, kernel, [&](PlanStep* step, const SymbolRegisters& symbols) {
+    const auto bytes = [&](const Expr& e) {
+      return is_int(e, 0) ? kPlanNone : add_size(&plan->program, e, symbols);
+    };
+    step->shared_bytes = bytes(kernel.info.workspace.shared_bytes);
+    step->worker_bytes = bytes(kernel.info.workspace.worker_bytes);
+  });
+}
+
+void add_device_kernel(Plan* plan, std::size_t number, const DeviceKernelCode& kernel) {
+  const std::uint32_t first = add_kernels(plan, kernel);
+  for_steps_of(plan, number, kernel, [&](PlanStep* step, const SymbolRegisters& symbols) {
+    add_launches(plan, step, kernel, first, symbols);
+  });
 }
 
 }  // namespace tenon::graph

@@ -4,6 +4,7 @@
 
 #include "graph/groups.h"
 #include "tenon/driver/build.h"
+#include "tenon/driver/device_kernel.h"
 #include "tenon/runtime/executable.h"
 
 namespace tenon::graph {
@@ -15,5 +16,7 @@ ExecutableParts write_plan(const std::vector<Value>& inputs, const std::vector<V
 
 /// Adds kernel `number` with its sites, and its scratch memory to the steps that call it.
 void add_kernel(Plan* plan, std::size_t number, const KernelCode& kernel);
+/// The same for a GPU: the steps that call the kernel become its launches.
+void add_device_kernel(Plan* plan, std::size_t number, const DeviceKernelCode& kernel);
 
 }  // namespace tenon::graph

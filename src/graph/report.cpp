@@ -191,12 +191,30 @@ std::vector<KernelCost> CompiledNetwork::costs(const std::vector<Shape>& shapes)
   return result;
 }
 
+namespace {
+
+/// What a kernel call launches: a line each.
+std::string launch_lines(const std::vector<LaunchReport>& launches) {
+  std::string text;
+  for (const LaunchReport& l : launches) {
+    text += "         launch " + l.name + ": blocks " + l.grid[0] + ", " + l.grid[1] + ", " +
+            l.grid[2] + " of " + std::to_string(l.block[0] * l.block[1] * l.block[2]) +
+            " threads, " + std::to_string(l.registers) + " registers, " +
+            std::to_string(l.shared_bytes) + " bytes shared";
+    if (l.spill_bytes > 0) text += ", " + std::to_string(l.spill_bytes) + " bytes spilled";
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string CompiledNetwork::report() const {
   char line[160];
   std::snprintf(line, sizeof line,
                 "%zu kernel calls of %d kernels (%d from the cache), compiled in %.2f s\n",
                 calls.size(), num_compiled, num_from_cache, seconds);
-  std::string text = executable.name() + ": " + line;
+  std::string text = executable.name() + (launches.empty() ? "" : " for " + target) + ": " + line;
   std::size_t next_region = 0;
   for (std::size_t i = 0; i <= calls.size(); ++i) {
     for (; next_region < regions.size() && regions[next_region].first_call == i; ++next_region) {
@@ -208,6 +226,7 @@ std::string CompiledNetwork::report() const {
     std::snprintf(line, sizeof line, "  %3zu  kernel %-3d %-28s -> %-28s ", i, calls[i].code,
                   calls[i].name.c_str(), calls[i].result.c_str());
     text += line + ("[" + listed(calls[i].operators) + "]\n");
+    if (!launches.empty()) text += launch_lines(launches[static_cast<std::size_t>(calls[i].code)]);
   }
   if (num_folded_batch_norms > 0) {
     text += "  folded into weights and biases, which changes roundings: " +

@@ -82,11 +82,6 @@ def test_functions_get_the_default_schedule():
     assert "blockIdx.x" in str(kernel.function)
 
 
-def test_networks_are_for_cpus_so_far():
-    with pytest.raises(tn.TargetError, match=r"networks are compiled for CPUs only.*E0903"):
-        tn.compile(lambda x: x + 1.0, [tn.TensorSpec((4,), "float32")], target="cuda -arch=sm_80")
-
-
 def test_a_second_build_comes_from_the_cache():
     tn.build(scale(), "cuda -arch=sm_90a")
     assert "code from the cache" in tn.build(scale(), "cuda -arch=sm_90a").report()

@@ -39,11 +39,14 @@ std::vector<DeviceKernelCode> compile_device_kernels(std::span<const Function> f
                                                      const Target& target,
                                                      const BuildOptions& options = {});
 
-/// Makes `step` one that launches the kernels: adds the cubin and kernels to the plan's device
-/// program and fills in launches and scratch memory. The step's buffers are the function's
-/// parameters in order, its sizes the symbols'; `symbols` has registers of the lowered function's.
+/// Adds the cubin and its kernels to the plan's device program, for any number of steps that launch
+/// them; the plan is then one for a GPU. Returns the index of the first kernel.
+std::uint32_t add_kernels(Plan* plan, const DeviceKernelCode& code);
+/// Makes `step` one that launches the kernels, which are in the plan from `first_kernel` on: fills
+/// in launches and scratch memory. The step's buffers are the function's parameters in order, its
+/// sizes the symbols'; `symbols` has registers of the lowered function's.
 void add_launches(Plan* plan, PlanStep* step, const DeviceKernelCode& code,
-                  const SymbolRegisters& symbols);
+                  std::uint32_t first_kernel, const SymbolRegisters& symbols);
 /// A plan of one function: sizes from the inputs' shapes, one step.
 Plan plan_of(const DeviceKernelCode& code);
 Executable make_executable(const DeviceKernelCode& code);

@@ -2,6 +2,8 @@
 
 /// From a graph to one callable network.
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -88,6 +90,17 @@ struct NetworkSource {
   Plan plan;                       ///< without kernels and their scratch memory
 };
 
+/// One kernel that a call launches on a GPU, for reports.
+struct LaunchReport {
+  std::string name;                 ///< its symbol
+  std::array<std::string, 3> grid;  ///< blocks along x, y, z: "ceil(n / 256)"
+  std::array<std::int64_t, 3> block = {1, 1, 1};
+  int registers = 0;              ///< of a thread
+  std::int64_t shared_bytes = 0;  ///< of a block
+  std::int64_t spill_bytes = 0;   ///< registers of a thread that lie in memory
+  bool has_fma = false;           ///< spills cost it much
+};
+
 /// A compiled network, valid for every value of its symbols.
 struct CompiledNetwork {
   Executable executable;
@@ -97,6 +110,7 @@ struct CompiledNetwork {
   std::vector<KernelCall> calls;       ///< those in bodies once
   std::vector<std::string> schedules;  ///< for each `KernelCall::code`, where its schedule is from
   std::vector<RegionReport> regions;
+  std::vector<std::vector<LaunchReport>> launches;  ///< by `KernelCall::code`; none on a CPU
   RewriteLog rewrites;     ///< what passes did to which operator, and why
   int num_compiled = 0;    ///< distinct kernels
   int num_from_cache = 0;  ///< of them, found in the object cache
@@ -119,8 +133,9 @@ struct CompiledNetwork {
 };
 
 /// Compiles the graph behind `outputs`. ExpressionError [E0151] when an input is missing from
-/// `inputs`, [E0152] when a symbol is not a whole dimension of one of them. TargetError [E0903] for
-/// a GPU.
+/// `inputs`, [E0152] when a symbol is not a whole dimension of one of them.
+/// For a GPU, which need not be there, what compile_device_kernel raises. Constants are computed on
+/// the host.
 CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
                         const std::string& name, const Target& target,
                         const CompileOptions& options = {});

@@ -91,6 +91,7 @@ std::optional<Expr> KernelEmitter::aligned_base(const Buffer& buffer, const Expr
                                                 int lanes) {
   if (is_private(buffer) || buffer->scope == Scope::kFragment) return std::nullopt;
   if (index->dtype.is_scalar()) return index;
+  if (buffer->alignment < lanes * buffer->dtype.bytes()) return std::nullopt;
   const auto affine = match_affine(index);
   if (!affine || !is_int(affine->stride, 1)) return std::nullopt;
   keep_alive_.push_back(affine->base);
