@@ -19,6 +19,7 @@
 #include "tenon/graph/transform.h"
 #include "tenon/graph/value.h"
 #include "tenon/ir/builder.h"
+#include "tenon/runtime/device.h"
 #include "user_line.h"
 
 namespace tenon::python {
@@ -124,6 +125,10 @@ graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs,
 
 py::object call(const graph::CompiledNetwork& network, const py::args& arguments,
                 const py::object& out) {
+  if (!network.launches.empty()) {
+    std::int32_t count = 0;
+    throw_if_error(tenon_device_count(&count));  // says what is missing, before arguments are read
+  }
   const auto* items = reinterpret_cast<PyTupleObject*>(arguments.ptr())->ob_item;
   return call_executable(network.executable, {}, {items, arguments.size()}, out.ptr());
 }

@@ -1,0 +1,86 @@
+"""Networks compiled for GPUs, on machines without one: plans, kernels and what they take."""
+
+import re
+
+import numpy as np
+import pytest
+from needs_nvrtc import needs_nvrtc
+from tiny_model import CONFIG
+
+import tenon as tn
+from tenon import nn
+from tenon.models.bert_config import BertConfig
+from tenon.models.bert_module import BertModule
+
+ARCHITECTURES = ("sm_80", "sm_90a")
+
+
+def check(network, arch):
+    """Each kernel call has launches, none of which keeps registers in memory."""
+    text = network.report()
+    assert f"for cuda -arch={arch}" in text.splitlines()[0]
+    calls = len(re.findall(r"^ +\d+ +kernel ", text, re.MULTILINE))
+    launches = re.findall(r"launch (\w+): blocks .* of (\d+) threads, (\d+) registers, .*", text)
+    assert calls > 0
+    assert len(launches) >= calls
+    assert "bytes spilled" not in text
+    for name, threads, registers in launches:
+        assert int(threads) <= 1024, name
+        assert int(threads) * int(registers) <= 65536, name
+    return text
+
+
+def layers():
+    """A convolution and dense layers, as the network that learns digits."""
+    return nn.Sequential(
+        nn.Reshape(8, 8, 1),
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_sizes_may_be_symbols(arch):
+    module = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.LayerNorm(7))
+    network = tn.compile(module, [tn.TensorSpec(("n", 5))], target=f"cuda -arch={arch}")
+    assert re.search(r"blocks [^,]*(n|rows)", check(network, arch))
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_an_encoder_compiles(arch):
+    sizes = {key: CONFIG[key] for key in BertConfig.__dataclass_fields__}
+    module = BertModule(BertConfig(**sizes))
+    specs = [tn.TensorSpec(("b", "s"), "int64"), tn.TensorSpec(("b", "s"), "bool")]
+    check(tn.compile(module, specs, target=f"cuda -arch={arch}"), arch)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_step_of_training_compiles(arch):
+    module = layers()
+
+    def step(module, x, y):
+        return tn.value_and_grad(lambda m: nn.functional.cross_entropy(m(x), y))(module)
+
+    x, y = np.zeros((4, 64), np.float32), np.zeros(4, np.int64)
+    check(tn.compile(step, [module, x, y], target=f"cuda -arch={arch}"), arch)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_recurrent_layer_compiles(arch):
+    network = tn.compile(nn.LSTM(5, 8), [tn.TensorSpec((6, 3, 5))], target=f"cuda -arch={arch}")
+    text = check(network, arch)
+    assert "loop" in text or "scan" in text
+
+
+@needs_nvrtc
+def test_a_call_without_a_gpu_says_what_is_missing():
+    network = tn.compile(nn.Linear(4, 3), [tn.TensorSpec((2, 4))], target="cuda -arch=sm_80")
+    with pytest.raises(tn.ResourceError, match=r"E112\d"):
+        network(np.zeros((2, 4), np.float32))
