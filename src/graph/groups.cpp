@@ -18,12 +18,9 @@ void expect_slices(const Function& fresh) {
 /// The kernels of one graph; bodies are graphs of their own.
 class GraphEmitter {
  public:
-  GraphEmitter(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-               bool is_for_gpu, Groups* groups)
-      : inputs_(inputs),
-        fusion_(fuse(outputs)),
-        is_for_gpu_(is_for_gpu),
-        groups_(groups) {}
+  GraphEmitter(const std::vector<Value>& inputs, const std::vector<Value>& outputs, bool is_for_gpu,
+               Groups* groups)
+      : inputs_(inputs), fusion_(fuse(outputs)), is_for_gpu_(is_for_gpu), groups_(groups) {}
 
   /// What computes these values and is not computed yet.
   Program emit(const std::vector<Value>& values) {
@@ -40,8 +37,8 @@ class GraphEmitter {
       return emit(v->inputs[0]);
     }
     if (v->control) return emit_control(v);
-    GroupKernel kernel = build_group(fusion_.group_of.at(v.get()), fusion_.stored, inputs_,
-                                    !is_for_gpu_);
+    GroupKernel kernel =
+        build_group(fusion_.group_of.at(v.get()), fusion_.stored, inputs_, !is_for_gpu_);
     if (is_for_gpu_ && is_body_ && !kernel.is_scheduled) expect_slices(kernel.function);
     for (const KernelParam& p : kernel.params) emit(p.value);
     program_.push_back({groups_->calls.size(), nullptr, {}});

@@ -111,9 +111,9 @@ struct CompiledNetwork {
   std::vector<std::string> schedules;  ///< for each `KernelCall::code`, where its schedule is from
   std::vector<RegionReport> regions;
   std::vector<std::vector<LaunchReport>> launches;  ///< by `KernelCall::code`; none on a CPU
-  RewriteLog rewrites;     ///< what passes did to which operator, and why
-  int num_compiled = 0;    ///< distinct kernels
-  int num_from_cache = 0;  ///< of them, found in the object cache
+  RewriteLog rewrites;                              ///< what passes did to which operator, and why
+  int num_compiled = 0;                             ///< distinct kernels
+  int num_from_cache = 0;                           ///< of them, found in the object cache
   /// batch_norms that became part of weights and biases, which changes their rounding.
   int num_folded_batch_norms = 0;
   double seconds = 0;  ///< for all of it
