@@ -3,6 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
+from needs_nvrtc import needs_nvrtc
 
 import tenon as tn
 from tenon import recipes, te
@@ -86,3 +87,14 @@ def test_sizes_that_the_tiles_do_not_divide_are_refused():
     s = tn.Schedule(matmul((64, 72, 64), "bfloat16"))
     with pytest.raises(tn.ScheduleError, match="E1269"):
         recipes.tensor_core_matmul(s, "C")
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90a"])
+def test_a_bfloat16_product_compiles_to_tensor_cores_without_spills(arch):
+    s = tn.Schedule(matmul((256, 256, 256), "bfloat16"))
+    recipes.tensor_core_matmul(s, "C", tile=(128, 128, 32), stages=3)
+    kernel = tn.build(s, target=f"cuda -arch={arch}")
+    for instruction in ("mma.sync", "ldmatrix", "cp.async"):
+        assert instruction in kernel.cuda_source()
+    assert "no spills" in kernel.report()
