@@ -106,8 +106,9 @@ std::vector<TuningRecord> best_records(const std::vector<TuningRecord>& records)
   }
   std::vector<TuningRecord> out;
   for (const auto& [place, record] : best) out.push_back(*record);
-  std::stable_sort(out.begin(), out.end(),
-                   [](const auto& a, const auto& b) { return a.function < b.function; });
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+    return std::make_pair(a.function, a.text()) < std::make_pair(b.function, b.text());
+  });
   return out;
 }
 

@@ -40,7 +40,7 @@ FileContents read_file(const std::string& path);
 /// as read_file does.
 FileContents read_database(const std::string& folder);
 /// Of records of one key and machine class the fastest verified one; among equals the one with the
-/// lowest id. In the order of function, key and machine, whatever the order of `records`.
+/// lowest id. In the order of function and text, whatever the order of `records`.
 std::vector<TuningRecord> best_records(const std::vector<TuningRecord>& records);
 /// Writes records to a file, which appears whole or not at all. ResourceError [E1220].
 void write_file(const std::vector<TuningRecord>& records, const std::string& path);

@@ -110,7 +110,7 @@ void ScheduleSource::use_folder(const std::string& folder) {
 
 std::string default_tuning_folder() {
   const char* value = std::getenv("TENON_TUNING_DIR");
-  const std::string own = value == nullptr ? "" : value;
+  std::string own = value == nullptr ? "" : value;
   if (own == "off") return "";
   if (!own.empty()) return own;
   const std::string cache = default_cache_folder();
