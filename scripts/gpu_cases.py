@@ -154,6 +154,22 @@ def network_case(make: Callable[[], tuple[Any, list[Any]]], arch: str) -> tuple[
     return network._compiled.plan_bytes(), inputs, expected
 
 
+def write_networks(folder: Path, arch: str) -> int:
+    """Write what gpu_networks.py has; return how many cases that is."""
+    from gpu_networks import networks, products
+
+    count = 0
+    for case in networks():
+        plan, inputs, expected = network_case(case.make, arch)
+        write_case(folder / case.name, plan, inputs, expected, (case.rtol, case.atol))
+        count += 1
+    for name, plan, inputs, result in products(arch):
+        # Sums of up to 256 terms near 1.
+        write_case(folder / name, plan, inputs, [result], (1e-4, 1e-3))
+        count += 1
+    return count
+
+
 def main(folder: Path, arch: str) -> int:
     """Write all cases that can be compiled."""
     left_out = 0
@@ -166,7 +182,8 @@ def main(folder: Path, arch: str) -> int:
             print(f"left out {name}: {str(error).splitlines()[0]}")
             continue
         write_case(folder / name, plan, inputs, expected, (1e-5, 1e-5))
-    print(f"{len(KERNELS | NETWORKS) - left_out} cases of compiled programs, {left_out} left out")
+    written = len(KERNELS | NETWORKS) - left_out + write_networks(folder, arch)
+    print(f"{written} cases of compiled programs, {left_out} left out")
     return 0
 
 

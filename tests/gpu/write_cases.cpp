@@ -137,7 +137,7 @@ class Writer {
 
   /// Z[n] = X[n] + Y[n], a symbol in grid and parameters.
   void write_add() {
-    const std::int64_t size = is_fake_ ? 1000 : std::int64_t{1} << 20;
+    const std::int64_t size = is_fake_ ? 1000 : std::int64_t{1} << 18;
     Plan p = plan("vector_add");
     const PlanRegister n = p.program.dim(0, 0);
     p.inputs = {{.name = "X", .dtype = kFloat32, .dims = {n}},

@@ -37,3 +37,34 @@ def test_a_product_of_two_inputs_becomes_a_case():
     plan, (a, b), (c,) = cases.kernel_case(cases.product, "sm_80")
     assert b"tenon_product_k0" in plan
     np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-4)
+
+
+def test_networks_gradients_and_a_training_step_become_cases(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import gpu_networks
+
+    cases = load()
+    wanted = {"grad_softmax", "op_conv2d", "digits_training_step", "lstm"}
+    found = {case.name: case for case in gpu_networks.networks() if case.name in wanted}
+    assert found.keys() == wanted
+    for case in found.values():
+        plan, _, expected = cases.network_case(case.make, "sm_90a")
+        assert plan[:8] == b"TENONPLN"
+        assert b"\x7fELF" in plan
+        assert all(np.isfinite(array).all() for array in expected)
+    x = found["grad_softmax"].inputs[0].astype(np.float64)
+    p = np.exp(x - x.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    (gradient,) = cases.network_case(found["grad_softmax"].make, "sm_90a")[2]
+    np.testing.assert_allclose(gradient, p * (p - (p * p).sum(1, keepdims=True)), atol=1e-6)
+
+
+def test_the_encoder_and_products_are_small_enough_to_carry(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import gpu_networks
+
+    plan = load().network_case(gpu_networks.encoder().make, "sm_90a")[0]
+    products = {name: (inputs, c) for name, _, inputs, c in gpu_networks.products("sm_90a")}
+    assert len(plan) < 44 * 2**20  # of 60 MiB
+    (a, b), c = products["product_tensor"]
+    np.testing.assert_allclose(c, np.float32(a) @ np.float32(b), atol=1e-3)
