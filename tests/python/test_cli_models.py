@@ -1,10 +1,12 @@
 """`tenon check`, `inspect`, `run` and `bench` on ONNX models, and damaged ones."""
 
 import json
+import re
 
 import numpy as np
 import onnx
 import pytest
+from needs_nvrtc import needs_nvrtc
 from onnx import TensorProto, helper
 from test_cli import refused, run
 
@@ -162,3 +164,16 @@ def test_lines_of_the_command_line_are_no_lines_of_users(capsys, model):
     found = json.loads(run(capsys, "inspect", model, "--json")[1])
     lines = [k["line"] for k in found["kernels"]] + [r["line"] for r in found["rewrites"]]
     assert not any("test_cli_models" in line or "cli/" in line for line in lines), lines
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("command", ["run", "bench"])
+def test_models_for_a_gpu_are_compiled_and_refused_without_cuda(
+    capsys, model, monkeypatch, command
+):
+    options = [model, "--target", "cuda -arch=sm_80"]
+    code, out, _ = run(capsys, "inspect", *options)
+    assert code == 0
+    assert "registers" in out
+    monkeypatch.setenv("TENON_CUDA_PATH", "none")  # whatever this machine has
+    assert re.search(r"\[E11[02]0\]", refused(capsys, command, *options, "--size", "batch=2"))

@@ -156,3 +156,14 @@ def test_host_tensors_say_so():
     assert np.shares_memory(tensor.to("cpu").numpy(), tensor.numpy())
     with pytest.raises(tn.TargetError, match=r"no device \"tpu\" \[E1133\]"):
         tensor.to("tpu")
+
+
+def test_the_command_line_copies_arrays_to_where_the_target_reads_them():
+    program = """
+from tenon.cli._inputs import for_target
+x = np.arange(3, dtype="float32")
+assert for_target([x], "cpu")[0] is x
+(t,) = for_target([x], "cuda -arch=sm_80")
+print(t.device, np.asarray(t.to("cpu")))
+"""
+    assert run(program) == "cuda:0 [0. 1. 2.]"

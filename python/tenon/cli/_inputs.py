@@ -17,6 +17,8 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from tenon import _core
+from tenon._arrays import asarray
 from tenon._files import open_regular
 from tenon.cli._command import number
 from tenon.cli._model import Argument
@@ -27,7 +29,9 @@ __all__ = [
     "add_input_options",
     "add_run_options",
     "array_of",
+    "for_target",
     "given_inputs",
+    "is_gpu",
     "make_inputs",
     "read_array",
 ]
@@ -74,10 +78,22 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=number(0, 1024), default=0, help="threads (default: all that may be used)"
     )
-    parser.add_argument("--target", default="cpu", help="such as 'cpu -mcpu=x86-64-v3'")
+    parser.add_argument(
+        "--target", default="cpu", help="such as 'cpu -mcpu=x86-64-v3' or cuda (a GPU)"
+    )
     parser.add_argument(
         "--seconds", type=number(0.0, 3600.0, float), default=2.0, help="how long (default: 2)"
     )
+
+
+def is_gpu(target: str) -> bool:
+    """Say whether programs for the target run on a GPU."""
+    return _core.Target(target).kind == "cuda"
+
+
+def for_target(arrays: Sequence[Any], target: str) -> list[Any]:
+    """Return the arrays where the target's programs read them: for a GPU, copies there."""
+    return [asarray(a).to("cuda") for a in arrays] if is_gpu(target) else list(arrays)
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,9 @@ from tenon.cli._inputs import (
     Given,
     add_input_options,
     add_run_options,
+    for_target,
     given_inputs,
+    is_gpu,
     make_inputs,
 )
 from tenon.cli._model import arguments_of, arguments_of_library, compile_model, kind_of
@@ -56,7 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         network, constants = compile_model(arguments.model, arguments.target, given.inputs)
         arrays = make_inputs(arguments_of(network)[0], given, constants)
         with stage("measuring"):
-            profile = network.profile(*arrays, seconds=arguments.seconds)
+            profile = network.profile(
+                *for_target(arrays, arguments.target),
+                seconds=arguments.seconds,
+                roof=not is_gpu(arguments.target),  # the peaks are the CPU's
+            )
     finally:
         config.threads = before
     if arguments.json:

@@ -23,7 +23,14 @@ from tenon.cli._command import (
     stage,
     table,
 )
-from tenon.cli._inputs import Given, add_input_options, given_inputs, make_inputs
+from tenon.cli._inputs import (
+    Given,
+    add_input_options,
+    for_target,
+    given_inputs,
+    is_gpu,
+    make_inputs,
+)
 from tenon.cli._model import (
     Argument,
     arguments_of,
@@ -60,7 +67,9 @@ def add_parser(commands: Any) -> None:
         "--output", metavar="PLACE", help="a folder for one .npy file a result, or a file.npz"
     )
     parser.add_argument("--threads", type=number(0, 1024), default=0, help="threads")
-    parser.add_argument("--target", default="cpu", help="such as 'cpu -mcpu=x86-64-v3'")
+    parser.add_argument(
+        "--target", default="cpu", help="such as 'cpu -mcpu=x86-64-v3' or cuda (a GPU)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -109,7 +118,14 @@ def _callable(
         return accepted, produced, [], library
     network, constants = compile_model(arguments.model, arguments.target, given.inputs)
     accepted, produced = arguments_of(network)
-    return accepted, produced, constants, network._compiled
+    core = network._compiled
+
+    def call(*arrays: Any) -> Any:
+        returned = core(*for_target(arrays, arguments.target))
+        results = returned if isinstance(returned, tuple) else (returned,)
+        return tuple(result.to("cpu") for result in results)
+
+    return accepted, produced, constants, call if is_gpu(arguments.target) else core
 
 
 def summary(array: npt.NDArray[Any]) -> dict[str, Any]:
