@@ -42,10 +42,6 @@ void schedule_fallback(RuleContext& context, const std::string& block, int num_c
   run_in_parallel(context, block, num_context);
 }
 
-namespace {
-
-/// The only block that reads what `producer` makes, when it is element-wise and reads each element
-/// once at its own place.
 std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks,
                                          const BlockInfo& producer, const Function& f) {
   for (const Buffer& b : f->outputs) {
@@ -66,6 +62,8 @@ std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks,
   if (!fits) return std::nullopt;
   return consumer->name();
 }
+
+namespace {
 
 /// Tries a rule, which returns whether it fits or raises; on refusal the schedule is as it was.
 template <typename F>

@@ -144,6 +144,11 @@ bool schedule_row_chain(RuleContext& context);
 /// (default_schedule.cpp).
 void schedule_fallback(RuleContext& context, const std::string& block, int num_context);
 
+/// The only block that reads what `producer` makes, when it is element-wise and reads each element
+/// once at its own place (default_schedule.cpp).
+std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks,
+                                         const BlockInfo& producer, const Function& f);
+
 /// Whether work over so many elements (-1: unknown) is worth several threads.
 bool worth_threads(std::int64_t elements);
 

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <random>
 
+#include "rules/gpu/gpu_comparison.h"
 #include "tenon/driver/build.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/print.h"
@@ -35,7 +36,7 @@ std::int64_t size_of(const Array& a) {
 }
 
 /// Builds `f` with the default schedule and as written, calls both, and compares: bits when
-/// `exact`, else to 1e-5 relative.
+/// `exact`, else to 1e-5 relative. Likewise the default GPU schedule, in the interpreter.
 void expect_same_results(const Function& f, const std::vector<Array>& inputs, bool exact) {
   const Schedule s = default_schedule(f, Target::host());
   if (std::getenv("TENON_SHOW_SCHEDULES") != nullptr) std::cerr << print(s.function());
@@ -53,6 +54,7 @@ void expect_same_results(const Function& f, const std::vector<Array>& inputs, bo
       }
     }
   }
+  expect_same_on_gpu(f, inputs, expected, exact ? Agreement::kBits : Agreement::kClose);
 }
 
 Function matmul(const Expr& m, std::int64_t n, const Expr& k, bool transposed = false) {

@@ -17,9 +17,8 @@ bool has_vectors(const BlockInfo& info, std::int64_t lanes) {
   };
   if (lane_stride(info, info.output(), info.store->indices, last, static_cast<int>(lanes)) != 1)
     return false;
-  return std::all_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
-    return is_vector(l->buffer, l->indices);
-  });
+  return std::all_of(info.loads.begin(), info.loads.end(),
+                     [&](const LoadNode* l) { return is_vector(l->buffer, l->indices); });
 }
 
 /// Neighbouring elements that a thread computes: 16 bytes of the widest dtype where all rows are

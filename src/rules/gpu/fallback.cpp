@@ -24,8 +24,8 @@ void bind_unit_loop(RuleContext& context, const std::string& block, int num_cont
   Schedule& s = context.s;
   const std::vector<LoopRef> loops = s.loops(block);
   const auto outermost = static_cast<std::size_t>(num_context);
-  const ScheduleValue around = loops.size() > outermost ? ScheduleValue(loops[outermost])
-                                                        : ScheduleValue(BlockRef{block});
+  const ScheduleValue around =
+      loops.size() > outermost ? ScheduleValue(loops[outermost]) : ScheduleValue(BlockRef{block});
   s.bind(s.add_unit_loop(around), "blockIdx.x");
 }
 

@@ -6,6 +6,7 @@
 /// **Order of sums** (design 3a (e)): it depends on the class and on the extents of the reduction
 /// alone, so that results are the same alone and in a batch.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,58 @@ void bind_unit_loop(RuleContext& context, const std::string& block, int num_cont
 /// The outermost loop that may be is bound, the others run in each thread; a block that allows
 /// nothing runs in one thread (fallback.cpp). Never raises.
 void bind_fallback(RuleContext& context, const std::string& block, int num_context);
+
+/// The threads that add up a row of `extent` terms (-1: not constant): a power of two from 2 to 256
+/// that holds it, if one does. Term p joins lane p mod 256 whatever this is, so that constant and
+/// symbolic sizes have the same bits.
+std::int64_t row_threads(std::int64_t extent);
+
+/// The loops around `block` that are inside of `around`, outermost first.
+std::vector<LoopRef> loops_inside(const Schedule& s, const std::string& block,
+                                  const LoopRef& around);
+
+/// The extent of a loop when it is constant, else -1.
+std::int64_t loop_extent(const Schedule& s, const LoopRef& loop);
+
+/// Directly nested loops as at most three, for the axes of the grid: the first of more are fused.
+/// They are not fused where it can be helped: what is private to a block of threads is harder to
+/// prove through quotients.
+std::vector<LoopRef> grid_loops(Schedule& s, const std::vector<LoopRef>& loops);
+/// Binds up to three loops to blockIdx.x, y and z.
+void bind_grid(Schedule& s, const std::vector<LoopRef>& grid);
+
+/// A row reduction over the threads of a block: `terms` adds up those of each thread, `block` joins
+/// the threads.
+struct ThreadRow {
+  /// The loops over the threads of both parts.
+  struct Lanes {
+    LoopRef terms, joined;
+  };
+  std::string block, terms;
+};
+/// Divides the reduction, a nest of its own as written, into the two, each a nest of its own. Where
+/// the reduction has several axes the last ones that count as one are divided, the others run in
+/// each thread.
+ThreadRow divide_row_over_threads(RuleContext& context, const BlockInfo& info);
+/// Computes `terms` under the loop `around`, where `block` is already.
+ThreadRow::Lanes place_row_terms(RuleContext& context, const ThreadRow& row, const LoopRef& around);
+/// Binds both parts, once they are in their places.
+void bind_row(RuleContext& context, const ThreadRow& row, const ThreadRow::Lanes& lanes);
+
+/// A block of threads a row, joined by halving (row_reduction.cpp). Refuses reductions without a
+/// join (E0299), such as those of an index.
+void bind_row_reduction(RuleContext& context, const BlockInfo& info);
+
+/// Several blocks over the same rows as one kernel, a block of threads a row; `before` gets those
+/// that make what several rows read and have kernels of their own (row_chain.cpp). False when the
+/// blocks of the function do not fit.
+bool bind_row_chain(RuleContext& context, std::vector<std::string>* before);
+
+/// A product whose operands both have an axis of their own: tiles of 64 x 64 (smaller for small
+/// ones) by blocks of 16 x 16 threads, operands through shared memory, sums in registers.
+/// `consumer` is an element-wise block that reads the result at the same place (contraction.cpp).
+void bind_contraction(RuleContext& context, const BlockInfo& info,
+                      const std::optional<std::string>& consumer);
 
 /// Schedules every block of the function (schedule.cpp).
 void schedule_function(RuleContext& context);

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <cstdlib>
+#include <unordered_set>
 
 #include "rules/gpu/gpu_rule.h"
 
@@ -12,7 +13,6 @@ bool attempt(RuleContext& context, const char* rule, const std::string& block, F
   const Schedule before = context.s;
   try {
     schedule();
-    context.applied.emplace_back(rule, block);
     return true;
   } catch (const ScheduleError& e) {
     if (std::getenv("TENON_EXPLAIN_RULES") != nullptr) {
@@ -24,27 +24,53 @@ bool attempt(RuleContext& context, const char* rule, const std::string& block, F
   return false;
 }
 
-void schedule_block(RuleContext& context, const std::string& name) {
+void schedule_block(RuleContext& context, const std::string& name,
+                    std::unordered_set<std::string>* done) {
   const Function f = context.s.function();  // keeps the infos valid
   const std::vector<BlockInfo> blocks = blocks_of(f);
   const BlockInfo* info = find_block(blocks, name);
   const int num_context = info == nullptr ? 0 : info->num_context;
   const bool is_known = info != nullptr && info->store != nullptr && !info->is_ordered();
+  if (is_known && is_row_reduction(*info) &&
+      attempt(context, "gpu row reduction", name, [&] { bind_row_reduction(context, *info); }))
+    return;
+  if (is_known && info->is_reduction()) {
+    if (attempt(context, "gpu tensor product", name, [&] { bind_tensor_product(context, *info); }))
+      return;
+    const auto consumer = sole_consumer(blocks, *info, f);
+    const auto tile = [&](const std::optional<std::string>& reader) {
+      return attempt(context, "gpu contraction", name,
+                     [&] { bind_contraction(context, *info, reader); });
+    };
+    if (consumer && tile(consumer)) return void(done->insert(*consumer));
+    if (tile(std::nullopt)) return;
+  }
   if (is_known &&
       attempt(context, "gpu elements", name, [&] { schedule_elements(context, *info); }))
     return;
+  if (is_known && attempt(context, "gpu elements by axes", name,
+                          [&] { schedule_elements_by_axes(context, *info); }))
+    return;
   bind_fallback(context, name, num_context);
-  context.applied.emplace_back("gpu fallback", name);
 }
 
 }  // namespace
 
 void schedule_function(RuleContext& context) {
   inline_elementwise(context);
+  bool is_chain = false;
   std::vector<std::string> names;
-  const Function f = context.s.function();
-  for (const BlockInfo& info : blocks_of(f)) names.push_back(info.name());
-  for (const std::string& name : names) schedule_block(context, name);
+  const bool fits =
+      attempt(context, "gpu row chain", "", [&] { is_chain = bind_row_chain(context, &names); });
+  if (!fits || !is_chain) {
+    names.clear();
+    const Function f = context.s.function();  // keeps the infos valid
+    for (const BlockInfo& info : blocks_of(f)) names.push_back(info.name());
+  }
+  std::unordered_set<std::string> done;
+  for (const std::string& name : names) {
+    if (done.count(name) == 0) schedule_block(context, name, &done);
+  }
 }
 
 }  // namespace tenon::rules::gpu

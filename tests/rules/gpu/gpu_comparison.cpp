@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <cstdlib>
+#include <iostream>
 
 #include "tenon/driver/build.h"
 #include "tenon/ir/interpret.h"
@@ -63,25 +64,37 @@ int unbound_stores(const Stmt& s) {
 
 Function launch_form(const Function& f) {
   const Schedule s = default_schedule(f, Target::parse("cuda"));
+  if (std::getenv("TENON_SHOW_SCHEDULES") != nullptr) std::cerr << print(s.function());
   Function lowered = lower(s.function());
   EXPECT_EQ(unbound_stores(lowered->body), 0) << print(s.function());
   return lowered;
 }
 
-void expect_same_on_gpu(const Function& f, const std::vector<Array>& inputs,
-                        const std::vector<Array>& expected, Agreement agreement) {
+std::vector<Array> call_on_gpu(
+    const Function& f, const std::vector<Array>& inputs,
+    const std::vector<std::pair<std::vector<std::int64_t>, DType>>& outputs) {
   const Function lowered = launch_form(f);
   std::vector<ArrayView> views;
   std::vector<Array> got;
   for (const Array& a : inputs) views.push_back(view_of(a));
-  for (const Array& a : expected) {
-    got.push_back(Array::zeros(a.shape(), a.dtype()));
+  for (const auto& [shape, dtype] : outputs) {
+    got.push_back(Array::zeros(shape, dtype));
     views.push_back(view_of(got.back()));
   }
   InterpretOptions options;
   options.symbols = symbol_values(f, inputs);
   const InterpretReport report = interpret(lowered, views, options);
-  ASSERT_TRUE(report.ok()) << report.text() << print(lowered);
+  EXPECT_TRUE(report.ok()) << report.text() << print(lowered);
+  return got;
+}
+
+void expect_same_on_gpu(const Function& f, const std::vector<Array>& inputs,
+                        const std::vector<Array>& expected, Agreement agreement) {
+  std::vector<std::pair<std::vector<std::int64_t>, DType>> outputs;
+  for (const Array& a : expected) {
+    outputs.emplace_back(std::vector<std::int64_t>(a.shape().begin(), a.shape().end()), a.dtype());
+  }
+  const std::vector<Array> got = call_on_gpu(f, inputs, outputs);
   for (std::size_t k = 0; k < got.size(); ++k) {
     SCOPED_TRACE(f->name + " on the GPU, output " + std::to_string(k));
     expect_agreement(got[k], expected[k], agreement);

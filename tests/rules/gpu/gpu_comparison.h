@@ -2,6 +2,7 @@
 
 /// The default GPU schedule of a function against its loops as written, both in the interpreter.
 
+#include <utility>
 #include <vector>
 
 #include "rules/comparison.h"
@@ -13,6 +14,12 @@ namespace tenon {
 /// The function with its default schedule for "cuda", at loop level in launch form. Fails the test
 /// when a nest has no loop on a block axis.
 Function launch_form(const Function& f);
+
+/// Interprets `f` with the default GPU schedule, lowered, and returns its outputs, of these shapes
+/// and dtypes. Findings (races, missing barriers, ...) fail the test.
+std::vector<Array> call_on_gpu(
+    const Function& f, const std::vector<Array>& inputs,
+    const std::vector<std::pair<std::vector<std::int64_t>, DType>>& outputs);
 
 /// Interprets `f` with the default GPU schedule, lowered, and compares with `expected`, what its
 /// loops as written give. Findings (races, missing barriers, ...) fail the test.
