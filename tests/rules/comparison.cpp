@@ -16,6 +16,7 @@
 #include "tenon/ir/simplify.h"
 #include "tenon/ir/visit.h"
 #include "tenon/rules/default_schedule.h"
+#include "tenon/runtime/float_convert.h"
 
 namespace tenon {
 namespace {
@@ -83,6 +84,8 @@ Array random_array(const std::vector<std::int64_t>& shape, unsigned seed, DType 
   };
   if (dtype.code == DTypeCode::kBFloat) {
     fill<std::uint16_t>(&a, [&] { return to_bfloat16(real()); });
+  } else if (dtype == DType::float_(16)) {
+    fill<std::uint16_t>(&a, [&] { return float_to_float16(real()); });
   } else if (dtype == kFloat32) {
     fill<float>(&a, real);
   } else if (dtype == kFloat64) {

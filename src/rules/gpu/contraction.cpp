@@ -80,8 +80,7 @@ void bind_contraction(RuleContext& context, const BlockInfo& info,
   Schedule& s = context.s;
   const std::string& name = info.name();
   const ProductAxes axes = product_axes(info);
-  if (axes.row < 0 || info.num_context > 0 || is_window(info) ||
-      info.loads[0]->buffer.same_as(info.loads[1]->buffer))
+  if (axes.row < 0 || info.num_context > 0 || info.loads[0]->buffer.same_as(info.loads[1]->buffer))
     detail::raise<ScheduleError>("E0299", "no two axes that reuse the operands of each other");
   constexpr std::int64_t kMinSide = 4;  // fewer elements share too little
   for (const int d : {axes.row, axes.column}) {

@@ -69,4 +69,25 @@ void schedule_elements(RuleContext& context, const BlockInfo& info) {
   bind_elements(s, all, kThreads, vector);
 }
 
+void schedule_elements_by_axes(RuleContext& context, const BlockInfo& info) {
+  Schedule& s = context.s;
+  const std::vector<LoopRef> loops = own_loops(s, info);
+  const int num_spatial = info.num_spatial - info.num_context;
+  if (num_spatial < 2) detail::raise<ScheduleError>("E0299", "one axis is no grid");
+  constexpr int kOuter = 2;  // axes of the grid beside that of the last axis
+  const int first = std::max(0, num_spatial - 1 - kOuter);
+  const auto at = [&](int d) { return loops[static_cast<std::size_t>(d)]; };
+  const std::int64_t extent = extent_of(info, info.num_spatial - 1);
+  const auto last = s.split(at(num_spatial - 1), {std::nullopt, row_threads(extent)});
+  // Axes of the grid are outermost; what is before the last three runs in each thread.
+  std::vector<LoopRef> grid(loops.begin() + first, loops.begin() + num_spatial - 1);
+  grid.push_back(last[0]);
+  std::vector<LoopRef> order = grid;
+  order.push_back(last[1]);
+  order.insert(order.end(), loops.begin(), loops.begin() + first);
+  s.reorder(order);
+  bind_grid(s, grid);
+  s.bind(last[1], "threadIdx.x");
+}
+
 }  // namespace tenon::rules::gpu

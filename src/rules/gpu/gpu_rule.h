@@ -28,6 +28,11 @@ std::vector<LoopRef> own_loops(Schedule& s, const BlockInfo& info);
 /// terms a thread adds up in order (elementwise.cpp).
 void schedule_elements(RuleContext& context, const BlockInfo& info);
 
+/// The same with the last three spatial axes on the axes of the grid, the last one divided by
+/// threads, the others in each thread: for symbolic sizes whose product hides which elements are
+/// distinct (elementwise.cpp).
+void schedule_elements_by_axes(RuleContext& context, const BlockInfo& info);
+
 /// One block of one thread around all loops of `block` but those of its context (fallback.cpp).
 void bind_unit_loop(RuleContext& context, const std::string& block, int num_context);
 
@@ -86,6 +91,10 @@ bool bind_row_chain(RuleContext& context, std::vector<std::string>* before);
 /// `consumer` is an element-wise block that reads the result at the same place (contraction.cpp).
 void bind_contraction(RuleContext& context, const BlockInfo& info,
                       const std::optional<std::string>& consumer);
+
+/// A product of bfloat16 or float16 matrices with float32 sums on tensor cores, all sizes constant
+/// multiples of 16 (tensor_product.cpp).
+void bind_tensor_product(RuleContext& context, const BlockInfo& info);
 
 /// Schedules every block of the function (schedule.cpp).
 void schedule_function(RuleContext& context);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "tenon/codegen/cuda_module.h"
 #include "tenon/driver/build.h"
 #include "tenon/ir/interpret.h"
 #include "tenon/ir/lower.h"
@@ -67,6 +68,8 @@ Function launch_form(const Function& f) {
   if (std::getenv("TENON_SHOW_SCHEDULES") != nullptr) std::cerr << print(s.function());
   Function lowered = lower(s.function());
   EXPECT_EQ(unbound_stores(lowered->body), 0) << print(s.function());
+  for (const char* target : {"cuda -arch=sm_80", "cuda -arch=sm_90a"})
+    EXPECT_NO_THROW(cuda_module(lowered, Target::parse(target))) << print(lowered);
   return lowered;
 }
 

@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
+#include "codegen/needs_nvrtc.h"
 #include "rules/comparison.h"
 #include "rules/gpu/gpu_comparison.h"
+#include "tenon/codegen/cuda.h"
+#include "tenon/codegen/cuda_module.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/interpret.h"
 #include "tenon/ir/print.h"
@@ -47,6 +51,38 @@ Function row_sums(const Expr& rows, const Expr& columns) {
   te::Tensor s = te::compute(
       {rows}, [&](const Indices& v) { return te::sum(te::read(a, {v[0], k.var}), {k}); }, "S");
   return te::function({a}, {s}, "row_sums");
+}
+
+/// relu(A @ B) with batches in front.
+Function product(const Expr& batch, const Expr& m, const Expr& n, const Expr& k) {
+  te::Tensor a = te::placeholder({batch, m, k}, kFloat32, "A");
+  te::Tensor b = te::placeholder({k, n}, kFloat32, "B");
+  IterVar kk = te::reduce_axis(k, "k");
+  te::Tensor c = te::compute(
+      {batch, m, n},
+      [&](const Indices& v) {
+        return te::sum(te::read(a, {v[0], v[1], kk.var}) * te::read(b, {kk.var, v[2]}), {kk});
+      },
+      "C");
+  te::Tensor y = te::compute(
+      {batch, m, n}, [&](const Indices& v) { return te::math("tanh", {te::read(c, v)}); }, "Y");
+  return te::function({a, b}, {y}, "product");
+}
+
+/// A @ B of 16-bit floats with float32 sums.
+Function narrow_product(const Expr& batch, const std::vector<std::int64_t>& sizes, DType dtype) {
+  const Expr m = imm(sizes[0]), n = imm(sizes[1]), k = imm(sizes[2]);
+  te::Tensor a = te::placeholder({batch, m, k}, dtype, "A");
+  te::Tensor b = te::placeholder({k, n}, dtype, "B");
+  IterVar kk = te::reduce_axis(k, "k");
+  te::Tensor c = te::compute(
+      {batch, m, n},
+      [&](const Indices& v) {
+        const Expr x = cast(kFloat32, te::read(a, {v[0], v[1], kk.var}));
+        return te::sum(x * cast(kFloat32, te::read(b, {kk.var, v[2]})), {kk});
+      },
+      "C");
+  return te::function({a, b}, {c}, "narrow_product");
 }
 
 std::vector<float> run(const Function& f, const std::vector<Array>& inputs,
@@ -95,6 +131,69 @@ TEST(GpuSchedule, rows_have_the_same_bits_alone_and_in_a_batch_and_with_symbolic
       EXPECT_TRUE(std::equal(alone.begin(), alone.end(), batch.begin())) << columns;
       EXPECT_EQ(run(f(n, m), {a}, all), batch) << columns;
       EXPECT_EQ(run(f(n, imm(columns)), {a}, all), batch) << columns;
+    }
+  }
+}
+
+TEST(GpuSchedule, products_have_the_same_bits_alone_and_in_a_batch_and_with_symbolic_sizes) {
+  const Expr n = te::symbol("n"), m = te::symbol("m"), k = te::symbol("k"), b = te::symbol("b");
+  for (const auto& [rows, columns, terms] :
+       {std::tuple{5, 70, 33}, std::tuple{67, 17, 16}, std::tuple{1, 9, 40}}) {
+    const Array x = random_array({3, rows, terms}, 1), w = random_array({terms, columns}, 2);
+    const std::vector<float> batch =
+        run(product(imm(3), imm(rows), imm(columns), imm(terms)), {x, w}, {3, rows, columns});
+    const std::vector<float> alone = run(product(imm(1), imm(rows), imm(columns), imm(terms)),
+                                         {rows_of(x, 1), w}, {1, rows, columns});
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), batch.begin())) << rows;
+    EXPECT_EQ(run(product(b, m, n, k), {x, w}, {3, rows, columns}), batch) << rows;
+    EXPECT_EQ(run(product(b, m, imm(columns), imm(terms)), {x, w}, {3, rows, columns}), batch);
+  }
+}
+
+TEST(GpuSchedule, products_are_one_kernel_through_shared_memory) {
+  const std::string text = print(launch_form(product(imm(2), te::symbol("m"), imm(128), imm(64))));
+  EXPECT_EQ(count(text, "on \"threadIdx.x\""), 1) << text;
+  EXPECT_EQ(count(text, "evaluate thread_barrier()"), 2) << text;
+  EXPECT_NE(text.find("alloc A_shared: float32[1024] shared"), std::string::npos) << text;
+  EXPECT_NE(text.find("alloc C: float32[16] local"), std::string::npos) << text;
+}
+
+TEST(GpuSchedule, narrow_products_run_on_tensor_cores) {
+  const std::vector<std::vector<std::int64_t>> all_sizes = {
+      {16, 16, 64}, {32, 64, 192}, {48, 80, 64}, {64, 32, 256}};
+  for (const std::vector<std::int64_t>& sizes : all_sizes) {
+    for (const DType dtype : {DType::bfloat16(), DType::float_(16)}) {
+      const Function f = narrow_product(te::symbol("b"), sizes, dtype);
+      const std::string text = print(launch_form(f));
+      EXPECT_NE(text.find("mma_16x16x16_"), std::string::npos) << text;
+      EXPECT_NE(text.find("async_copy("), std::string::npos) << text;
+      expect_same_results(f,
+                          {random_array({2, sizes[0], sizes[2]}, 1, dtype),
+                           random_array({sizes[2], sizes[1]}, 2, dtype)},
+                          Agreement::kClose);
+    }
+  }
+}
+
+TEST(GpuSchedule, kernels_compile_within_limits_and_products_do_not_spill) {
+  TENON_NEEDS_NVRTC();
+  const Expr n = te::symbol("n");
+  for (const char* arch : {"sm_80", "sm_90a"}) {
+    for (const Function& f :
+         {product(imm(2), imm(128), imm(128), imm(64)), product(n, imm(67), imm(70), imm(33)),
+          narrow_product(n, {128, 64, 256}, DType::bfloat16()),
+          narrow_product(n, {1024, 1024, 1024}, DType::float_(16)), softmax(n, imm(300)),
+          softmax(n, te::symbol("m")), row_sums(imm(3), imm(5000))}) {
+      const CudaModule module =
+          cuda_module(launch_form(f), Target::parse(std::string("cuda -arch=") + arch));
+      const Cubin cubin = compile_cuda(module.source, arch);
+      ASSERT_EQ(cubin.kernels.size(), module.kernels.size());
+      for (const CudaKernelResources& kernel : cubin.kernels) {
+        EXPECT_LE(kernel.registers, 255) << f->name;
+        EXPECT_LE(kernel.shared_bytes, 48 << 10) << f->name;  // the static part
+        EXPECT_EQ(kernel.spill_store_bytes.value_or(0), 0) << f->name;
+        EXPECT_EQ(kernel.local_bytes, 0) << f->name << module.source;
+      }
     }
   }
 }
