@@ -82,7 +82,7 @@ void bind_contraction(RuleContext& context, const BlockInfo& info,
   const ProductAxes axes = product_axes(info);
   if (axes.row < 0 || info.num_context > 0 || info.loads[0]->buffer.same_as(info.loads[1]->buffer))
     detail::raise<ScheduleError>("E0299", "no two axes that reuse the operands of each other");
-  constexpr std::int64_t kMinSide = 4;  // fewer elements share too little
+  constexpr std::int64_t kMinSide = 8;  // fewer elements share too little
   for (const int d : {axes.row, axes.column}) {
     if (extent_of(info, d) >= 0 && extent_of(info, d) < kMinSide)
       detail::raise<ScheduleError>("E0299", "an axis of the product is too short");

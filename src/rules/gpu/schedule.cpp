@@ -13,6 +13,7 @@ bool attempt(RuleContext& context, const char* rule, const std::string& block, F
   const Schedule before = context.s;
   try {
     schedule();
+    context.applied.emplace_back(rule, block);
     return true;
   } catch (const ScheduleError& e) {
     if (std::getenv("TENON_EXPLAIN_RULES") != nullptr) {
@@ -52,17 +53,19 @@ void schedule_block(RuleContext& context, const std::string& name,
                           [&] { schedule_elements_by_axes(context, *info); }))
     return;
   bind_fallback(context, name, num_context);
+  context.applied.emplace_back("gpu fallback", name);
 }
 
 }  // namespace
 
 void schedule_function(RuleContext& context) {
   inline_elementwise(context);
-  bool is_chain = false;
   std::vector<std::string> names;
-  const bool fits =
-      attempt(context, "gpu row chain", "", [&] { is_chain = bind_row_chain(context, &names); });
-  if (!fits || !is_chain) {
+  const bool is_chain = attempt(context, "gpu row chain", "", [&] {
+    if (!bind_row_chain(context, &names))
+      detail::raise<ScheduleError>("E0299", "the blocks are no chain over rows");
+  });
+  if (!is_chain) {
     names.clear();
     const Function f = context.s.function();  // keeps the infos valid
     for (const BlockInfo& info : blocks_of(f)) names.push_back(info.name());
