@@ -51,10 +51,11 @@ std::int64_t side_of(std::int64_t extent, std::int64_t most) {
   return most;
 }
 
-/// Sums do not depend on it.
+/// Sums do not depend on it. A side that needs a mask is shorter: conditions take registers.
 Side tile_side(std::int64_t extent) {
-  constexpr std::int64_t kSide = 64, kSideThreads = 16;
-  const std::int64_t side = side_of(extent, kSide);
+  constexpr std::int64_t kSide = 64, kMaskedSide = 32, kSideThreads = 16;
+  const bool is_whole = extent > 0 && extent % kSide == 0;
+  const std::int64_t side = side_of(extent, is_whole ? kSide : kMaskedSide);
   const std::int64_t threads = std::min(side, kSideThreads);
   return {threads, side / threads};
 }

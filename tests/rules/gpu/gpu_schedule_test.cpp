@@ -151,7 +151,7 @@ TEST(GpuSchedule, products_have_the_same_bits_alone_and_in_a_batch_and_with_symb
 }
 
 TEST(GpuSchedule, products_are_one_kernel_through_shared_memory) {
-  const std::string text = print(launch_form(product(imm(2), te::symbol("m"), imm(128), imm(64))));
+  const std::string text = print(launch_form(product(te::symbol("b"), imm(64), imm(128), imm(64))));
   EXPECT_EQ(count(text, "on \"threadIdx.x\""), 1) << text;
   EXPECT_EQ(count(text, "evaluate thread_barrier()"), 2) << text;
   EXPECT_NE(text.find("alloc A_shared: float32[1024] shared"), std::string::npos) << text;
