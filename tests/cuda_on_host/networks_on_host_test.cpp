@@ -1,0 +1,183 @@
+// Whole networks without a GPU: compiled for one, their plans run by the device runtime on the fake
+// driver, whose kernels are the emitted text compiled for the host; compared with the CPU's
+// network.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+
+#include "codegen/needs_nvrtc.h"
+#include "cuda_on_host/host_module.h"
+#include "fake_cuda/control.h"
+#include "tenon/graph/compile.h"
+#include "tenon/graph/control.h"
+#include "tenon/ir/builder.h"
+#include "tenon/ir/lower.h"
+#include "tenon/rules/default_schedule.h"
+#include "tenon/runtime/device.h"
+#include "tenon/te/tensor.h"
+
+namespace tenon::testing {
+namespace {
+
+using graph::CompiledNetwork;
+using graph::make_constant;
+using graph::make_input;
+using graph::make_op;
+using graph::Value;
+
+const HostModule* the_module = nullptr;
+
+int run_on_host(const fake_cuda::Launch& l) {
+  std::vector<void*> arguments;
+  for (const std::uint64_t p : l.params) arguments.push_back(reinterpret_cast<void*>(p));
+  const std::string problem = the_module->launch(l.name, arguments.data(), l.grid, l.block);
+  EXPECT_EQ(problem, "");
+  return problem.empty() ? 0 : 700;
+}
+
+Array wave(const Shape& shape, float scale) {
+  Array a = Array::empty(shape, kFloat32);
+  for (std::int64_t i = 0; i < a.size(); ++i)
+    a.mutable_data<float>()[i] = scale * static_cast<float>(i * 7 % 23 - 11);
+  return a;
+}
+
+/// A network for a GPU whose code is that of the host.
+class OnFakeDevice {
+ public:
+  OnFakeDevice(const std::vector<Value>& inputs, const std::vector<Value>& outputs) {
+    fake_cuda::start();
+    const Target target = Target::parse("cuda -arch=sm_90a");
+    const CompiledNetwork network = graph::compile(inputs, outputs, "network", target, {});
+    std::vector<Function> lowered;
+    for (const Function& f : network.source.functions)
+      lowered.push_back(lower(default_schedule(f, target).function()));
+    module_ = std::make_unique<HostModule>(lowered, target);
+    the_module = module_.get();
+    Plan plan = network.executable.plan();
+    for (std::size_t i = 0; i < lowered.size(); ++i) replace_code(i, &plan);
+    for (std::size_t i = 0; i < plan.constants.size(); ++i) {
+      const Array& c = network.executable.constants()[i];
+      const auto* bytes = static_cast<const std::uint8_t*>(c.raw());
+      plan.constants[i].data.assign(bytes, bytes + c.nbytes());
+    }
+    bytes_ = serialize(plan);
+    tenon_load_options options = {};
+    options.struct_bytes = sizeof options;
+    EXPECT_EQ(tenon_model_load_memory(bytes_.data(), bytes_.size(), &options, &model_), TENON_OK)
+        << tenon_last_error();
+    EXPECT_EQ(tenon_context_create(model_, &context_), TENON_OK) << tenon_last_error();
+  }
+  ~OnFakeDevice() {
+    tenon_context_destroy(context_);
+    tenon_model_release(model_);
+  }
+  OnFakeDevice(const OnFakeDevice&) = delete;
+  OnFakeDevice& operator=(const OnFakeDevice&) = delete;
+
+  /// Runs it several times, so that a graph is replayed; `result` gets what the last one gave.
+  void run(const Array& input, Array* result) {
+    DLTensor in = on_device(input), out = on_device(*result);
+    for (int again = 0; again < 3; ++again) {
+      ASSERT_EQ(tenon_context_run(context_, &in, 1, &out, 1), TENON_OK) << tenon_last_error();
+    }
+    const auto bytes = static_cast<std::uint64_t>(result->nbytes());
+    ASSERT_EQ(tenon_device_copy({kDLCPU, 0}, result->mutable_data<float>(), {kDLCUDA, 0}, out.data,
+                                bytes),
+              TENON_OK);
+    tenon_device_free(0, in.data);
+    tenon_device_free(0, out.data);
+  }
+
+ private:
+  /// Code of the fake driver in the place of the cubin of function `i`, which has one.
+  void replace_code(std::size_t i, Plan* plan) const {
+    std::string image = "FAKECUBIN sm_90a";
+    for (const CudaKernel& k : module_->module(i).kernels) {
+      image += " " + k.name + ":" + std::to_string(k.params.size()) + ":" +
+               std::to_string(k.block[0] * k.block[1] * k.block[2]) + ":" +
+               std::to_string(k.static_shared_bytes);
+      fake_cuda::set_kernel(k.name.c_str(), run_on_host);
+    }
+    std::vector<std::uint8_t>& code = plan->device_program.cubins.at(i).image;
+    code.assign(image.begin(), image.end());
+    code.push_back(0);
+  }
+
+  static DLTensor on_device(const Array& a) {
+    void* data = nullptr;
+    const auto bytes = static_cast<std::uint64_t>(a.nbytes());
+    EXPECT_EQ(tenon_device_allocate(0, bytes, "test", &data), TENON_OK) << tenon_last_error();
+    EXPECT_EQ(tenon_device_copy({kDLCUDA, 0}, data, {kDLCPU, 0}, a.raw(), bytes), TENON_OK);
+    return {data,
+            {kDLCUDA, 0},
+            static_cast<std::int32_t>(a.shape().size()),
+            to_dl_dtype(a.dtype()),
+            const_cast<std::int64_t*>(a.shape().data()),
+            nullptr,
+            0};
+  }
+
+  std::unique_ptr<HostModule> module_;
+  std::vector<std::uint8_t> bytes_;
+  tenon_model* model_ = nullptr;
+  tenon_context* context_ = nullptr;
+};
+
+/// The network on the fake device gives what it gives on the CPU.
+void expect_same(const std::vector<Value>& inputs, const Value& output,
+                 const std::vector<Shape>& shapes) {
+  const CompiledNetwork on_cpu =
+      graph::compile(inputs, {output}, "network", Target::host(), {.use_cache = false});
+  OnFakeDevice on_gpu(inputs, {output});
+  for (const Shape& shape : shapes) {
+    const Array x = wave(shape, 0.125F);
+    const Array expected = on_cpu.executable.call(std::vector<Array>{x})[0];
+    Array got = Array::zeros(expected.shape(), expected.dtype());
+    on_gpu.run(x, &got);
+    for (std::int64_t i = 0; i < got.size(); ++i) {
+      const float y = expected.data<float>()[i];
+      ASSERT_NEAR(got.data<float>()[i], y, 1e-5F * (1 + std::fabs(y))) << "element " << i;
+    }
+  }
+}
+
+TEST(NetworksOnHost, dense_layers_and_softmax_for_every_batch) {
+  TENON_NEEDS_NVRTC();
+  const Value x = make_input({te::symbol("b"), imm(20)}, kFloat32, "x");
+  const Value w = make_constant(wave({72, 20}, 0.03F)), bias = make_constant(wave({72}, 0.1F));
+  const Value u = make_constant(wave({9, 72}, 0.02F));
+  const Value h = make_op("relu", {make_op("add", {make_op("linear", {x, w}), bias})});
+  expect_same({x}, make_op("softmax", {make_op("linear", {h, u})}), {{1, 20}, {5, 20}, {70, 20}});
+}
+
+TEST(NetworksOnHost, a_value_of_several_readers) {
+  TENON_NEEDS_NVRTC();
+  const Value x = make_input({imm(6), imm(33)}, kFloat32, "x");
+  const Value w = make_constant(wave({33, 33}, 0.02F));
+  const Value y = make_op("tanh", {make_op("linear", {x, w})});
+  expect_same({x}, make_op("add", {make_op("softmax", {y}), make_op("mul", {y, x})}), {{6, 33}});
+}
+
+TEST(NetworksOnHost, a_recurrence_is_a_loop_around_launches) {
+  TENON_NEEDS_NVRTC();
+  const Value x = make_input({te::symbol("t"), imm(3), imm(5)}, kFloat32, "x");
+  graph::LoopParts loop;
+  loop.op = "scan";
+  loop.count = x->shape[0];
+  loop.is_reverse = true;
+  loop.init = {make_constant(wave({3, 5}, 0.05F))};
+  loop.stacked = {x};
+  loop.iteration = make_input({}, kInt64, "i");
+  loop.states = {make_input({imm(3), imm(5)}, kFloat32, "h")};
+  loop.slices = {make_input({imm(3), imm(5)}, kFloat32, "row")};
+  const Value product = make_op("linear", {loop.states[0], make_constant(wave({5, 5}, 0.04F))});
+  loop.next = {make_op("tanh", {make_op("add", {product, loop.slices[0]})})};
+  loop.results = loop.next;
+  expect_same({x}, make_op("exp", {make_loop(loop)[1]}), {{1, 3, 5}, {6, 3, 5}});
+}
+
+}  // namespace
+}  // namespace tenon::testing
