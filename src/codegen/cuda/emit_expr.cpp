@@ -13,17 +13,6 @@ namespace {
 /// Longer texts get a name, so that lines stay readable and nesting bounded.
 constexpr std::size_t kLongText = 96;
 
-/// A node whose value is wanted; `stage` counts the visits.
-struct Pending {
-  const ExprNode* node;
-  int stage;
-};
-
-bool is_lazy_logic(const ExprNode& n) {
-  const auto* binary = n.kind == NodeKind::kBinary ? static_cast<const BinaryNode*>(&n) : nullptr;
-  return binary != nullptr && (binary->op == BinaryOp::kAnd || binary->op == BinaryOp::kOr);
-}
-
 bool is_leaf(const ExprNode& n) {
   return n.kind == NodeKind::kVar || n.kind == NodeKind::kIntImm || n.kind == NodeKind::kFloatImm;
 }
@@ -45,19 +34,6 @@ Scalar ternary(const Scalar& condition, const Scalar& a, const Scalar& b) {
 }
 
 }  // namespace
-
-void add_operands(const ExprNode& n, std::vector<const ExprNode*>* out) {
-  visit_expr(n, [&](const auto& node) {
-    for_each_field(node, [&](const auto& f, const auto& value) {
-      using T = std::decay_t<decltype(value)>;
-      if constexpr (std::is_same_v<T, Expr>) {
-        if (value && f.role == FieldRole::kUse) out->push_back(value.get());
-      } else if constexpr (std::is_same_v<T, std::vector<Expr>>) {
-        for (const Expr& e : value) out->push_back(e.get());
-      }
-    });
-  });
-}
 
 void KernelEmitter::begin_statement(const std::vector<Expr>& roots) {
   num_uses_.clear();
@@ -95,29 +71,6 @@ Value KernelEmitter::in_scope(const std::function<Value()>& f) {
   return value;
 }
 
-bool KernelEmitter::has_effects(const ExprNode* root) {
-  std::vector<Pending> stack = {{root, 0}};
-  std::vector<const ExprNode*> operands;
-  while (!stack.empty()) {
-    const ExprNode* node = stack.back().node;
-    if (has_effects_.count(node) != 0) {
-      stack.pop_back();
-      continue;
-    }
-    operands.clear();
-    add_operands(*node, &operands);
-    if (stack.back().stage++ == 0) {
-      for (const ExprNode* operand : operands) stack.push_back({operand, 0});
-      continue;
-    }
-    bool effects = node->kind == NodeKind::kLoad || node->kind == NodeKind::kCall;
-    for (const ExprNode* operand : operands) effects |= has_effects_.at(operand);
-    has_effects_[node] = effects;
-    stack.pop_back();
-  }
-  return has_effects_.at(root);
-}
-
 /// The operands to evaluate before the node; those of lazy nodes, and indices that load or check
 /// themselves, come later.
 void KernelEmitter::push_operands(const ExprNode& n, std::vector<const ExprNode*>* out) {
@@ -129,12 +82,12 @@ void KernelEmitter::push_operands(const ExprNode& n, std::vector<const ExprNode*
   }
   if (n.kind == NodeKind::kSelect) {
     const auto& select = static_cast<const SelectNode&>(n);
-    if (has_effects(select.true_value.get()) || has_effects(select.false_value.get())) {
+    if (has_effects_(select.true_value.get()) || has_effects_(select.false_value.get())) {
       out->push_back(select.condition.get());
       return;
     }
   }
-  if (is_lazy_logic(n) && has_effects(static_cast<const BinaryNode&>(n).b.get())) {
+  if (is_lazy_logic(n) && has_effects_(static_cast<const BinaryNode&>(n).b.get())) {
     out->push_back(static_cast<const BinaryNode&>(n).a.get());
     return;
   }
@@ -486,7 +439,7 @@ std::vector<const ExprNode*> KernelEmitter::effects_always_evaluated(const Expr&
   while (!stack.empty()) {
     const ExprNode* node = stack.back();
     stack.pop_back();
-    if (find(node) != nullptr || !has_effects(node) || !seen.insert(node).second) continue;
+    if (find(node) != nullptr || !has_effects_(node) || !seen.insert(node).second) continue;
     found.push_back(node);
     push_operands(*node, &stack);
   }

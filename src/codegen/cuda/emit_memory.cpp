@@ -143,7 +143,7 @@ Value KernelEmitter::emit_load(const LoadNode& n) {
     return from_memory(prelude_, t, {element(n.buffer, at_index), memory_type(t)});
   };
   const IntRange range = range_of(t);
-  if (!predicate.empty() && has_effects(index.get())) {
+  if (!predicate.empty() && has_effects_(index.get())) {
     if (count == 1) {
       return emit_branches(
           predicate[0], n.dtype, [&] { return Value{{read(emit_scalar(index))}, range}; },
@@ -284,7 +284,7 @@ void KernelEmitter::emit_async_copy(const StoreNode& n, const LoadNode& load) {
   std::vector<Scalar> predicate = {literal(CType::kBool, 1)};
   if (load.predicate) predicate = emit(load.predicate).lanes;
   const bool fits = (bytes == 4 || bytes == 8 || bytes == kWidestAccess) && mask_.empty() &&
-                    is_uniform(predicate) && !has_effects(load.indices[0].get());
+                    is_uniform(predicate) && !has_effects_(load.indices[0].get());
   const auto to = fits ? aligned_base(n.buffer, n.indices[0], load.dtype.lanes) : std::nullopt;
   const auto from =
       to ? aligned_base(load.buffer, load.indices[0], load.dtype.lanes) : std::nullopt;

@@ -138,11 +138,11 @@ void KernelEmitter::emit_let(const LetStmtNode& n) {
   define(n.var.get(), n.var.as<VarNode>()->name, value);
   const bool is_index = n.value->dtype == kInt64;
   if (!uses_var(n.value, [&](const VarNode& v) { return unrolled_.count(&v) == 0; }) &&
-      !has_effects(n.value.get())) {
+      !has_effects_(n.value.get())) {
     unrolled_.insert(n.var.get());
   }
   const Analyzer::Scope scope(&analyzer_);
-  if (is_index && !has_effects(n.value.get())) analyzer_.bind_value(n.var, n.value);
+  if (is_index && !has_effects_(n.value.get())) analyzer_.bind_value(n.var, n.value);
   emit(n.body);
 }
 
@@ -238,7 +238,7 @@ void KernelEmitter::emit_if(const IfNode& n) {
   line("if (" + condition.text + ") {");
   {
     const Analyzer::Scope scope(&analyzer_);
-    if (!has_effects(n.condition.get())) analyzer_.assume(n.condition);
+    if (!has_effects_(n.condition.get())) analyzer_.assume(n.condition);
     emit_body(n.then_case);
   }
   if (n.else_case) {

@@ -103,7 +103,7 @@ std::string KernelEmitter::fragment_register(const TensorOperand& operand, const
                                            floordiv(place.stride, imm(kTile)) +
                                        floordiv(floormod(offset, place.stride), imm(kTile)));
   TENON_USER_CHECK(!uses_var(tile, [&](const VarNode& v) { return unrolled_.count(&v) == 0; }) &&
-                       !has_effects(tile.get()),
+                       !has_effects_(tile.get()),
                    ScheduleError, "E1289", "buffer '", load->buffer->name,
                    "' in scope fragment is accessed at ", print(offset),
                    ", which is no constant after unrolling\n  hint: unroll the loops around it");

@@ -18,6 +18,7 @@
 #include "codegen/cuda/int_range.h"
 #include "codegen/cuda/names.h"
 #include "codegen/cuda/prelude.h"
+#include "codegen/expr_operands.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/function.h"
 #include "tenon/ir/tensor_instruction.h"
@@ -120,7 +121,6 @@ class KernelEmitter {
   std::optional<Scalar> mask_of(std::size_t lane, std::size_t lanes) const;
   std::vector<const ExprNode*> effects_always_evaluated(const Expr& e);
   void emit_common_effects(const SelectNode& n);
-  bool has_effects(const ExprNode* n);
   void push_operands(const ExprNode& n, std::vector<const ExprNode*>* out);
 
   // emit_memory.cpp
@@ -184,13 +184,10 @@ class KernelEmitter {
   std::vector<Memo> memo_;
   std::unordered_map<const ExprNode*, int> num_uses_;
   std::vector<Scalar> mask_;
-  std::unordered_map<const ExprNode*, bool> has_effects_;
+  EffectFinder has_effects_;
   std::vector<Expr> keep_alive_;  ///< expressions made here, which maps refer to by address
   bool uses_error_record_ = false;
   std::string lane_;  ///< name of the thread's number in its warp
 };
-
-/// The operands that a node reads, in order.
-void add_operands(const ExprNode& n, std::vector<const ExprNode*>* out);
 
 }  // namespace tenon::codegen::cuda

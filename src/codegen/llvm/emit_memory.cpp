@@ -181,7 +181,7 @@ Value* Emitter::emit_vector_load(const LoadNode& n, Value* predicate) {
                     n.buffer);
   };
   // An index that loads or checks is evaluated for the lanes that are read only.
-  Value* value = n.predicate && has_effects(index.get()) ? under_mask(predicate, read) : read();
+  Value* value = n.predicate && has_effects_(index.get()) ? under_mask(predicate, read) : read();
   return from_memory(b_, n.dtype, value);
 }
 

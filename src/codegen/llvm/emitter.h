@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "codegen/expr_operands.h"
 #include "codegen/llvm/arith.h"
 #include "codegen/storage.h"
 #include "tenon/codegen/kernel_info.h"
@@ -107,8 +108,6 @@ class Emitter {
   llvm::Value* join_masks(llvm::Value* a, llvm::Value* b, int lanes);
   /// The current mask with this many lanes; null when there is none.
   llvm::Value* current_mask(int lanes);
-  /// Whether evaluating `n` where it is not taken could be seen: it loads or checks.
-  bool has_effects(const ExprNode* n);
   void push_operands(const ExprNode& n, std::vector<const ExprNode*>* out);
 
   // emit_memory.cpp
@@ -142,7 +141,7 @@ class Emitter {
   int num_tasks_ = 0;
   std::unordered_map<const StmtNode*, int> assert_sites_;
   llvm::Function* report_ = nullptr;
-  std::unordered_map<const ExprNode*, bool> has_effects_;
+  EffectFinder has_effects_;
   std::vector<Expr> keep_alive_;  ///< expressions made here, which memo refers to by address
   std::unordered_map<const BufferNode*, std::pair<llvm::MDNode*, llvm::MDNode*>> alias_;
 };
