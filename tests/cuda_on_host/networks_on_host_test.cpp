@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "codegen/needs_nvrtc.h"
-#include "cuda_on_host/host_module.h"
+#include "cuda_on_host/host_code.h"
 #include "fake_cuda/control.h"
 #include "tenon/graph/compile.h"
 #include "tenon/graph/control.h"
@@ -26,16 +26,6 @@ using graph::make_constant;
 using graph::make_input;
 using graph::make_op;
 using graph::Value;
-
-const HostModule* the_module = nullptr;
-
-int run_on_host(const fake_cuda::Launch& l) {
-  std::vector<void*> arguments;
-  for (const std::uint64_t p : l.params) arguments.push_back(reinterpret_cast<void*>(p));
-  const std::string problem = the_module->launch(l.name, arguments.data(), l.grid, l.block);
-  EXPECT_EQ(problem, "");
-  return problem.empty() ? 0 : 700;
-}
 
 Array wave(const Shape& shape, float scale) {
   Array a = Array::empty(shape, kFloat32);
@@ -55,9 +45,10 @@ class OnFakeDevice {
     for (const Function& f : network.source.functions)
       lowered.push_back(lower(default_schedule(f, target).function()));
     module_ = std::make_unique<HostModule>(lowered, target);
-    the_module = module_.get();
+    run_kernels_of(*module_);
     Plan plan = network.executable.plan();
-    for (std::size_t i = 0; i < lowered.size(); ++i) replace_code(i, &plan);
+    for (std::size_t i = 0; i < lowered.size(); ++i)
+      plan.device_program.cubins.at(i).image = fake_cubin(*module_, i);
     for (std::size_t i = 0; i < plan.constants.size(); ++i) {
       const Array& c = network.executable.constants()[i];
       const auto* bytes = static_cast<const std::uint8_t*>(c.raw());
@@ -92,20 +83,6 @@ class OnFakeDevice {
   }
 
  private:
-  /// Code of the fake driver in the place of the cubin of function `i`, which has one.
-  void replace_code(std::size_t i, Plan* plan) const {
-    std::string image = "FAKECUBIN sm_90a";
-    for (const CudaKernel& k : module_->module(i).kernels) {
-      image += " " + k.name + ":" + std::to_string(k.params.size()) + ":" +
-               std::to_string(k.block[0] * k.block[1] * k.block[2]) + ":" +
-               std::to_string(k.static_shared_bytes);
-      fake_cuda::set_kernel(k.name.c_str(), run_on_host);
-    }
-    std::vector<std::uint8_t>& code = plan->device_program.cubins.at(i).image;
-    code.assign(image.begin(), image.end());
-    code.push_back(0);
-  }
-
   static DLTensor on_device(const Array& a) {
     void* data = nullptr;
     const auto bytes = static_cast<std::uint64_t>(a.nbytes());

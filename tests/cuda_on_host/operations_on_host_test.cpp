@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 
+#include "codegen/edge_values.h"
 #include "codegen/kernel_runner.h"
 #include "codegen/needs_nvrtc.h"
 #include "cuda_on_host/host_module.h"
@@ -18,44 +19,12 @@
 namespace tenon::testing {
 namespace {
 
-const std::vector<DType> kInts = {DType::int_(8),  DType::int_(16), DType::int_(32),
-                                  DType::int_(64), DType::uint(8),  DType::uint(16),
-                                  DType::uint(32), DType::uint(64), DType::bool_()};
-const std::vector<DType> kFloats = {kFloat32, kFloat64, DType::float_(16), DType::bfloat16()};
-
 std::vector<DType> all_dtypes() {
   std::vector<DType> out = kInts;
   out.insert(out.end(), kFloats.begin(), kFloats.end());
   return out;
 }
 
-std::vector<std::int64_t> int_values(DType t) {
-  std::vector<std::int64_t> values;
-  for (const std::int64_t v : {0L, 1L, -1L, 2L, 3L, 7L, -7L, 8L, 31L, 32L, 63L, 64L, 100L}) {
-    values.push_back(wrap_int(t, v));
-  }
-  for (const std::int64_t v : {min_int(t), max_int(t), max_int(t) - 1}) values.push_back(v);
-  return values;
-}
-
-std::vector<double> float_values(DType t) {
-  const double inf = std::numeric_limits<double>::infinity();
-  std::vector<double> values = {0.0, -0.0, 1.0,  -1.0, inf,  -inf, std::nan(""), 0.5,
-                                1.5, 2.5,  -3.5, 1e-3, 7.25, 1e30, -65519.0,     1e-40};
-  for (double& v : values) v = round_to(t, v);
-  return values;
-}
-
-bool same_float(double a, double b) {
-  return (std::isnan(a) && std::isnan(b)) || (a == b && std::signbit(a) == std::signbit(b));
-}
-
-Expr load_lanes(const Buffer& buffer, const Expr& at, int lanes) {
-  return load(buffer, {ramp(at, imm(1), lanes)});
-}
-Stmt store_lanes(const Buffer& buffer, const Expr& at, const Expr& value) {
-  return store(buffer, {ramp(at, imm(1), value->dtype.lanes)}, value);
-}
 /// `body` for `count` threads.
 Stmt on_threads(const Expr& i, std::int64_t count, std::vector<Stmt> body) {
   return make_for(i, imm(0), imm(count), make_seq(std::move(body)),

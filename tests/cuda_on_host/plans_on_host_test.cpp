@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "codegen/needs_nvrtc.h"
-#include "cuda_on_host/host_module.h"
+#include "cuda_on_host/host_code.h"
 #include "fake_cuda/control.h"
 #include "tenon/driver/device_kernel.h"
 #include "tenon/ir/parse.h"
@@ -22,17 +22,6 @@ const Target& target() {
   return kTarget;
 }
 
-const HostModule* the_module = nullptr;
-
-/// What the fake driver runs for every kernel.
-int run_on_host(const fake_cuda::Launch& l) {
-  std::vector<void*> arguments;
-  for (const std::uint64_t p : l.params) arguments.push_back(reinterpret_cast<void*>(p));
-  const std::string problem = the_module->launch(l.name, arguments.data(), l.grid, l.block);
-  EXPECT_EQ(problem, "");
-  return problem.empty() ? 0 : 700;
-}
-
 /// A function as a plan whose code the fake driver takes for its own.
 class OnFakeDevice {
  public:
@@ -42,20 +31,12 @@ class OnFakeDevice {
     code_.target = target();
     code_.module = cuda_module(code_.function, target());
     code_.info = kernel_checks(code_.function);
-    std::string image = "FAKECUBIN sm_90a";
-    for (const CudaKernel& k : code_.module.kernels) {
-      image += " " + k.name + ":" + std::to_string(k.params.size()) + ":" +
-               std::to_string(k.block[0] * k.block[1] * k.block[2]) + ":" +
-               std::to_string(k.static_shared_bytes);
-      fake_cuda::set_kernel(k.name.c_str(), run_on_host);
-    }
-    code_.cubin.arch = "sm_90a";
-    code_.cubin.bytes.assign(image.begin(), image.end());
-    code_.cubin.bytes.push_back(0);
     code_.sites.resize(static_cast<std::size_t>(code_.info.num_index_sites));
     for (PlanSite& site : code_.sites) site.buffer = "T";
     module_ = std::make_unique<HostModule>(std::vector<Function>{code_.function}, target());
-    the_module = module_.get();
+    run_kernels_of(*module_);
+    code_.cubin.arch = "sm_90a";
+    code_.cubin.bytes = fake_cubin(*module_, 0);
     plan_ = serialize(plan_of(code_));
     tenon_load_options options = {};
     options.struct_bytes = sizeof options;
