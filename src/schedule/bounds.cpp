@@ -1,6 +1,7 @@
 #include "schedule/bounds.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "tenon/ir/builder.h"
 #include "tenon/ir/structural.h"
@@ -128,6 +129,21 @@ bool uses_any(const Expr& e, const LoopRanges& loops) {
   });
 }
 
+/// `a // b`, where a constant divisor has a factor in common with all terms without that factor:
+/// `(8 x + 7) // 24` is `x // 3`.
+Expr quotient(const Expr& a, const Expr& b) {
+  const std::int64_t divisor = as_int(b).value_or(0);
+  if (divisor <= 0) return floordiv(a, b);
+  Linear form = linear_of(a);
+  std::int64_t common = divisor;
+  for (const auto& term : form.terms) common = std::gcd(common, term.second);
+  if (common == 1 || form.terms.empty()) return floordiv(a, b);
+  for (auto& term : form.terms) term.second /= common;
+  const std::int64_t rest = ((form.constant % common) + common) % common;
+  form.constant = (form.constant - rest) / common;
+  return floordiv(to_expr(form), imm(divisor / common));
+}
+
 class IntervalFinder {
  public:
   explicit IntervalFinder(const LoopRanges& free) : free_(free) {}
@@ -177,7 +193,7 @@ class IntervalFinder {
     if (uses_any(n.b, free_) || (divisor && *divisor <= 0)) return {};
     if (n.op == BinaryOp::kFloorDiv) {
       const Bounds a = find(n.a);
-      return a.known() ? Bounds{floordiv(a.min, n.b), floordiv(a.max, n.b)} : a;
+      return a.known() ? Bounds{quotient(a.min, n.b), quotient(a.max, n.b)} : a;
     }
     if (n.op == BinaryOp::kFloorMod) return {imm(0), n.b - 1};
     return {};

@@ -121,6 +121,31 @@ bool writes_whole_box(const BlockNode& block, const BufferRegion& region) {
   return have_equal_products(iterations, elements);
 }
 
+void check_made(Step& step, const BlockNode& block, const BufferRegion& region, int requirement) {
+  const Buffer& buffer = region.buffer;
+  const std::vector<Buffer>& inputs = step.function()->inputs;
+  if (std::any_of(inputs.begin(), inputs.end(), [&](const Buffer& b) { return b.same_as(buffer); }))
+    return;
+  const std::vector<Range> needed = domain_box(block, region);
+  const Facts facts = step.facts({});
+  bool made = false;
+  for (const BlockNode* b : blocks_under(step.root())) {
+    for (const BufferRegion& w : b->writes) {
+      if (!w.buffer.same_as(buffer) || !writes_whole_box(*b, w)) continue;
+      const std::vector<Range> box = domain_box(*b, w);
+      bool covers = true;
+      for (std::size_t d = 0; d < box.size() && covers; ++d) {
+        covers = prove_not_negative(needed[d].min - box[d].min, facts) &&
+                 prove_not_negative(box[d].min + box[d].extent - needed[d].min - needed[d].extent,
+                                    facts);
+      }
+      made |= covers;
+    }
+  }
+  TENON_REQUIRE(step, made, requirement, ScheduleError, "E0275", "not every element of buffer '",
+                buffer->name, "' that would be copied for block '", block.name, "' has been made");
+}
+
 Stmt copy_nest(const std::string& name, const Buffer& from, const Buffer& to,
                const BlockNode& block, const BufferRegion& region) {
   const std::vector<Range> box = domain_box(block, region);

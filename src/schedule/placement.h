@@ -28,6 +28,10 @@ std::vector<Range> domain_box(const BlockNode& block, const BufferRegion& region
 /// Whether the block, over its domain, writes every element of the region's box.
 bool writes_whole_box(const BlockNode& block, const BufferRegion& region);
 
+/// Of a buffer that is no input, a block must have made all of the region, which `block` reads;
+/// raises E0275.
+void check_made(Step& step, const BlockNode& block, const BufferRegion& region, int requirement);
+
 /// A loop nest around a block `name` that copies, element by element, the part of `from` that
 /// `block` touches in `region` to `to`. Iters run over the part only.
 Stmt copy_nest(const std::string& name, const Buffer& from, const Buffer& to,

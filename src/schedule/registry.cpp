@@ -7,9 +7,9 @@
 namespace tenon {
 
 extern const Primitive kAddUnitLoop, kAnnotate, kAsyncCopy, kBind, kBlockize, kCacheRead,
-    kCacheWrite, kComputeAt, kComputeInline, kDecomposeReduction, kFuse, kParallel, kReorder,
-    kReverseComputeAt, kReverseComputeInline, kRfactor, kSetScope, kSoftwarePipeline, kSplit,
-    kSplitTerms, kStorageAlign, kTensorize, kTile, kTransformLayout, kUnroll, kVectorize;
+    kCacheWrite, kComputeAt, kComputeInline, kDecomposeReduction, kFuse, kParallel, kReindex,
+    kReorder, kReverseComputeAt, kReverseComputeInline, kRfactor, kSetScope, kSoftwarePipeline,
+    kSplit, kSplitTerms, kStorageAlign, kTensorize, kTile, kTransformLayout, kUnroll, kVectorize;
 
 const std::vector<const Primitive*>& primitives() {
   static const std::vector<const Primitive*> all = {&kAddUnitLoop,
@@ -24,6 +24,7 @@ const std::vector<const Primitive*>& primitives() {
                                                     &kDecomposeReduction,
                                                     &kFuse,
                                                     &kParallel,
+                                                    &kReindex,
                                                     &kReorder,
                                                     &kReverseComputeAt,
                                                     &kReverseComputeInline,

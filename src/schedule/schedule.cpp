@@ -252,6 +252,12 @@ BlockRef Schedule::cache_read(const BlockRef& block, const std::string& buffer,
       "cache_read", {{"block", block}, {"buffer", buffer}, {"scope", scope}}, std::move(span)));
 }
 
+BlockRef Schedule::reindex(const BlockRef& block, const std::string& buffer,
+                           const std::string& scope, Span span) {
+  return std::get<BlockRef>(
+      apply("reindex", {{"block", block}, {"buffer", buffer}, {"scope", scope}}, std::move(span)));
+}
+
 void Schedule::set_scope(const BlockRef& block, const std::string& scope, Span span) {
   apply("set_scope", {{"block", block}, {"scope", scope}}, std::move(span));
 }

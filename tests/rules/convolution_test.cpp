@@ -1,106 +1,21 @@
 #include <gtest/gtest.h>
 
 #include "rules/comparison.h"
+#include "rules/window_functions.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/lower.h"
 #include "tenon/ir/visit.h"
 #include "tenon/rules/default_schedule.h"
-#include "tenon/te/tensor.h"
 
 namespace tenon {
 namespace {
 
-using Indices = std::vector<Expr>;
-
-/// A convolution of images: sizes, stride and padding alike in both directions.
-struct Shape {
-  std::int64_t n, h, w, c, oc, k, stride = 1, pad = 0, dilation = 1;
-  std::int64_t out(std::int64_t size) const {
-    return (size + 2 * pad - (k - 1) * dilation - 1) / stride + 1;
-  }
-};
-
-Expr within(const Expr& at, std::int64_t size) {
-  return logical_and(ge(at, imm(0)), lt(at, imm(size)));
-}
-
-IterVar axis(std::int64_t extent, const char* name) { return te::reduce_axis(imm(extent), name); }
-
-/// y[n, i, j, o] = sum over kh, kw, c of x[n, i s + kh d - p, ...] w[kh, kw, c, o].
-Function forward(const Shape& s) {
-  te::Tensor x = te::placeholder({imm(s.n), imm(s.h), imm(s.w), imm(s.c)}, kFloat32, "x");
-  te::Tensor w = te::placeholder({imm(s.k), imm(s.k), imm(s.c), imm(s.oc)}, kFloat32, "w");
-  IterVar kh = axis(s.k, "kh"), kw = axis(s.k, "kw"), ic = axis(s.c, "ic");
-  te::Tensor y = te::compute(
-      {imm(s.n), imm(s.out(s.h)), imm(s.out(s.w)), imm(s.oc)},
-      [&](const Indices& v) {
-        const Expr i = v[1] * s.stride + kh.var * s.dilation - s.pad;
-        const Expr j = v[2] * s.stride + kw.var * s.dilation - s.pad;
-        return te::sum(
-            te::read(x, {v[0], i, j, ic.var}) * te::read(w, {kh.var, kw.var, ic.var, v[3]}),
-            {kh, kw, ic}, logical_and(within(i, s.h), within(j, s.w)));
-      },
-      "y");
-  return te::function({x, w}, {y}, "conv");
-}
-
-/// The gradient of `forward` by x, for a stride of 1: a convolution of the result's gradient.
-Function input_gradient(const Shape& s) {
-  const std::int64_t oh = s.out(s.h), ow = s.out(s.w);
-  te::Tensor dy = te::placeholder({imm(s.n), imm(oh), imm(ow), imm(s.oc)}, kFloat32, "dy");
-  te::Tensor w = te::placeholder({imm(s.k), imm(s.k), imm(s.c), imm(s.oc)}, kFloat32, "w");
-  IterVar kh = axis(s.k, "kh"), kw = axis(s.k, "kw"), oc = axis(s.oc, "oc");
-  te::Tensor dx = te::compute(
-      {imm(s.n), imm(s.h), imm(s.w), imm(s.c)},
-      [&](const Indices& v) {
-        const Expr i = v[1] + s.pad - kh.var * s.dilation, j = v[2] + s.pad - kw.var * s.dilation;
-        return te::sum(
-            te::read(dy, {v[0], i, j, oc.var}) * te::read(w, {kh.var, kw.var, v[3], oc.var}),
-            {kh, kw, oc}, logical_and(within(i, oh), within(j, ow)));
-      },
-      "dx");
-  return te::function({dy, w}, {dx}, "conv_dx");
-}
-
-/// The same for any stride: only terms whose position is a multiple of it.
-Function strided_input_gradient(const Shape& s) {
-  const std::int64_t oh = s.out(s.h), ow = s.out(s.w);
-  te::Tensor dy = te::placeholder({imm(s.n), imm(oh), imm(ow), imm(s.oc)}, kFloat32, "dy");
-  te::Tensor w = te::placeholder({imm(s.k), imm(s.k), imm(s.c), imm(s.oc)}, kFloat32, "w");
-  IterVar kh = axis(s.k, "kh"), kw = axis(s.k, "kw"), oc = axis(s.oc, "oc");
-  te::Tensor dx = te::compute(
-      {imm(s.n), imm(s.h), imm(s.w), imm(s.c)},
-      [&](const Indices& v) {
-        const Expr i = v[1] + s.pad - kh.var * s.dilation, j = v[2] + s.pad - kw.var * s.dilation;
-        const Expr step = imm(s.stride);
-        const Expr fits = logical_and(eq(floormod(i, step), imm(0)), eq(floormod(j, step), imm(0)));
-        return te::sum(te::read(dy, {v[0], floordiv(i, step), floordiv(j, step), oc.var}) *
-                           te::read(w, {kh.var, kw.var, v[3], oc.var}),
-                       {kh, kw, oc},
-                       logical_and(fits, logical_and(within(i, (oh - 1) * s.stride + 1),
-                                                     within(j, (ow - 1) * s.stride + 1))));
-      },
-      "dx");
-  return te::function({dy, w}, {dx}, "conv_dx");
-}
-
-/// The gradient by w: a sum over images and output pixels.
-Function weight_gradient(const Shape& s) {
-  const std::int64_t oh = s.out(s.h), ow = s.out(s.w);
-  te::Tensor x = te::placeholder({imm(s.n), imm(s.h), imm(s.w), imm(s.c)}, kFloat32, "x");
-  te::Tensor dy = te::placeholder({imm(s.n), imm(oh), imm(ow), imm(s.oc)}, kFloat32, "dy");
-  IterVar n = axis(s.n, "n"), y = axis(oh, "oh"), z = axis(ow, "ow");
-  te::Tensor dw = te::compute(
-      {imm(s.k), imm(s.k), imm(s.c), imm(s.oc)},
-      [&](const Indices& v) {
-        const Expr i = y.var * s.stride + v[0] * s.dilation - s.pad;
-        const Expr j = z.var * s.stride + v[1] * s.dilation - s.pad;
-        return te::sum(te::read(x, {n.var, i, j, v[2]}) * te::read(dy, {n.var, y.var, z.var, v[3]}),
-                       {n, y, z}, logical_and(within(i, s.h), within(j, s.w)));
-      },
-      "dw");
-  return te::function({x, dy}, {dw}, "conv_dw");
-}
+using testing::forward;
+using testing::input_gradient;
+using testing::pooling;
+using testing::Shape;
+using testing::strided_input_gradient;
+using testing::weight_gradient;
 
 const Shape kShapes[] = {
     {2, 7, 9, 5, 33, 3, 1, 1},     // columns with a tail
@@ -137,24 +52,6 @@ TEST(ConvolutionRuleTest, gradient_by_the_weight) {
                          random_array({s.n, s.out(s.h), s.out(s.w), s.oc}, 2)},
                         Agreement::kBits);
   }
-}
-
-/// sum or max over a window of each channel; `weighted` multiplies with weights of the channel.
-Function pooling(const Shape& s, bool is_max, bool weighted) {
-  te::Tensor x = te::placeholder({imm(s.n), imm(s.h), imm(s.w), imm(s.c)}, kFloat32, "x");
-  te::Tensor w = te::placeholder({imm(s.k), imm(s.k), imm(s.c)}, kFloat32, "w");
-  IterVar kh = axis(s.k, "kh"), kw = axis(s.k, "kw");
-  te::Tensor y = te::compute(
-      {imm(s.n), imm(s.out(s.h)), imm(s.out(s.w)), imm(s.c)},
-      [&](const Indices& v) {
-        const Expr i = v[1] * s.stride + kh.var - s.pad, j = v[2] * s.stride + kw.var - s.pad;
-        Expr term = te::read(x, {v[0], i, j, v[3]});
-        if (weighted) term = term * te::read(w, {kh.var, kw.var, v[3]});
-        const Expr inside = logical_and(within(i, s.h), within(j, s.w));
-        return is_max ? te::max(term, {kh, kw}, inside) : te::sum(term, {kh, kw}, inside);
-      },
-      "y");
-  return te::function(weighted ? std::vector{x, w} : std::vector{x}, {y}, "pool");
 }
 
 TEST(ConvolutionRuleTest, pooling_and_depthwise) {

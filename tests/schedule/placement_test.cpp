@@ -145,6 +145,33 @@ TEST(SplitTerms, takes_the_step_from_the_loops_inside) {
         C[j] = C[j] + C_rf[io, j]
 )");
 }
+
+TEST(Reindex, unrolls_a_window_with_zeros_outside) {
+  Schedule s(testing::padded_select(8));
+  s.reindex({"P"}, "A", "local");
+  EXPECT_EQ(text(s), R"(
+    for x in 0..10
+      A_local[x] = select(x - 1 >= 0 and x - 1 < 8, A[x - 1], 0.0)
+    for x in 0..10
+      P[x] = select(x >= 1 and x < 9, A_local[x], 0.0)
+    for i in 0..9
+      C[i] = P[i] + P[i + 1]
+)");
+  Schedule sums(testing::window_sum(6));
+  const BlockRef t = sums.reindex({"C"}, "T", "local");
+  sums.compute_at(t, sums.loops("C")[0]);
+  EXPECT_EQ(text(sums), R"(
+    for x in 0..8
+      T[x] = A[x] * A[x]
+    for i in 0..6
+      for w in 0..3
+        for i_1 in 0..1
+          T_local[w, i + i_1] = T[i + i_1 + w]
+      for w in 0..3
+        C[i] = C[i] + T_local[w, i]
+)");
+}
+
 TEST(TransformLayout, follows_a_cache_that_was_moved) {
   Schedule s(testing::matmul(16, 16, 30));
   const auto b = s.cache_read({"C"}, "B", "local");

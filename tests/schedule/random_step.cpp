@@ -30,7 +30,7 @@ class Draw {
     if (name == "compute_at" || name == "reverse_compute_at") return move(name == "compute_at");
     if (name == "compute_inline" || name == "reverse_compute_inline")
       return inline_block(name == "compute_inline");
-    if (name == "cache_read") return cache_read();
+    if (name == "cache_read" || name == "reindex") return cache_read();
     if (name == "cache_write")
       return NamedArguments{{"block", BlockRef{pick(blocks_)->name}}, {"scope", scope()}};
     if (name == "set_scope") return set_scope();

@@ -362,6 +362,28 @@ TEST(Caches, refuse_to_copy_what_was_not_made) {
   requires (3): one block makes every element of the part that the block reads, unless it is an input)");
 }
 
+TEST(Reindex, refuses) {
+  Schedule chain(testing::elementwise_chain(8)), rows(testing::gather(4, 3, 5));
+  EXPECT_EQ(refusal(chain, [&] { chain.reindex(kC, "C", "local"); }),
+            R"(reindex: block 'C' writes buffer 'C' [E1300]
+  requires (1): the block reads one element of the buffer in an iteration, and does not write it)");
+  EXPECT_EQ(
+      refusal(rows, [&] { rows.reindex(kC, "A", "local"); }),
+      R"(reindex: block 'C' reads buffer 'A' at places that loops inside of it or memory decide [E1301]
+  requires (2): the element depends on the block's iters alone)");
+  chain.compute_at({"T"}, chain.loops("C")[0]);
+  EXPECT_EQ(refusal(chain, [&] { chain.reindex(kC, "T", "local"); }),
+            R"(reindex: block 'T' makes buffer 'T' inside the loops of block 'C' [E0261]
+  requires (3): no block inside the block's outermost loop writes the buffer)");
+  Schedule s(testing::elementwise_chain(7));
+  const Expr i = var("i");
+  s.transform_layout({"T"}, "T", {{i}, {floordiv(i, imm(2)), floormod(i, imm(2))}});
+  EXPECT_EQ(
+      refusal(s, [&] { s.reindex(kC, "T", "local"); }),
+      R"(reindex: not every element of buffer 'T' that would be copied for block 'C' has been made [E0275]
+  requires (4): one block makes every element of the buffer, unless it is an input)");
+}
+
 TEST(ReverseComputeAt, refuses_to_lose_iterations) {
   Schedule s(testing::padded_select(8));
   const BlockRef a = s.cache_read({"P"}, "A", "local");

@@ -215,6 +215,17 @@ class Schedule {
   /// it is an input.
   BlockRef cache_read(const BlockRef& block, const std::string& buffer, const std::string& scope,
                       Span span = {});
+  /// Lets `block` read a new buffer `<buffer>_<scope>` with a dimension for each of its iters that
+  /// the element depends on (for `v // c` its quotient), reduction iters first: a window unrolled,
+  /// as im2col does. Returns the new block of that name, which fills it before the block's
+  /// outermost loop, with 0 where there is no such element (a block reads those under no
+  /// condition that holds).
+  ///
+  /// Requires: (1) the block reads one element of the buffer in an iteration, and does not write
+  /// it; (2) that depends on its iters alone; (3) no block inside its outermost loop writes it; (4)
+  /// one block makes every element of it, unless it is an input.
+  BlockRef reindex(const BlockRef& block, const std::string& buffer, const std::string& scope,
+                   Span span = {});
   /// Changes the scope of the buffer that the block writes. Requires: (1) it writes one; (2) that
   /// is no parameter.
   void set_scope(const BlockRef& block, const std::string& scope, Span span = {});

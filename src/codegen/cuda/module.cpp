@@ -242,6 +242,17 @@ HostKernel with_loops_from_zero(HostKernel host) {
   return host;
 }
 
+/// Whether a thread holds the sums of several elements.
+bool has_tile(const KernelFacts& facts) {
+  constexpr std::int64_t kElements = 8;
+  return std::any_of(facts.allocated.begin(), facts.allocated.end(), [](const BufferNode* b) {
+    if (b->scope == Scope::kGlobal || b->scope == Scope::kShared) return false;
+    std::int64_t size = 1;
+    for (const Expr& extent : b->shape) size *= as_int(extent).value_or(1);
+    return size >= kElements;
+  });
+}
+
 std::string ModuleWriter::write_kernel(std::size_t number) {
   const HostKernel host = with_loops_from_zero(host_.kernels[number]);
   const auto is_loop_var = [&](const VarNode& v) {
@@ -290,10 +301,13 @@ std::string ModuleWriter::write_kernel(std::size_t number) {
   for (const auto& [stmt, site] : assert_sites_) emitter.set_assert_site(stmt, site);
   for (const HostLoop& loop : host.loops) emitter.add_host_variable(loop.var);
   emitter.emit(body);
+  // With a number of blocks ptxas takes the registers that sums in a tile need; without one it may
+  // spill some for the sake of more threads.
+  const std::string bounds =
+      std::to_string(threads) + (facts.has_fma && has_tile(facts) ? ", 1" : "");
   const std::string text = comment(kernel, number, host, facts) +
-                           "extern \"C\" __global__ void __launch_bounds__(" +
-                           std::to_string(threads) + ")\n" + kernel.name + "(" + params + ") {\n" +
-                           emitter.text() + "}\n";
+                           "extern \"C\" __global__ void __launch_bounds__(" + bounds + ")\n" +
+                           kernel.name + "(" + params + ") {\n" + emitter.text() + "}\n";
   module_.kernels.push_back(std::move(kernel));
   return text;
 }

@@ -12,12 +12,6 @@ struct ProductAxes {
   int row = -1, column = -1;
 };
 
-bool uses_iter(const LoadNode& l, const IterVar& iter) {
-  return std::any_of(l.indices.begin(), l.indices.end(), [&](const Expr& e) {
-    return uses_var(e, [&](const VarNode& v) { return &v == iter.var.get(); });
-  });
-}
-
 /// The last axes that one operand has and the other has not, each the other way round.
 ProductAxes product_axes(const BlockInfo& info) {
   ProductAxes axes;
@@ -51,11 +45,10 @@ std::int64_t side_of(std::int64_t extent, std::int64_t most) {
   return most;
 }
 
-/// Sums do not depend on it. A side that needs a mask is shorter: conditions take registers.
+/// Sums do not depend on it.
 Side tile_side(std::int64_t extent) {
-  constexpr std::int64_t kSide = 64, kMaskedSide = 32, kSideThreads = 16;
-  const bool is_whole = extent > 0 && extent % kSide == 0;
-  const std::int64_t side = side_of(extent, is_whole ? kSide : kMaskedSide);
+  constexpr std::int64_t kSide = 64, kSideThreads = 16;
+  const std::int64_t side = side_of(extent, kSide);
   const std::int64_t threads = std::min(side, kSideThreads);
   return {threads, side / threads};
 }
@@ -75,6 +68,12 @@ void bind_copy(Schedule& s, const std::string& block, const LoopRef& around, std
 }
 
 }  // namespace
+
+bool uses_iter(const LoadNode& l, const IterVar& iter) {
+  return std::any_of(l.indices.begin(), l.indices.end(), [&](const Expr& e) {
+    return uses_var(e, [&](const VarNode& v) { return &v == iter.var.get(); });
+  });
+}
 
 void bind_contraction(RuleContext& context, const BlockInfo& info,
                       const std::optional<std::string>& consumer) {

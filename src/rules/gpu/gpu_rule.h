@@ -21,6 +21,9 @@ constexpr std::int64_t kThreads = 256;
 /// ones as one access. Consumes the loop.
 void bind_elements(Schedule& s, const LoopRef& loop, std::int64_t threads, std::int64_t vector = 1);
 
+/// Whether the load has an index by the iter.
+bool uses_iter(const LoadNode& l, const IterVar& iter);
+
 /// The loops of a block that are its own, those of the context (steps of a scan) left out.
 std::vector<LoopRef> own_loops(Schedule& s, const BlockInfo& info);
 
@@ -91,6 +94,12 @@ bool bind_row_chain(RuleContext& context, std::vector<std::string>* before);
 /// `consumer` is an element-wise block that reads the result at the same place (contraction.cpp).
 void bind_contraction(RuleContext& context, const BlockInfo& info,
                       const std::optional<std::string>& consumer);
+
+/// A product whose operands are read through windows, or along several axes: convolutions and their
+/// gradients. A block of threads makes a tile of one or two axes by another one; what a step of it
+/// needs of each operand is laid out anew in shared memory, a dimension for each axis (window.cpp).
+void bind_window(RuleContext& context, const BlockInfo& info,
+                 const std::optional<std::string>& consumer);
 
 /// A product of bfloat16 or float16 matrices with float32 sums on tensor cores, all sizes constant
 /// multiples of 16 (tensor_product.cpp).

@@ -41,13 +41,6 @@ std::int64_t round_up_threads(std::int64_t elements) {
   return std::max<std::int64_t>(32, row_threads(elements));
 }
 
-/// Whether the load has an index by the iter.
-bool uses_iter(const LoadNode& l, const IterVar& iter) {
-  return std::any_of(l.indices.begin(), l.indices.end(), [&](const Expr& e) {
-    return uses_var(e, [&](const VarNode& v) { return &v == iter.var.get(); });
-  });
-}
-
 /// The blocks that make what several rows read: they run before the rows.
 std::unordered_set<std::string> blocks_before_rows(const std::vector<BlockInfo>& blocks,
                                                    int num_rows) {

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <unordered_set>
 
 #include "rules/gpu/gpu_rule.h"
+#include "tenon/ir/builder.h"
 
 namespace tenon::rules::gpu {
 namespace {
@@ -25,6 +27,15 @@ bool attempt(RuleContext& context, const char* rule, const std::string& block, F
   return false;
 }
 
+/// Whether every index that is no constant is an iter.
+bool reads_at_iters(const BlockInfo& info) {
+  return std::all_of(info.loads.begin(), info.loads.end(), [](const LoadNode* l) {
+    return std::all_of(l->indices.begin(), l->indices.end(), [](const Expr& e) {
+      return e.as<VarNode>() != nullptr || as_int(e).has_value();
+    });
+  });
+}
+
 void schedule_block(RuleContext& context, const std::string& name,
                     std::unordered_set<std::string>* done) {
   const Function f = context.s.function();  // keeps the infos valid
@@ -39,12 +50,18 @@ void schedule_block(RuleContext& context, const std::string& name,
     if (attempt(context, "gpu tensor product", name, [&] { bind_tensor_product(context, *info); }))
       return;
     const auto consumer = sole_consumer(blocks, *info, f);
-    const auto tile = [&](const std::optional<std::string>& reader) {
-      return attempt(context, "gpu contraction", name,
-                     [&] { bind_contraction(context, *info, reader); });
+    const auto tile = [&](const char* rule, auto bind) {
+      const auto with = [&](const std::optional<std::string>& reader) {
+        return attempt(context, rule, name, [&] { bind(context, *info, reader); });
+      };
+      if (!consumer || !with(consumer)) return with(std::nullopt);
+      done->insert(*consumer);
+      return true;
     };
-    if (consumer && tile(consumer)) return void(done->insert(*consumer));
-    if (tile(std::nullopt)) return;
+    const bool is_plain = reads_at_iters(*info);
+    if (!is_plain && tile("gpu window", bind_window)) return;
+    if (tile("gpu contraction", bind_contraction)) return;
+    if (is_plain && tile("gpu window", bind_window)) return;
   }
   if (is_known &&
       attempt(context, "gpu elements", name, [&] { schedule_elements(context, *info); }))

@@ -22,31 +22,6 @@ BufferRegion joined_region(const BlockNode& block, const Buffer& buffer) {
   return region;
 }
 
-/// Of an intermediate buffer, all that would be copied must have been made.
-void check_made(Step& step, const BlockNode& block, const Buffer& buffer) {
-  const std::vector<Buffer>& inputs = step.function()->inputs;
-  if (std::any_of(inputs.begin(), inputs.end(), [&](const Buffer& b) { return b.same_as(buffer); }))
-    return;
-  const std::vector<Range> needed = domain_box(block, joined_region(block, buffer));
-  const Facts facts = step.facts({});
-  bool made = false;
-  for (const BlockNode* b : blocks_under(step.root())) {
-    for (const BufferRegion& w : b->writes) {
-      if (!w.buffer.same_as(buffer) || !writes_whole_box(*b, w)) continue;
-      const std::vector<Range> box = domain_box(*b, w);
-      bool covers = true;
-      for (std::size_t d = 0; d < box.size() && covers; ++d) {
-        covers = prove_not_negative(needed[d].min - box[d].min, facts) &&
-                 prove_not_negative(box[d].min + box[d].extent - needed[d].min - needed[d].extent,
-                                    facts);
-      }
-      made |= covers;
-    }
-  }
-  TENON_REQUIRE(step, made, 3, ScheduleError, "E0275", "not every element of buffer '",
-                buffer->name, "' that would be copied for block '", block.name, "' has been made");
-}
-
 ScheduleValue apply(Step& step) {
   const auto& block_ref = step.argument<BlockRef>(0);
   const std::string& scope = step.argument<std::string>(2);
@@ -65,7 +40,7 @@ ScheduleValue apply(Step& step) {
                   "' makes buffer '", buffer->name, "' inside the loops of block '", block_ref.name,
                   "'");
   }
-  check_made(step, *block, buffer);
+  check_made(step, *block, joined_region(*block, buffer), 3);
   const Buffer cache = make_buffer(step.fresh_buffer_name(buffer->name + "_" + scope),
                                    buffer->dtype, buffer->shape, parse_scope(scope));
   const std::string name = step.fresh_block_name(buffer->name + "_" + scope);
