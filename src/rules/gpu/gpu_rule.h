@@ -84,6 +84,10 @@ void bind_row(RuleContext& context, const ThreadRow& row, const ThreadRow::Lanes
 /// join (E0299), such as those of an index.
 void bind_row_reduction(RuleContext& context, const BlockInfo& info);
 
+/// A reduction over leading axes that is no product: blocks of 32 columns by 8 threads, each of
+/// which adds up a part of the terms (column_sum.cpp).
+void bind_column_sum(RuleContext& context, const BlockInfo& info);
+
 /// Several blocks over the same rows as one kernel, a block of threads a row; `before` gets those
 /// that make what several rows read and have kernels of their own (row_chain.cpp). False when the
 /// blocks of the function do not fit.

@@ -62,6 +62,7 @@ void schedule_block(RuleContext& context, const std::string& name,
     if (!is_plain && tile("gpu window", bind_window)) return;
     if (tile("gpu contraction", bind_contraction)) return;
     if (is_plain && tile("gpu window", bind_window)) return;
+    if (attempt(context, "gpu column sum", name, [&] { bind_column_sum(context, *info); })) return;
   }
   if (is_known &&
       attempt(context, "gpu elements", name, [&] { schedule_elements(context, *info); }))
