@@ -60,22 +60,30 @@ void collect(const Expr& e, std::int64_t times, Linear* out) {
   out->add_term(e, times);
 }
 
-/// Rewrites `k*c*(x // c) + k*(x % c)` to `k*x`; true when something changed.
+/// The quotient in `(x // c) * c`; null for anything else.
+const BinaryNode* rounded_down(const Expr& e) {
+  const auto* product = as_binary(e, BinaryOp::kMul);
+  if (product == nullptr) return nullptr;
+  const auto* div = as_binary(product->a, BinaryOp::kFloorDiv);
+  return div != nullptr && structural_equal(div->b, product->b) ? div : nullptr;
+}
+
+/// Rewrites `k*c*(x // c) + k*(x % c)` to `k*x`, c constant or not; true when something changed.
 bool join_division(Linear* form) {
   for (const auto& [atom, k] : form->terms) {
     const auto* mod = as_binary(atom, BinaryOp::kFloorMod);
-    const auto divisor = mod == nullptr ? std::nullopt : as_int(mod->b);
-    if (!divisor) continue;
+    if (mod == nullptr) continue;
+    const auto divisor = as_int(mod->b);
     for (const auto& [other, kc] : form->terms) {
-      const auto* div = as_binary(other, BinaryOp::kFloorDiv);
-      if (div == nullptr || kc != k * *divisor || !is_int(div->b, *divisor) ||
+      const auto* div = divisor ? as_binary(other, BinaryOp::kFloorDiv) : rounded_down(other);
+      if (div == nullptr || kc != k * divisor.value_or(1) || !structural_equal(div->b, mod->b) ||
           !structural_equal(div->a, mod->a)) {
         continue;
       }
       const Expr x = mod->a, mod_atom = atom, div_atom = other;
       const std::int64_t times = k;
       form->add_term(mod_atom, -times);
-      form->add_term(div_atom, -times * *divisor);
+      form->add_term(div_atom, -times * divisor.value_or(1));
       collect(x, times, form);
       return true;
     }
@@ -350,8 +358,12 @@ struct Product {
   std::vector<Expr> factors;
 
   void multiply(const Expr& e) {
+    const auto* product = e.as<BinaryNode>();
     if (const auto value = as_int(e)) {
       constant *= *value;
+    } else if (product != nullptr && product->op == BinaryOp::kMul) {
+      multiply(product->a);
+      multiply(product->b);
     } else {
       factors.push_back(e);
     }

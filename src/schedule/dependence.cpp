@@ -69,6 +69,18 @@ std::vector<Range> join_fused(const std::vector<Range>& ranges) {
   return out;
 }
 
+/// The ranges with loops of one iteration replaced by it.
+std::vector<Range> ranges_without_unit_loops(const Access& access) {
+  VarMap units;
+  for (const ForNode* f : access.loops) {
+    if (is_int(f->extent, 1)) units[f->var.get()] = f->min;
+  }
+  std::vector<Range> out = access.ranges;
+  if (units.empty()) return out;
+  for (Range& r : out) r.min = normalise(substitute(r.min, units));
+  return out;
+}
+
 bool contains(const std::vector<Expr>& vars, const Expr& v) {
   return std::any_of(vars.begin(), vars.end(), [&](const Expr& x) { return x.same_as(v); });
 }
@@ -167,7 +179,9 @@ bool touches_distinct_elements(const ForNode& loop, const std::vector<Access>& a
   std::vector<Expr> still = fixed;
   still.push_back(loop.var);
   std::vector<std::vector<Bounds>> regions;
-  for (const Access& a : accesses) regions.push_back(intervals(a, join_fused(a.ranges), still));
+  for (const Access& a : accesses) {
+    regions.push_back(intervals(a, join_fused(ranges_without_unit_loops(a)), still));
+  }
   const VarMap next = {{loop.var.get(), loop.var + 1}};
   // Iteration v ends before iteration v + 1 begins, in one dimension and for every pair of
   // accesses.

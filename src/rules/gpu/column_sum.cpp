@@ -26,20 +26,6 @@ int column_axis(const BlockInfo& info) {
   return info.num_spatial - 1;
 }
 
-/// Whether some load has a spatial iter that the other has not: a tile would reuse both.
-bool is_product(const BlockInfo& info) {
-  if (info.loads.size() != 2) return false;
-  const auto has_own = [&](std::size_t operand) {
-    for (int d = info.num_context; d < info.num_spatial; ++d) {
-      const IterVar& iter = info.block->iters[static_cast<std::size_t>(d)];
-      if (uses_iter(*info.loads[operand], iter) && !uses_iter(*info.loads[1 - operand], iter))
-        return true;
-    }
-    return false;
-  };
-  return has_own(0) && has_own(1);
-}
-
 /// The loops over blocks of terms (null: one block) and over the parts of a block.
 struct TermLoops {
   std::optional<LoopRef> block;
@@ -74,6 +60,19 @@ TermLoops divide_terms(Schedule& s, const BlockInfo& info) {
 }
 
 }  // namespace
+
+bool is_product(const BlockInfo& info) {
+  if (info.loads.size() != 2) return false;
+  const auto has_own = [&](std::size_t operand) {
+    for (int d = info.num_context; d < info.num_spatial; ++d) {
+      const IterVar& iter = info.block->iters[static_cast<std::size_t>(d)];
+      if (uses_iter(*info.loads[operand], iter) && !uses_iter(*info.loads[1 - operand], iter))
+        return true;
+    }
+    return false;
+  };
+  return has_own(0) && has_own(1);
+}
 
 void bind_column_sum(RuleContext& context, const BlockInfo& info) {
   Schedule& s = context.s;

@@ -34,12 +34,31 @@ std::int64_t vector_of(const RuleContext& context, const BlockInfo& info) {
   return has_vectors(info, lanes) ? lanes : 1;
 }
 
+/// Whether the last iter is the first dimension of the result, as `rfactor` makes it.
+bool is_block_of_terms(const BlockInfo& info) {
+  const int last = info.num_spatial - 1;
+  return info.is_reduction() && info.num_context == 0 && last > 0 && !info.store->indices.empty() &&
+         info.store->indices[0].same_as(info.block->iters[static_cast<std::size_t>(last)].var);
+}
+
 }  // namespace
 
 std::vector<LoopRef> own_loops(Schedule& s, const BlockInfo& info) {
   std::vector<LoopRef> loops = s.loops(info.name());
   loops.erase(loops.begin(), loops.begin() + info.num_context);
   return loops;
+}
+
+std::vector<int> iters_of_result(const BlockInfo& info) {
+  std::vector<int> iters;
+  for (const Expr& index : info.store->indices) {
+    for (int d = 0; d < info.num_spatial; ++d) {
+      if (index.same_as(info.block->iters[static_cast<std::size_t>(d)].var)) iters.push_back(d);
+    }
+  }
+  if (static_cast<int>(iters.size()) != info.num_spatial)
+    detail::raise<ScheduleError>("E0299", "an axis is no dimension of the result");
+  return iters;
 }
 
 void bind_elements(Schedule& s, const LoopRef& loop, std::int64_t threads, std::int64_t vector) {
@@ -65,6 +84,10 @@ void schedule_elements(RuleContext& context, const BlockInfo& info) {
   }
   const std::int64_t vector = vector_of(context, info);
   loops.resize(num_spatial);
+  if (is_block_of_terms(info)) {  // its axis is the first dimension and the last iter
+    std::rotate(loops.begin(), loops.end() - 1, loops.end());
+    s.reorder(loops);
+  }
   const LoopRef all = loops.size() == 1 ? loops[0] : s.fuse(loops);
   bind_elements(s, all, kThreads, vector);
 }

@@ -24,8 +24,15 @@ void bind_elements(Schedule& s, const LoopRef& loop, std::int64_t threads, std::
 /// Whether the load has an index by the iter.
 bool uses_iter(const LoadNode& l, const IterVar& iter);
 
+/// Whether the block reads two elements, each by a spatial iter that the other has not: a tile
+/// would reuse both. Sizes do not matter.
+bool is_product(const BlockInfo& info);
+
 /// The loops of a block that are its own, those of the context (steps of a scan) left out.
 std::vector<LoopRef> own_loops(Schedule& s, const BlockInfo& info);
+
+/// The spatial iters in the order of the result's dimensions; E0299 where an iter is none of them.
+std::vector<int> iters_of_result(const BlockInfo& info);
 
 /// One element of the result a thread: element-wise blocks, gathers, copies, and reductions whose
 /// terms a thread adds up in order (elementwise.cpp).
@@ -35,6 +42,10 @@ void schedule_elements(RuleContext& context, const BlockInfo& info);
 /// threads, the others in each thread: for symbolic sizes whose product hides which elements are
 /// distinct (elementwise.cpp).
 void schedule_elements_by_axes(RuleContext& context, const BlockInfo& info);
+
+/// An element-wise block that reads one operand across the rows of what it writes: tiles of 32 x 32
+/// through shared memory, blocks of 32 x 8 threads (transpose.cpp).
+void bind_transpose(RuleContext& context, const BlockInfo& info);
 
 /// One block of one thread around all loops of `block` but those of its context (fallback.cpp).
 void bind_unit_loop(RuleContext& context, const std::string& block, int num_context);

@@ -36,42 +36,80 @@ bool reads_at_iters(const BlockInfo& info) {
   });
 }
 
+/// Rules for any block, one of which fits: an element of the result a thread.
+void schedule_plain(RuleContext& context, const std::string& name, const BlockInfo* info) {
+  const auto tries = [&](const char* rule, auto bind) {
+    return info != nullptr && attempt(context, rule, name, [&] { bind(context, *info); });
+  };
+  if (tries("gpu elements", schedule_elements)) return;
+  if (tries("gpu elements by axes", schedule_elements_by_axes)) return;
+  bind_fallback(context, name, info == nullptr ? 0 : info->num_context);
+  context.applied.emplace_back("gpu fallback", name);
+}
+
+/// Rules for reductions that are no rows; false when none fits.
+bool schedule_reduction(RuleContext& context, const BlockInfo& info,
+                        const std::optional<std::string>& consumer,
+                        std::unordered_set<std::string>* done) {
+  const std::string& name = info.name();
+  const auto tile = [&](const char* rule, auto bind) {
+    const auto with = [&](const std::optional<std::string>& reader) {
+      return attempt(context, rule, name, [&] { bind(context, info, reader); });
+    };
+    if (!consumer || !with(consumer)) return with(std::nullopt);
+    done->insert(*consumer);
+    return true;
+  };
+  const bool is_plain = reads_at_iters(info);
+  return (!is_plain && tile("gpu window", bind_window)) ||
+         tile("gpu contraction", bind_contraction) ||
+         (is_plain && tile("gpu window", bind_window)) ||
+         attempt(context, "gpu column sum", name, [&] { bind_column_sum(context, info); });
+}
+
+/// A product of many terms: a kernel for the sums of all blocks of terms (design 3a), whatever rule
+/// they have, and one that adds the blocks left to right. The order is that of the CPU.
+bool schedule_blocks_of_terms(RuleContext& context, const BlockInfo& info,
+                              std::unordered_set<std::string>* done) {
+  if (!is_product(info) || blocks_of_terms(info).count == 1) return false;
+  const std::string name = info.name();
+  return attempt(context, "gpu blocks of terms", name, [&] {
+    const std::string sums = divide_chain(context, info)->sums;
+    const Function f = context.s.function();  // keeps the infos valid
+    const std::vector<BlockInfo> blocks = blocks_of(f);
+    const BlockInfo& of_blocks = *find_block(blocks, sums);
+    if (!schedule_reduction(context, of_blocks, std::nullopt, done))
+      schedule_plain(context, sums, &of_blocks);
+    const Function joining = context.s.function();  // keeps the infos valid
+    const std::vector<BlockInfo> rest = blocks_of(joining);
+    schedule_plain(context, name, find_block(rest, name));
+  });
+}
+
 void schedule_block(RuleContext& context, const std::string& name,
                     std::unordered_set<std::string>* done) {
   const Function f = context.s.function();  // keeps the infos valid
   const std::vector<BlockInfo> blocks = blocks_of(f);
   const BlockInfo* info = find_block(blocks, name);
-  const int num_context = info == nullptr ? 0 : info->num_context;
   const bool is_known = info != nullptr && info->store != nullptr && !info->is_ordered();
-  if (is_known && is_row_reduction(*info) &&
+  if (!is_known) {
+    bind_fallback(context, name, info == nullptr ? 0 : info->num_context);
+    context.applied.emplace_back("gpu fallback", name);
+    return;
+  }
+  if (is_row_reduction(*info) &&
       attempt(context, "gpu row reduction", name, [&] { bind_row_reduction(context, *info); }))
     return;
-  if (is_known && info->is_reduction()) {
+  if (info->is_reduction()) {
     if (attempt(context, "gpu tensor product", name, [&] { bind_tensor_product(context, *info); }))
       return;
-    const auto consumer = sole_consumer(blocks, *info, f);
-    const auto tile = [&](const char* rule, auto bind) {
-      const auto with = [&](const std::optional<std::string>& reader) {
-        return attempt(context, rule, name, [&] { bind(context, *info, reader); });
-      };
-      if (!consumer || !with(consumer)) return with(std::nullopt);
-      done->insert(*consumer);
-      return true;
-    };
-    const bool is_plain = reads_at_iters(*info);
-    if (!is_plain && tile("gpu window", bind_window)) return;
-    if (tile("gpu contraction", bind_contraction)) return;
-    if (is_plain && tile("gpu window", bind_window)) return;
-    if (attempt(context, "gpu column sum", name, [&] { bind_column_sum(context, *info); })) return;
+    if (schedule_blocks_of_terms(context, *info, done) ||
+        schedule_reduction(context, *info, sole_consumer(blocks, *info, f), done))
+      return;
+  } else if (attempt(context, "gpu transpose", name, [&] { bind_transpose(context, *info); })) {
+    return;
   }
-  if (is_known &&
-      attempt(context, "gpu elements", name, [&] { schedule_elements(context, *info); }))
-    return;
-  if (is_known && attempt(context, "gpu elements by axes", name,
-                          [&] { schedule_elements_by_axes(context, *info); }))
-    return;
-  bind_fallback(context, name, num_context);
-  context.applied.emplace_back("gpu fallback", name);
+  schedule_plain(context, name, info);
 }
 
 }  // namespace

@@ -276,9 +276,13 @@ void bind_copy(Schedule& s, const std::string& copy, const Tile& tile, const Loo
 /// The loops of the block that writes the tile, or reads it, under `around`.
 TileLoops tile_result(Schedule& s, const BlockInfo& info, const std::string& out, const Tile& tile,
                       const LoopRef& around) {
-  const std::vector<LoopRef> loops = loops_inside(s, out, around);
-  if (loops.size() != static_cast<std::size_t>(info.num_spatial))
+  const std::vector<LoopRef> inside = loops_inside(s, out, around);
+  const std::vector<int> order_of_result = iters_of_result(info);
+  if (inside.size() != order_of_result.size())
     detail::raise<ScheduleError>("E0299", "the result has no tile of rows and columns");
+  std::vector<LoopRef> loops = inside;  // by iter
+  for (std::size_t i = 0; i < inside.size(); ++i)
+    loops[static_cast<std::size_t>(order_of_result[i])] = inside[i];
   TileLoops parts = divide(s, tile, loops);
   std::vector<LoopRef> order;
   for (int d = 0; d < info.num_spatial; ++d) {
@@ -303,8 +307,8 @@ void bind_tile(RuleContext& context, const BlockInfo& info,
   for (const std::string& operand : operands)
     copies.push_back(s.reindex({name}, operand, "shared").name);
 
-  std::vector<LoopRef> outer;  // axes of the grid
-  for (int d = 0; d < info.num_spatial; ++d) {
+  std::vector<LoopRef> outer;  // axes of the grid, in the order of the result
+  for (const int d : iters_of_result(info)) {
     if (!is_in_tile(tile, d)) outer.push_back(loops[static_cast<std::size_t>(d)]);
   }
   std::vector<LoopRef> terms(loops.begin() + info.num_spatial, loops.end());

@@ -150,6 +150,27 @@ TEST(GpuSchedule, products_have_the_same_bits_alone_and_in_a_batch_and_with_symb
   }
 }
 
+TEST(GpuSchedule, long_products_have_the_blocks_of_the_cpu_alone_and_in_a_batch) {
+  const Expr n = te::symbol("n"), m = te::symbol("m"), k = te::symbol("k"), b = te::symbol("b");
+  const Array x = random_array({1, 9, 5000}, 1), w = random_array({5000, 9}, 2);
+  const Function f = product(imm(1), imm(9), imm(9), imm(5000));
+  const std::vector<float> got = run(f, {x, w}, {1, 9, 9});
+  const Array cpu = call_default(f, Target::host(), {x, w})[0];
+  EXPECT_EQ(got, std::vector<float>(cpu.data<float>(), cpu.data<float>() + cpu.size()));
+  EXPECT_EQ(run(product(b, m, n, k), {x, w}, {1, 9, 9}), got);
+  EXPECT_EQ(run(product(imm(1), imm(9), imm(9), k), {x, w}, {1, 9, 9}), got);
+  for (const Function& tiled : {f, product(b, m, n, k), product(imm(1), imm(64), imm(64), k),
+                                product(b, m, imm(64), imm(5000))}) {
+    const std::string text = print(launch_form(tiled));
+    EXPECT_NE(text.find("alloc A_shared"), std::string::npos) << text;
+  }
+  Array row = Array::empty({1, 1, 5000}, kFloat32);
+  std::memcpy(row.mutable_data<float>(), x.raw(), row.nbytes());
+  const std::vector<float> alone =
+      run(product(imm(1), imm(1), imm(9), imm(5000)), {row, w}, {1, 1, 9});
+  EXPECT_TRUE(std::equal(alone.begin(), alone.end(), got.begin()));
+}
+
 TEST(GpuSchedule, products_are_one_kernel_through_shared_memory) {
   const std::string text = print(launch_form(product(te::symbol("b"), imm(64), imm(128), imm(64))));
   EXPECT_EQ(count(text, "on \"threadIdx.x\""), 1) << text;

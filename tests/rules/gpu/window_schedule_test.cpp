@@ -63,6 +63,16 @@ TEST(GpuWindow, images_have_the_same_bits_alone_and_in_a_batch) {
   expect_same_results(testing::weight_gradient(batch, n), gradient_inputs(batch), Agreement::kBits);
 }
 
+TEST(GpuWindow, gradients_by_weights_over_many_pixels_have_the_blocks_of_the_cpu) {
+  const Shape s{6, 28, 28, 2, 8, 3, 1, 1};
+  for (const Expr& n : {Expr(nullptr), te::symbol("n")}) {
+    const Function f = testing::weight_gradient(s, n);
+    EXPECT_TRUE(is_tiled(launch_form(f)));
+    const Array got = call_on_gpu(f, gradient_inputs(s), {{{3, 3, 2, 8}, kFloat32}})[0];
+    expect_agreement(got, call_default(f, Target::host(), gradient_inputs(s))[0], Agreement::kBits);
+  }
+}
+
 TEST(GpuWindow, kernels_do_not_spill) {
   TENON_NEEDS_NVRTC();
   const Shape large{32, 56, 56, 64, 64, 3, 1, 1}, small{8, 14, 14, 256, 512, 3, 2, 1};
