@@ -47,6 +47,10 @@ void schedule_elements_by_axes(RuleContext& context, const BlockInfo& info);
 /// through shared memory, blocks of 32 x 8 threads (transpose.cpp).
 void bind_transpose(RuleContext& context, const BlockInfo& info);
 
+/// Updates in their order, or a scan that is one block: each thread has columns of its own and
+/// takes the steps one after the other (scatter.cpp).
+void bind_scatter(RuleContext& context, const BlockInfo& info);
+
 /// One block of one thread around all loops of `block` but those of its context (fallback.cpp).
 void bind_unit_loop(RuleContext& context, const std::string& block, int num_context);
 
@@ -117,8 +121,9 @@ void bind_window(RuleContext& context, const BlockInfo& info,
                  const std::optional<std::string>& consumer);
 
 /// A product of bfloat16 or float16 matrices with float32 sums on tensor cores, all sizes constant
-/// multiples of 16 (tensor_product.cpp).
-void bind_tensor_product(RuleContext& context, const BlockInfo& info);
+/// multiples of 16; operands may lie the other way round. `consumer` as above (tensor_product.cpp).
+void bind_tensor_product(RuleContext& context, const BlockInfo& info,
+                         const std::optional<std::string>& consumer);
 
 /// Schedules every block of the function (schedule.cpp).
 void schedule_function(RuleContext& context);

@@ -47,24 +47,31 @@ void schedule_plain(RuleContext& context, const std::string& name, const BlockIn
   context.applied.emplace_back("gpu fallback", name);
 }
 
+/// A rule that takes an element-wise reader into the tile: with it, else without.
+template <typename Bind>
+bool tile(RuleContext& context, const char* rule, const BlockInfo& info,
+          const std::optional<std::string>& consumer, std::unordered_set<std::string>* done,
+          Bind&& bind) {
+  const auto with = [&](const std::optional<std::string>& reader) {
+    return attempt(context, rule, info.name(), [&] { bind(context, info, reader); });
+  };
+  if (!consumer || !with(consumer)) return with(std::nullopt);
+  done->insert(*consumer);
+  return true;
+}
+
 /// Rules for reductions that are no rows; false when none fits.
 bool schedule_reduction(RuleContext& context, const BlockInfo& info,
                         const std::optional<std::string>& consumer,
                         std::unordered_set<std::string>* done) {
-  const std::string& name = info.name();
-  const auto tile = [&](const char* rule, auto bind) {
-    const auto with = [&](const std::optional<std::string>& reader) {
-      return attempt(context, rule, name, [&] { bind(context, info, reader); });
-    };
-    if (!consumer || !with(consumer)) return with(std::nullopt);
-    done->insert(*consumer);
-    return true;
+  const auto tiles = [&](const char* rule, auto bind) {
+    return tile(context, rule, info, consumer, done, bind);
   };
   const bool is_plain = reads_at_iters(info);
-  return (!is_plain && tile("gpu window", bind_window)) ||
-         tile("gpu contraction", bind_contraction) ||
-         (is_plain && tile("gpu window", bind_window)) ||
-         attempt(context, "gpu column sum", name, [&] { bind_column_sum(context, info); });
+  return (!is_plain && tiles("gpu window", bind_window)) ||
+         tiles("gpu contraction", bind_contraction) ||
+         (is_plain && tiles("gpu window", bind_window)) ||
+         attempt(context, "gpu column sum", info.name(), [&] { bind_column_sum(context, info); });
 }
 
 /// A product of many terms: a kernel for the sums of all blocks of terms (design 3a), whatever rule
@@ -91,8 +98,11 @@ void schedule_block(RuleContext& context, const std::string& name,
   const Function f = context.s.function();  // keeps the infos valid
   const std::vector<BlockInfo> blocks = blocks_of(f);
   const BlockInfo* info = find_block(blocks, name);
-  const bool is_known = info != nullptr && info->store != nullptr && !info->is_ordered();
-  if (!is_known) {
+  const bool is_known = info != nullptr && info->store != nullptr;
+  if (is_known && info->is_ordered() &&
+      attempt(context, "gpu scatter", name, [&] { bind_scatter(context, *info); }))
+    return;
+  if (!is_known || info->is_ordered()) {
     bind_fallback(context, name, info == nullptr ? 0 : info->num_context);
     context.applied.emplace_back("gpu fallback", name);
     return;
@@ -101,10 +111,10 @@ void schedule_block(RuleContext& context, const std::string& name,
       attempt(context, "gpu row reduction", name, [&] { bind_row_reduction(context, *info); }))
     return;
   if (info->is_reduction()) {
-    if (attempt(context, "gpu tensor product", name, [&] { bind_tensor_product(context, *info); }))
-      return;
-    if (schedule_blocks_of_terms(context, *info, done) ||
-        schedule_reduction(context, *info, sole_consumer(blocks, *info, f), done))
+    const auto consumer = sole_consumer(blocks, *info, f);
+    if (tile(context, "gpu tensor product", *info, consumer, done, bind_tensor_product) ||
+        schedule_blocks_of_terms(context, *info, done) ||
+        schedule_reduction(context, *info, consumer, done))
       return;
   } else if (attempt(context, "gpu transpose", name, [&] { bind_transpose(context, *info); })) {
     return;

@@ -50,9 +50,53 @@ LoopRef tile_of(Schedule& s, const std::string& block) {
   return rows[1];
 }
 
+/// An operand as the instruction has it, or with its last two axes the other way round.
+struct Operand {
+  const LoadNode* load = nullptr;
+  bool is_transposed = false;
+};
+
+Operand operand_of(const LoadNode& l, const Expr& row, const Expr& column) {
+  if (ends_with(l, row, column)) return {&l, false};
+  if (ends_with(l, column, row)) return {&l, true};
+  detail::raise<ScheduleError>("E0299", "an operand is laid out in another way");
+}
+
+/// Reads an operand through fragments, which `ldmatrix` turns where memory has it the other way
+/// round; returns the blocks that fill shared memory and the fragments.
+std::pair<BlockRef, BlockRef> read_through_fragments(Schedule& s, const std::string& block,
+                                                     const Operand& operand) {
+  const BlockRef copy = s.cache_read({block}, operand.load->buffer->name, "shared");
+  const BlockRef fragment = s.cache_read({block}, copy.name, "fragment");
+  if (operand.is_transposed) {
+    IndexMap map;
+    for (std::size_t d = 0; d < operand.load->indices.size(); ++d)
+      map.vars.push_back(var("d" + std::to_string(d)));
+    map.results = map.vars;
+    std::swap(map.results[map.results.size() - 1], map.results[map.results.size() - 2]);
+    s.transform_layout(fragment, fragment.name, map);
+  }
+  return {copy, fragment};
+}
+
+/// Runs the reader of the sums on the threads of the block, which find them in shared memory.
+void bind_reader(Schedule& s, const std::string& reader, const LoopRef& around, const WarpSide& r,
+                 const WarpSide& c) {
+  constexpr std::int64_t kLanes = 32;
+  const std::vector<LoopRef> l = loops_inside(s, reader, around);
+  const auto row = s.split(l[l.size() - 2], {r.warps, c.warps, std::nullopt});
+  const auto column =
+      s.split(l.back(), {std::nullopt, std::min(kLanes, c.warps * c.tiles * kTile)});
+  s.reorder({row[0], row[1], row[2], column[0], column[1]});
+  s.bind(row[0], "threadIdx.z");
+  s.bind(row[1], "threadIdx.y");
+  s.bind(column[1], "threadIdx.x");
+}
+
 }  // namespace
 
-void bind_tensor_product(RuleContext& context, const BlockInfo& info) {
+void bind_tensor_product(RuleContext& context, const BlockInfo& info,
+                         const std::optional<std::string>& consumer) {
   Schedule& s = context.s;
   const std::string& name = info.name();
   if (info.loads.size() != 2 || info.num_reduction != 1 || info.num_context > 0 ||
@@ -68,12 +112,12 @@ void bind_tensor_product(RuleContext& context, const BlockInfo& info) {
   if (!whole) detail::raise<ScheduleError>("E0299", "sizes are no multiples of 16");
   const Expr k = iter(info.num_spatial);
   // The load of A comes first in the product as the instruction has it.
-  const LoadNode *a = info.loads[0], *b = info.loads[1];
-  if (!ends_with(*a, iter(row_iter), k) || !ends_with(*b, k, iter(column_iter)))
-    detail::raise<ScheduleError>("E0299", "an operand is laid out in another way");
+  const Operand a = operand_of(*info.loads[0], iter(row_iter), k);
+  const Operand b = operand_of(*info.loads[1], k, iter(column_iter));
 
   constexpr std::int64_t kLarge = 1024;
-  const bool is_large = rows >= kLarge && columns >= kLarge;
+  // Sums that a reader finds in shared memory leave no room for more.
+  const bool is_large = !consumer && rows >= kLarge && columns >= kLarge;
   const WarpSide r = warp_side(rows, is_large), c = warp_side(columns, is_large);
   const std::int64_t steps = terms % (4 * kTile) == 0 ? 4 : 1;
   const BlockRef out = s.cache_write({name}, "fragment");
@@ -86,6 +130,10 @@ void bind_tensor_product(RuleContext& context, const BlockInfo& info) {
   order.insert(order.end(), {i[0], j[0], i[1], j[1], t[0], t[1], i[2], j[2], i[3], j[3], t[2]});
   s.reorder(order);
   s.reverse_compute_at(out, j[1]);
+  if (consumer) {
+    s.reverse_compute_at({*consumer}, j[0]);
+    s.set_scope(out, "shared");
+  }
   const char* const axes[] = {"blockIdx.x", "blockIdx.y", "blockIdx.z"};
   std::size_t axis = 0;
   if (row_iter > 0) {
@@ -97,9 +145,10 @@ void bind_tensor_product(RuleContext& context, const BlockInfo& info) {
   s.bind(i[1], "threadIdx.z");
   s.bind(j[1], "threadIdx.y");
   std::vector<BlockRef> copies, loads;
-  for (const LoadNode* operand : {a, b}) {
-    copies.push_back(s.cache_read({name}, operand->buffer->name, "shared"));
-    loads.push_back(s.cache_read({name}, copies.back().name, "fragment"));
+  for (const Operand& operand : {a, b}) {
+    const auto [copy, fragment] = read_through_fragments(s, name, operand);
+    copies.push_back(copy);
+    loads.push_back(fragment);
     s.compute_at(loads.back(), t[1]);
     s.compute_at(copies.back(), t[0]);
   }
@@ -117,20 +166,23 @@ void bind_tensor_product(RuleContext& context, const BlockInfo& info) {
     s.bind(column[0], "threadIdx.x");
     s.vectorize(column[1]);
     const auto dimensions =
-        static_cast<std::int64_t>((copy.name == copies[0].name ? a : b)->indices.size());
+        static_cast<std::int64_t>((copy.name == copies[0].name ? a : b).load->indices.size());
     s.storage_align(copy, dimensions - 2, 32, 8);
     s.async_copy(copy);
   }
   if (!has_warp) detail::raise<ScheduleError>("E0299", "no copy has a row for 32 lanes");
   const BlockRef zero = s.decompose_reduction({name}, t[0]);
   s.tensorize(i[3], "mma_16x16x16_" + type);
-  s.tensorize(tile_of(s, loads[0].name), "load_a_" + type);
-  s.tensorize(tile_of(s, loads[1].name), "load_b_" + type);
+  s.tensorize(tile_of(s, loads[0].name),
+              (a.is_transposed ? "load_a_transposed_" : "load_a_") + type);
+  s.tensorize(tile_of(s, loads[1].name),
+              (b.is_transposed ? "load_b_transposed_" : "load_b_") + type);
   const std::vector<LoopRef> zeros = s.loops(zero.name);
   s.tensorize(zeros[zeros.size() - 2], "fill_zero_f32");
   for (const LoopRef& loop : {i[2], j[2], zeros[zeros.size() - 4], zeros[zeros.size() - 3]})
     s.unroll(loop);
   s.tensorize(tile_of(s, out.name), "store_f32");
+  if (consumer) bind_reader(s, *consumer, j[0], r, c);
   constexpr std::int64_t kStages = 3;
   if (terms / (steps * kTile) >= kStages) s.software_pipeline(t[0], kStages);
 }

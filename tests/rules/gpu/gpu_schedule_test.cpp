@@ -15,6 +15,8 @@
 #include "tenon/ir/interpret.h"
 #include "tenon/ir/print.h"
 #include "tenon/te/expr.h"
+#include "tenon/te/scan.h"
+#include "tenon/te/scatter.h"
 #include "tenon/te/tensor.h"
 
 namespace tenon {
@@ -171,6 +173,22 @@ TEST(GpuSchedule, long_products_have_the_blocks_of_the_cpu_alone_and_in_a_batch)
   EXPECT_TRUE(std::equal(alone.begin(), alone.end(), got.begin()));
 }
 
+TEST(GpuSchedule, updates_and_running_sums_are_one_kernel_whose_threads_have_columns) {
+  const Expr n = te::symbol("n"), m = te::symbol("m");
+  te::Tensor init = te::placeholder({imm(100), m}, kFloat32, "init");
+  te::Tensor ids = te::placeholder({n}, kInt64, "ids");
+  te::Tensor values = te::placeholder({n, m}, kFloat32, "values");
+  const Function updates = te::function(
+      {init, ids, values}, {te::scatter(init, {ids}, values, te::ScatterMode::kAdd, "R")}, "rows");
+  te::Tensor x = te::placeholder({n, m}, kFloat32, "x");
+  const Function sums = te::function({x}, {te::cumsum(x, 0, "y")}, "sums");
+  for (const Function& f : {updates, sums}) {
+    const std::string text = print(launch_form(f));
+    EXPECT_EQ(text.find("\n  for "), std::string::npos) << text;  // no loop around a kernel
+    EXPECT_NE(text.find("0..64 on \"threadIdx.x\""), std::string::npos) << text;
+  }
+}
+
 TEST(GpuSchedule, products_are_one_kernel_through_shared_memory) {
   const std::string text = print(launch_form(product(te::symbol("b"), imm(64), imm(128), imm(64))));
   EXPECT_EQ(count(text, "on \"threadIdx.x\""), 1) << text;
@@ -196,6 +214,57 @@ TEST(GpuSchedule, narrow_products_run_on_tensor_cores) {
   }
 }
 
+/// relu(op(A) @ op(B) + bias) of 16-bit floats with float32 results; operands may lie the other way
+/// round.
+Function narrow_layer(const std::vector<std::int64_t>& sizes, bool turns_a, bool turns_b,
+                      DType dtype) {
+  const Expr m = imm(sizes[0]), n = imm(sizes[1]), k = imm(sizes[2]), b = te::symbol("b");
+  te::Tensor x = te::placeholder({b, turns_a ? k : m, turns_a ? m : k}, dtype, "A");
+  te::Tensor w = te::placeholder({turns_b ? n : k, turns_b ? k : n}, dtype, "B");
+  te::Tensor bias = te::placeholder({n}, kFloat32, "bias");
+  IterVar kk = te::reduce_axis(k, "k");
+  te::Tensor c = te::compute(
+      {b, m, n},
+      [&](const Indices& v) {
+        const Expr& t = kk.var;
+        const Expr left = te::read(x, {v[0], turns_a ? t : v[1], turns_a ? v[1] : t});
+        const Expr right = te::read(w, {turns_b ? v[2] : t, turns_b ? t : v[2]});
+        return te::sum(cast(kFloat32, left) * cast(kFloat32, right), {kk});
+      },
+      "C");
+  te::Tensor y = te::compute(
+      {b, m, n},
+      [&](const Indices& v) {
+        return max(te::read(c, v) + te::read(bias, {v[2]}), float_imm(kFloat32, 0));
+      },
+      "Y");
+  return te::function({x, w, bias}, {y}, "narrow_layer");
+}
+
+TEST(GpuSchedule, narrow_layers_run_on_tensor_cores_with_their_reader_and_either_way_round) {
+  const std::vector<std::int64_t> sizes = {64, 96, 128};
+  for (const bool turns_a : {false, true}) {
+    for (const bool turns_b : {false, true}) {
+      const DType dtype = turns_a ? DType::float_(16) : DType::bfloat16();
+      const Function f = narrow_layer(sizes, turns_a, turns_b, dtype);
+      const std::string text = print(launch_form(f));
+      EXPECT_NE(text.find("mma_16x16x16_"), std::string::npos) << text;
+      EXPECT_EQ(text.find("load_a_transposed") != std::string::npos, turns_a) << text;
+      EXPECT_EQ(text.find("load_b_transposed") != std::string::npos, turns_b) << text;
+      EXPECT_EQ(count(text, "on \"threadIdx.x\""), 1) << text;  // one kernel
+      const auto shape = [&](bool turns, std::int64_t rows, std::int64_t columns) {
+        return turns ? std::vector{columns, rows} : std::vector{rows, columns};
+      };
+      std::vector<std::int64_t> left = shape(turns_a, 64, 128);
+      left.insert(left.begin(), 2);
+      expect_same_results(f,
+                          {random_array(left, 1, dtype),
+                           random_array(shape(turns_b, 128, 96), 2, dtype), random_array({96}, 3)},
+                          Agreement::kClose);
+    }
+  }
+}
+
 TEST(GpuSchedule, kernels_compile_within_limits_and_products_do_not_spill) {
   TENON_NEEDS_NVRTC();
   const Expr n = te::symbol("n");
@@ -203,7 +272,8 @@ TEST(GpuSchedule, kernels_compile_within_limits_and_products_do_not_spill) {
     for (const Function& f :
          {product(imm(2), imm(128), imm(128), imm(64)), product(n, imm(67), imm(70), imm(33)),
           narrow_product(n, {128, 64, 256}, DType::bfloat16()),
-          narrow_product(n, {1024, 1024, 1024}, DType::float_(16)), softmax(n, imm(300)),
+          narrow_product(n, {1024, 1024, 1024}, DType::float_(16)),
+          narrow_layer({1024, 1024, 1024}, true, true, DType::bfloat16()), softmax(n, imm(300)),
           softmax(n, te::symbol("m")), row_sums(imm(3), imm(5000))}) {
       const CudaModule module =
           cuda_module(launch_form(f), Target::parse(std::string("cuda -arch=") + arch));
