@@ -12,6 +12,7 @@
 #include "fake_cuda/control.h"
 #include "tenon/graph/compile.h"
 #include "tenon/graph/control.h"
+#include "tenon/graph/transform.h"
 #include "tenon/ir/builder.h"
 #include "tenon/ir/lower.h"
 #include "tenon/rules/default_schedule.h"
@@ -136,6 +137,32 @@ TEST(NetworksOnHost, a_value_of_several_readers) {
   const Value w = make_constant(wave({33, 33}, 0.02F));
   const Value y = make_op("tanh", {make_op("linear", {x, w})});
   expect_same({x}, make_op("add", {make_op("softmax", {y}), make_op("mul", {y, x})}), {{6, 33}});
+}
+
+using Numbers = std::vector<std::int64_t>;
+
+/// A window operator, and its gradients by both operands, on the device as on the CPU.
+void expect_same_window(const std::string& op, const Shape& x_shape, const Shape& w_shape,
+                        const graph::OpAttrs& attrs) {
+  SCOPED_TRACE(op + " of " + std::to_string(w_shape.size() - 2) + " axes");
+  std::vector<Expr> dims;
+  for (const std::int64_t d : x_shape) dims.push_back(imm(d));
+  dims[0] = te::symbol("n");
+  const Value x = make_input(dims, kFloat32, "x"), w = make_constant(wave(w_shape, 0.02F));
+  const Value y = make_op(op, {x, w}, attrs);
+  const Value cotangent = make_op("mul", {y, y});
+  expect_same({x}, y, {x_shape});
+  for (const Value& gradient : graph::vjp({y}, {x, w}, {cotangent})) {
+    expect_same({x}, gradient, {x_shape});
+  }
+}
+
+TEST(NetworksOnHost, windows_of_any_stride_and_groups_and_their_gradients) {
+  TENON_NEEDS_NVRTC();
+  expect_same_window("conv", {2, 31, 8}, {4, 8, 12},
+                     {{"strides", Numbers{3}}, {"padding", Numbers{2, 2}}});
+  expect_same_window("conv", {2, 6, 7, 32}, {3, 3, 8, 32},
+                     {{"groups", std::int64_t{4}}, {"padding", Numbers{1, 1, 1, 1}}});
 }
 
 TEST(NetworksOnHost, a_recurrence_is_a_loop_around_launches) {

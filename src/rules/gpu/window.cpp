@@ -45,8 +45,8 @@ std::int64_t group_of(const LoadNode& l, const IterVar& iter) {
 
 /// How many elements tiles of `size` compute for each that there is.
 double waste(std::int64_t extent, std::int64_t size) {
-  constexpr double kUnknown = 1.1;
-  if (extent < 0) return size > 1 ? kUnknown : 1;
+  constexpr double kUnknown = 96;  // a batch may be one image
+  if (extent < 0) return 1 + static_cast<double>(size - 1) / kUnknown;
   if (extent == 0) return 1;
   return static_cast<double>((extent + size - 1) / size * size) / static_cast<double>(extent);
 }
@@ -79,9 +79,16 @@ std::int64_t elements_each(std::int64_t side) {
   return std::clamp<std::int64_t>(side / kMinSide, 1, 4);
 }
 
+/// How rows are chosen; what is proved of masks of two axes at once is not always enough.
+enum class RowChoice {
+  kBest,   ///< one or two axes
+  kWhole,  ///< two axes only where their parts divide them
+  kOne,    ///< one axis
+};
+
 /// One or two iters of `candidates` and their parts of a side: those that waste least.
 std::vector<TileAxis> choose_rows(const BlockInfo& info, const std::vector<int>& candidates,
-                                  int max_axes) {
+                                  RowChoice choice) {
   struct Part {
     int iter = -1;
     std::int64_t size = 1;
@@ -92,9 +99,13 @@ std::vector<TileAxis> choose_rows(const BlockInfo& info, const std::vector<int>&
     for (auto b = a; b != candidates.rend(); ++b) {
       for (const std::int64_t size : sizes_of(extent_of(info, *a))) {
         for (const std::int64_t other : sizes_of(a == b ? 1 : extent_of(info, *b))) {
-          if (size * other > kMaxSide || (other > 1 && max_axes < 2)) continue;
-          const double cost = short_side(size * other) * waste(extent_of(info, *a), size) *
-                              waste(extent_of(info, *b), a == b ? 1 : other);
+          if (size * other > kMaxSide) continue;
+          const double unused =
+              waste(extent_of(info, *a), size) * waste(extent_of(info, *b), a == b ? 1 : other);
+          const bool is_refused =
+              choice == RowChoice::kOne || (choice == RowChoice::kWhole && unused > 1);
+          if (other > 1 && is_refused) continue;
+          const double cost = short_side(size * other) * unused;
           if (best >= 0 && cost + 1e-9 >= best) continue;
           best = cost;
           inner = {*a, size};
@@ -127,7 +138,7 @@ TileAxis choose_column(std::int64_t extent, std::int64_t group, int iter) {
   return divide_axis(iter, best, elements_each(best));
 }
 
-Tile choose_tile(const BlockInfo& info, int max_row_axes) {
+Tile choose_tile(const BlockInfo& info, RowChoice choice) {
   const auto iter = [&](int d) { return info.block->iters[static_cast<std::size_t>(d)]; };
   for (int d = info.num_spatial; d-- > info.num_context;) {
     for (const std::size_t rows : {std::size_t{0}, std::size_t{1}}) {
@@ -147,7 +158,7 @@ Tile choose_tile(const BlockInfo& info, int max_row_axes) {
       }
       const std::int64_t columns = tile.group > 0 ? tile.group : extent_of(info, d);
       if (num_rows < kMinSide || (columns >= 0 && columns < kMinSide)) continue;
-      tile.rows = choose_rows(info, candidates, max_row_axes);
+      tile.rows = choose_rows(info, candidates, choice);
       tile.column = choose_column(extent_of(info, d), tile.group, d);
       return tile;
     }
@@ -189,6 +200,14 @@ struct TileLoops {
   std::vector<LoopRef> grid;     ///< outer parts of rows and column, those of the column last
   std::vector<LoopRef> threads;  ///< rows, then the column
   std::vector<LoopRef> each;     ///< rows, then the column
+};
+
+/// The loops outside of a tile. Parts of an axis have a grid axis of their own where that can be:
+/// fused, they hide which elements are distinct.
+struct OuterLoops {
+  std::vector<LoopRef> whole;  ///< over axes that are not in the tile
+  std::vector<LoopRef> parts;  ///< over the tiles along an axis
+  std::vector<LoopRef> units;  ///< of one iteration
 };
 
 const char* const kThreadAxes[] = {"threadIdx.z", "threadIdx.y", "threadIdx.x"};
@@ -307,9 +326,12 @@ void bind_tile(RuleContext& context, const BlockInfo& info,
   for (const std::string& operand : operands)
     copies.push_back(s.reindex({name}, operand, "shared").name);
 
-  std::vector<LoopRef> outer;  // axes of the grid, in the order of the result
+  OuterLoops outer;
+  const auto add = [&](const LoopRef& loop, std::vector<LoopRef>* loops_of_kind) {
+    (loop_extent(s, loop) == 1 ? &outer.units : loops_of_kind)->push_back(loop);
+  };
   for (const int d : iters_of_result(info)) {
-    if (!is_in_tile(tile, d)) outer.push_back(loops[static_cast<std::size_t>(d)]);
+    if (!is_in_tile(tile, d)) add(loops[static_cast<std::size_t>(d)], &outer.whole);
   }
   std::vector<LoopRef> terms(loops.begin() + info.num_spatial, loops.end());
   const TileLoops own = divide(s, tile, loops);
@@ -319,15 +341,20 @@ void bind_tile(RuleContext& context, const BlockInfo& info,
   inside[0] = steps[1];
   terms.resize(divided);
   terms.push_back(steps[0]);
-  outer.insert(outer.end(), own.grid.begin(), own.grid.end());
-  std::vector<LoopRef> order = outer;
-  for (const std::vector<LoopRef>& part : {terms, own.threads, inside, own.each})
+  for (const LoopRef& loop : own.grid) add(loop, &outer.parts);
+  if (outer.whole.empty() && outer.parts.empty()) std::swap(outer.units, outer.parts);
+  std::vector<LoopRef> order;
+  for (const std::vector<LoopRef>& part :
+       {outer.whole, outer.parts, outer.units, terms, own.threads, inside, own.each})
     order.insert(order.end(), part.begin(), part.end());
   s.reorder(order);
-  const std::vector<LoopRef> grid = grid_loops(s, outer);
+  if (outer.whole.size() > 1) outer.whole = {s.fuse(outer.whole)};
+  outer.whole.insert(outer.whole.end(), outer.parts.begin(), outer.parts.end());
+  const std::vector<LoopRef> grid = grid_loops(s, outer.whole);
+  const LoopRef around = outer.units.empty() ? grid.back() : outer.units.back();
   for (const std::string& copy : copies) s.compute_at({copy}, steps[0]);
-  s.reverse_compute_at({out}, grid.back());
-  const TileLoops result = tile_result(s, info, out, tile, grid.back());
+  s.reverse_compute_at({out}, around);
+  const TileLoops result = tile_result(s, info, out, tile, around);
   bind_grid(s, grid);
   bind_threads(s, own);
   bind_threads(s, result);
@@ -337,7 +364,7 @@ void bind_tile(RuleContext& context, const BlockInfo& info,
   for (const auto* part : {&own.each, &result.each}) {
     for (const LoopRef& loop : *part) s.unroll(loop);
   }
-  const std::vector<LoopRef> zero = loops_inside(s, name + "_init", grid.back());
+  const std::vector<LoopRef> zero = loops_inside(s, name + "_init", around);
   for (std::size_t i = zero.size() - own.each.size(); i < zero.size(); ++i) s.unroll(zero[i]);
 }
 
@@ -349,13 +376,14 @@ void bind_window(RuleContext& context, const BlockInfo& info,
       info.loads[0]->buffer.same_as(info.loads[1]->buffer))
     detail::raise<ScheduleError>("E0299", "no product of two operands");
   const Schedule before = context.s;
-  try {
-    bind_tile(context, info, consumer, choose_tile(info, 2));
-  } catch (const ScheduleError&) {
-    // Masks of two axes can hide which elements are distinct.
-    context.s = before;
-    bind_tile(context, info, consumer, choose_tile(info, 1));
+  for (const RowChoice choice : {RowChoice::kBest, RowChoice::kWhole}) {
+    try {
+      return bind_tile(context, info, consumer, choose_tile(info, choice));
+    } catch (const ScheduleError&) {
+      context.s = before;
+    }
   }
+  bind_tile(context, info, consumer, choose_tile(info, RowChoice::kOne));
 }
 
 }  // namespace tenon::rules::gpu

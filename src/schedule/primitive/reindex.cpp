@@ -73,28 +73,42 @@ std::int64_t replace_quotient(const IterVar& iter, const Expr& quotient,
   return divisor;
 }
 
+/// All values that the iter has, whatever the others are; a null extent where that is not known.
+Range whole_domain(const BlockNode& block, const IterVar& iter) {
+  LoopRanges iters;
+  for (const IterVar& i : block.iters) iters.push_back({i.var, i.domain.min, i.domain.extent});
+  const Bounds low = bounds_of(iter.domain.min, iters);
+  const Bounds high = bounds_of(iter.domain.min + iter.domain.extent, iters);
+  if (!low.known() || !high.known()) return {nullptr, nullptr};
+  return {normalise(low.min), normalise(high.max - low.min)};
+}
+
 /// The dimensions of the new buffer, those of reduction iters first; `indices` become those of the
 /// copying block.
-std::vector<Dimension> dimensions_of(const BlockNode& block, std::vector<Expr>* indices) {
+std::vector<Dimension> dimensions_of(Step& step, const BlockNode& block,
+                                     std::vector<Expr>* indices) {
   std::vector<Dimension> out;
   for (const bool is_reduction : {true, false}) {
     for (const IterVar& iter : block.iters) {
       if ((iter.kind == IterKind::kReduction) != is_reduction || !uses_iter(*indices, iter))
         continue;
+      const Range domain = whole_domain(block, iter);
+      TENON_REQUIRE(step, domain.extent, 2, ScheduleError, "E1302", "the domain of iter '",
+                    iter.var.as<VarNode>()->name, "' of block '", block.name, "' has no bounds");
       const Expr v = var(iter.var.as<VarNode>()->name);
       std::vector<Expr> divided = *indices;
       const std::int64_t by = replace_quotient(iter, v, &divided);
-      if (by > 0 && is_int(iter.domain.min, 0) && !uses_iter(divided, iter)) {
+      if (by > 0 && is_int(domain.min, 0) && !uses_iter(divided, iter)) {
         *indices = divided;
-        out.push_back({{v, {imm(0), ceildiv(iter.domain.extent, imm(by))}, IterKind::kSpatial},
+        out.push_back({{v, {imm(0), ceildiv(domain.extent, imm(by))}, IterKind::kSpatial},
                        floordiv(iter.var, imm(by)),
                        v});
         continue;
       }
       for (Expr& e : *indices) e = substitute(e, VarMap{{iter.var.get(), v}});
-      out.push_back({{v, iter.domain, IterKind::kSpatial},
-                     normalise(iter.var - iter.domain.min),
-                     normalise(v - iter.domain.min)});
+      out.push_back({{v, domain, IterKind::kSpatial},
+                     normalise(iter.var - domain.min),
+                     normalise(v - domain.min)});
     }
   }
   return out;
@@ -140,7 +154,7 @@ ScheduleValue apply(Step& step) {
   for (const Expr& extent : buffer->shape) whole.ranges.push_back({imm(0), extent});
   check_made(step, *block, whole, 4);
 
-  const std::vector<Dimension> dimensions = dimensions_of(*block, &indices);
+  const std::vector<Dimension> dimensions = dimensions_of(step, *block, &indices);
   std::vector<Expr> shape, positions, values, bindings;
   std::vector<IterVar> iters;
   std::vector<Range> ranges;
