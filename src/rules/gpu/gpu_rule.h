@@ -120,6 +120,11 @@ void bind_contraction(RuleContext& context, const BlockInfo& info,
 void bind_window(RuleContext& context, const BlockInfo& info,
                  const std::optional<std::string>& consumer);
 
+/// A window of few terms that is no product (depthwise, pooling): a thread makes four neighbours
+/// along the window, channels on threadIdx.x (neighbours.cpp).
+void bind_neighbours(RuleContext& context, const BlockInfo& info,
+                     const std::optional<std::string>& consumer);
+
 /// A product of bfloat16 or float16 matrices with float32 sums on tensor cores, all sizes constant
 /// multiples of 16; operands may lie the other way round. `consumer` as above (tensor_product.cpp).
 void bind_tensor_product(RuleContext& context, const BlockInfo& info,

@@ -71,6 +71,7 @@ bool schedule_reduction(RuleContext& context, const BlockInfo& info,
   return (!is_plain && tiles("gpu window", bind_window)) ||
          tiles("gpu contraction", bind_contraction) ||
          (is_plain && tiles("gpu window", bind_window)) ||
+         tiles("gpu neighbours", bind_neighbours) ||
          attempt(context, "gpu column sum", info.name(), [&] { bind_column_sum(context, info); });
 }
 

@@ -46,6 +46,19 @@ TEST(GpuWindow, tiles_of_every_form_give_the_bits_of_the_loops) {
   }
 }
 
+TEST(GpuWindow, pooling_and_depthwise_threads_make_four_neighbours) {
+  const Shape s{2, 7, 9, 70, 0, 3, 1, 1};
+  for (const bool weighted : {false, true}) {
+    const Function f = testing::pooling(s, !weighted, weighted);
+    const std::string text = print(launch_form(f));
+    EXPECT_NE(text.find("float32[4] local"), std::string::npos) << text;
+    EXPECT_NE(text.find("0..70 on \"threadIdx.x\""), std::string::npos) << text;
+    std::vector<Array> inputs{random_array({s.n, s.h, s.w, s.c}, 1)};
+    if (weighted) inputs.push_back(random_array({s.k, s.k, s.c}, 2));
+    expect_same_results(f, inputs, Agreement::kBits);
+  }
+}
+
 TEST(GpuWindow, images_have_the_same_bits_alone_and_in_a_batch) {
   const Shape batch{8, 6, 7, 8, 24, 3, 1, 1};
   Shape alone = batch;
