@@ -103,7 +103,7 @@ void bind_column_sum(RuleContext& context, const BlockInfo& info) {
   order.insert(order.end(), {parts[1], joined});
   s.reorder(order);
   const std::vector<LoopRef> grid = grid_loops(s, loops);
-  const LoopRef around = grid.back();
+  const LoopRef& around = grid.back();
   s.compute_at({kept}, around);
   const std::vector<LoopRef> shared = loops_inside(s, kept, around);
   s.compute_at({terms_of_part}, shared.back());

@@ -75,12 +75,35 @@ bool schedule_reduction(RuleContext& context, const BlockInfo& info,
          attempt(context, "gpu column sum", info.name(), [&] { bind_column_sum(context, info); });
 }
 
+/// Adds the blocks of a sum up, an element a thread, in a register; with the reader of the sum.
+void bind_joined_blocks(RuleContext& context, const BlockInfo& info,
+                        const std::optional<std::string>& consumer) {
+  Schedule& s = context.s;
+  const std::string& name = info.name();
+  const std::string out = consumer ? *consumer : s.cache_write({name}, "global").name;
+  std::vector<LoopRef> loops = s.loops(out);
+  if (loops.empty()) loops.push_back(s.add_unit_loop(BlockRef{out}));
+  std::vector<LoopRef> own, units;  // a unit loop is not fused: its index is known without others
+  for (const LoopRef& loop : loops) (loop_extent(s, loop) == 1 ? units : own).push_back(loop);
+  if (own.empty()) std::swap(own, units);
+  std::vector<LoopRef> order = own;
+  order.insert(order.end(), units.begin(), units.end());
+  if (order.size() > 1) s.reorder(order);
+  const LoopRef all = own.size() > 1 ? s.fuse(own) : own[0];
+  const auto parts = s.split(all, {std::nullopt, kThreads});
+  s.compute_at({name}, parts[1]);
+  s.bind(parts[0], "blockIdx.x");
+  s.bind(parts[1], "threadIdx.x");
+  s.set_scope({name}, "local");
+  s.decompose_reduction({name}, loops_inside(s, name, parts[1]).back());
+}
+
 /// A product of many terms: a kernel for the sums of all blocks of terms (design 3a), whatever rule
 /// they have, and one that adds the blocks left to right. The order is that of the CPU.
 bool schedule_blocks_of_terms(RuleContext& context, const BlockInfo& info,
                               std::unordered_set<std::string>* done) {
   if (!is_product(info) || blocks_of_terms(info).count == 1) return false;
-  const std::string name = info.name();
+  const std::string& name = info.name();
   return attempt(context, "gpu blocks of terms", name, [&] {
     const std::string sums = divide_chain(context, info)->sums;
     const Function f = context.s.function();  // keeps the infos valid
@@ -90,7 +113,10 @@ bool schedule_blocks_of_terms(RuleContext& context, const BlockInfo& info,
       schedule_plain(context, sums, &of_blocks);
     const Function joining = context.s.function();  // keeps the infos valid
     const std::vector<BlockInfo> rest = blocks_of(joining);
-    schedule_plain(context, name, find_block(rest, name));
+    const BlockInfo& joined = *find_block(rest, name);
+    const auto reader = sole_consumer(rest, joined, joining);
+    if (!tile(context, "gpu joined blocks", joined, reader, done, bind_joined_blocks))
+      schedule_plain(context, name, &joined);
   });
 }
 

@@ -69,8 +69,8 @@ void bind_transpose(RuleContext& context, const BlockInfo& info) {
   const std::vector<LoopRef> grid = grid_loops(s, outer);
   s.compute_at({copy}, grid.back());
   const std::vector<LoopRef> filled = loops_inside(s, copy, grid.back());
-  const LoopRef filled_row = filled[static_cast<std::size_t>(row_dimension)];
-  const LoopRef filled_lane = filled[static_cast<std::size_t>(lane_dimension)];
+  const LoopRef& filled_row = filled[static_cast<std::size_t>(row_dimension)];
+  const LoopRef& filled_lane = filled[static_cast<std::size_t>(lane_dimension)];
   std::vector<LoopRef> filled_order;
   for (const LoopRef& loop : filled) {
     if (!loop.var.same_as(filled_row.var) && !loop.var.same_as(filled_lane.var))

@@ -13,7 +13,7 @@ namespace {
 /// in another way.
 std::int64_t group_of(const LoadNode& l, const IterVar& iter) {
   std::int64_t group = 0;
-  const Expr quotient = var("group");
+  Expr quotient = var("group");
   for (const Expr& index : l.indices) {
     const Expr rest = rewrite_exprs(index, [&](const Expr& e) -> Expr {
       const auto* b = e.as<BinaryNode>();

@@ -125,7 +125,7 @@ void bind_copy(Schedule& s, const std::string& copy, const WindowTile& tile,
     const Schedule before = s;
     try {
       std::vector<std::optional<std::int64_t>> factors{std::nullopt};
-      for (const TileAxis& axis : axes) factors.push_back(axis.threads);
+      for (const TileAxis& axis : axes) factors.emplace_back(axis.threads);
       const std::vector<LoopRef> parts = s.split(s.fuse(loops), factors);
       for (std::size_t i = 0; i < axes.size(); ++i) s.bind(parts[i + 1], kThreadAxes[skipped + i]);
       return;

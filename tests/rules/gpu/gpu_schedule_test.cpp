@@ -165,6 +165,7 @@ TEST(GpuSchedule, long_products_have_the_blocks_of_the_cpu_alone_and_in_a_batch)
                                 product(b, m, imm(64), imm(5000))}) {
     const std::string text = print(launch_form(tiled));
     EXPECT_NE(text.find("alloc A_shared"), std::string::npos) << text;
+    EXPECT_EQ(count(text, "on \"blockIdx.x\""), 2) << text;  // the reader adds the blocks up
   }
   Array row = Array::empty({1, 1, 5000}, kFloat32);
   std::memcpy(row.mutable_data<float>(), x.raw(), row.nbytes());
