@@ -244,7 +244,7 @@ HostKernel with_loops_from_zero(HostKernel host) {
 
 /// Whether a thread holds the sums of several elements.
 bool has_tile(const KernelFacts& facts) {
-  constexpr std::int64_t kElements = 8;
+  constexpr std::int64_t kElements = 4;
   return std::any_of(facts.allocated.begin(), facts.allocated.end(), [](const BufferNode* b) {
     if (b->scope == Scope::kGlobal || b->scope == Scope::kShared) return false;
     std::int64_t size = 1;

@@ -58,6 +58,14 @@ std::int64_t elements_each(std::int64_t side) {
   return std::clamp<std::int64_t>(side / kMinSide, 1, 4);
 }
 
+/// What it costs that a thread of such rows has few elements, because none divides their parts.
+double few_elements(std::int64_t inner, std::int64_t outer) {
+  const std::int64_t each = elements_each(inner * outer);
+  const std::int64_t own = divide_axis(-1, inner, std::min(each, inner)).each;
+  return 1 +
+         1.0 / static_cast<double>(own * divide_axis(-1, outer, std::min(each / own, outer)).each);
+}
+
 /// How rows are chosen; what is proved of masks of two axes at once is not always enough.
 enum class RowChoice {
   kBest,   ///< one or two axes
@@ -84,7 +92,7 @@ std::vector<TileAxis> choose_rows(const BlockInfo& info, const std::vector<int>&
           const bool is_refused =
               choice == RowChoice::kOne || (choice == RowChoice::kWhole && unused > 1);
           if (other > 1 && is_refused) continue;
-          const double cost = short_side(size * other) * unused;
+          const double cost = short_side(size * other) * few_elements(size, other) * unused;
           if (best >= 0 && cost + 1e-9 >= best) continue;
           best = cost;
           inner = {*a, size};
