@@ -72,6 +72,9 @@ void bind_neighbours(RuleContext& context, const BlockInfo& info,
   while (2 * threads * tile.column.threads <= kThreads &&
          (extent_of(info, row) < 0 || 2 * threads * kEach <= extent_of(info, row)))
     threads *= 2;
+  constexpr std::int64_t kLeastChannels = 16, kLeastThreads = 64;
+  if (tile.column.threads < kLeastChannels || threads * tile.column.threads < kLeastThreads)
+    detail::raise<ScheduleError>("E0299", "too few channels for the threads of a block");
   tile.rows = {{row, threads, kEach}};
   bind_window_tile(context, info, consumer, tile);
 }
