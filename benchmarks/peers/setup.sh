@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes one virtual environment per peer; nothing outside ROOT is written.
 #
-# usage: benchmarks/peers/setup.sh ROOT [onnx|ort|openvino|torch|jax ...]
+# usage: benchmarks/peers/setup.sh ROOT [onnx|ort|openvino|torch|jax|tvm ...]
 # PYTHON names another interpreter. Prints, per peer, the exit status, seconds and the installed size.
 set -uo pipefail
 root=${1:?usage: setup.sh ROOT [PEER...]}
@@ -16,6 +16,8 @@ packages() {
     openvino) echo "openvino numpy" ;;
     torch) echo "torch numpy ml_dtypes" ;;
     jax) echo "jax numpy" ;;
+    # ffi 0.1.15 crashes the MetaSchedule of 0.27.0.post1
+    tvm) echo "apache-tvm[meta-schedule,popen-pool] apache-tvm-ffi==0.1.14.post1 psutil cloudpickle numpy scipy" ;;
     *) echo "setup.sh: unknown peer $1" >&2; exit 2 ;;
   esac
 }
