@@ -3,8 +3,8 @@
 usage: tvm_operators.py tune NAME FOLDER SECONDS    a search, stopped after SECONDS
        tvm_operators.py time NAME FOLDER            the best schedule found, as one JSON line
 
-MetaSchedule counts trials, not seconds: the search runs in a process of its own that is stopped when
-the time is over; what it measured until then is in its database, which it writes as it goes.
+MetaSchedule counts trials, not seconds: the search runs in a process of its own that is stopped
+when the time is over; what it measured until then is in its database, which it writes as it goes.
 """
 
 import json

@@ -2,6 +2,8 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "array_from_python.h"
 #include "bindings.h"
 #include "interpret_arrays.h"
@@ -24,9 +26,17 @@ std::vector<Array> inputs_of(const Function& f, const py::args& values) {
   return arrays;
 }
 
-/// The symbols' values, from the inputs whose dimensions they are.
-VarMap bind_symbols(const Function& f, const std::vector<Array>& inputs) {
+/// The symbols' values: as given, the others from the inputs whose dimensions they are.
+VarMap bind_symbols(const Function& f, const std::vector<Array>& inputs, const SymbolSizes& sizes) {
   VarMap values;
+  for (const auto& [name, size] : sizes) {
+    const auto symbol =
+        std::find_if(f->symbols.begin(), f->symbols.end(),
+                     [&name = name](const Symbol& s) { return s.var.as<VarNode>()->name == name; });
+    TENON_USER_CHECK(symbol != f->symbols.end(), ShapeError, "E0474", f->name,
+                     " has no symbolic size '", name, "'");
+    values.emplace(symbol->var.as<VarNode>(), imm(size));
+  }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::vector<Expr>& shape = f->inputs[i]->shape;
     TENON_USER_CHECK(static_cast<std::size_t>(inputs[i].rank()) == shape.size(), ShapeError,
@@ -36,6 +46,12 @@ VarMap bind_symbols(const Function& f, const std::vector<Array>& inputs) {
       if (shape[d].as<VarNode>() != nullptr)
         values.emplace(shape[d].as<VarNode>(), imm(inputs[i].shape()[d]));
     }
+  }
+  for (const Symbol& s : f->symbols) {
+    TENON_USER_CHECK(values.count(s.var.as<VarNode>()) != 0, ShapeError, "E0474", "the size '",
+                     s.var.as<VarNode>()->name, "' of ", f->name,
+                     " is no dimension of an input: loops have flat inputs\n  hint: pass sizes={\"",
+                     s.var.as<VarNode>()->name, "\": ...}");
   }
   return values;
 }
@@ -55,20 +71,24 @@ ArrayView view_of(const Array& array) {
           Shape(array.shape().begin(), array.shape().end())};
 }
 
-py::object interpret_function(const Function& f, const py::args& values) {
+py::object interpret_function(const Function& f, const py::args& values, const SymbolSizes& sizes) {
   const std::vector<Array> inputs = inputs_of(f, values);
   std::vector<Array> results;
   {
     const py::gil_scoped_release released;
-    results = interpret_arrays(f, inputs);
+    results = interpret_arrays(f, inputs, sizes);
   }
   return results.size() == 1 ? py::cast(results[0]) : py::object(py::tuple(py::cast(results)));
 }
 
 }  // namespace
 
-std::vector<Array> interpret_arrays(const Function& f, const std::vector<Array>& inputs) {
-  const VarMap symbols = bind_symbols(f, inputs);
+std::vector<Array> interpret_arrays(const Function& f, const std::vector<Array>& inputs,
+                                    const SymbolSizes& sizes) {
+  const VarMap symbols = bind_symbols(f, inputs, sizes);
+  InterpretOptions options;
+  for (const Symbol& s : f->symbols)
+    options.symbols.push_back(*as_int(symbols.at(s.var.as<VarNode>())));
   std::vector<Array> results;
   std::vector<ArrayView> views;
   for (const Array& array : inputs) views.push_back(view_of(array));
@@ -76,12 +96,13 @@ std::vector<Array> interpret_arrays(const Function& f, const std::vector<Array>&
     results.push_back(result_for(*output, symbols));
     views.push_back(view_of(results.back()));
   }
-  interpret(f, views).check();
+  interpret(f, views, options).check();
   return results;
 }
 
 void bind_interpret(py::module_& module) {
-  module.def("interpret", &interpret_function);
+  module.def("interpret", &interpret_function, py::arg("function"),
+             py::arg("sizes") = SymbolSizes());
   module.def(
       "lower", [](const Function& f) { return lower(f); },
       py::call_guard<py::gil_scoped_release>());

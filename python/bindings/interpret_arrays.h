@@ -2,6 +2,9 @@
 
 /// The interpreter on arrays.
 
+#include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "tenon/ir/function.h"
@@ -9,8 +12,12 @@
 
 namespace tenon::python {
 
-/// Runs `f` on its inputs and gives the outputs. Raises what the interpreter finds; InternalError
-/// where the size of an output is no expression of the inputs' sizes. Needs no GIL.
-std::vector<Array> interpret_arrays(const Function& f, const std::vector<Array>& inputs);
+using SymbolSizes = std::map<std::string, std::int64_t>;
+
+/// Runs `f` on its inputs and gives the outputs. Symbols have the sizes given by name, or those of
+/// the inputs whose dimensions they are; ShapeError [E0474] where there is neither. Raises what the
+/// interpreter finds. Needs no GIL.
+std::vector<Array> interpret_arrays(const Function& f, const std::vector<Array>& inputs,
+                                    const SymbolSizes& sizes = {});
 
 }  // namespace tenon::python

@@ -82,7 +82,9 @@ def parse(text: str) -> _core.Function:
     return _core.parse(text)
 
 
-def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple[_core.Tensor, ...]:
+def interpret(
+    function: _core.Function, *arrays: object, sizes: dict[str, int] | None = None
+) -> _core.Tensor | tuple[_core.Tensor, ...]:
     """Run a function slowly and strictly, without compiling it: what kernels are compared with.
 
     Parameters
@@ -91,11 +93,15 @@ def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple
         Any function, scheduled or not.
     arrays
         One for each input; results are returned as by a kernel.
+    sizes
+        Values of symbolic sizes by name, where no input has them as a dimension: those of a
+        function at loop level, whose inputs are flat.
 
     Raises
     ------
     ShapeError
-        The arrays do not fit the inputs [E0470, E0471, E0481 to E0485].
+        The arrays do not fit the inputs [E0470, E0471, E0481 to E0485]; a symbolic size is not
+        known, or there is none of that name [E0474].
     DTypeError
         An array has another dtype than its input [E0581].
     IndexError
@@ -104,7 +110,7 @@ def interpret(function: _core.Function, *arrays: object) -> _core.Tensor | tuple
         The program reads or writes out of bounds, reads what nothing wrote, or races; threads of
         a GPU kernel do not all reach a barrier, or use a copy that they did not wait for.
     """
-    return _core.interpret(function, *arrays)
+    return _core.interpret(function, *arrays, sizes=sizes or {})
 
 
 def lower(program: _core.Function | _core.Schedule) -> _core.Function:
