@@ -16,6 +16,7 @@ struct DeviceKernel {
   DeviceKernelCode code;
   Executable executable;
   ResultShapes shapes;
+  std::string schedule;  ///< where it comes from
 };
 
 /// `schedule_by_default`: `source` has no schedule yet, unless its loops are bound already.
@@ -24,11 +25,17 @@ DeviceKernel build(const Function& source, const Target& target, bool schedule_b
   const py::gil_scoped_release released;
   const bool is_plain =
       schedule_by_default && source->level == Level::kBlock && !has_thread_loops(source);
-  const Function f = is_plain ? default_schedule(source, target).function() : source;
+  Function f = source;
+  DeviceKernel kernel;
+  kernel.schedule = "the caller's";
+  if (is_plain) {
+    ChosenSchedule chosen = choose_schedule(source, target);
+    f = chosen.schedule.function();
+    kernel.schedule = std::move(chosen.source);
+  }
   BuildOptions options;
   options.lower.verify = verify;
   options.poll = &poll_signals;
-  DeviceKernel kernel;
   kernel.code = compile_device_kernel(f, target, options);
   kernel.executable = make_executable(kernel.code);
   kernel.shapes = result_shapes(f);
@@ -84,7 +91,7 @@ void bind_device_kernel(py::module_& module) {
           },
           Released(), "The PTX that NVRTC makes of it.")
       .def(
-          "report", [](const DeviceKernel& k) { return report(k.code); },
+          "report", [](const DeviceKernel& k) { return report(k.code, k.schedule); },
           "What was compiled, and what each kernel takes of a multiprocessor.")
       .def(
           "plan_bytes",

@@ -173,10 +173,11 @@ Executable make_executable(const DeviceKernelCode& code) {
   return Executable(std::move(parts));
 }
 
-std::string report(const DeviceKernelCode& code) {
+std::string report(const DeviceKernelCode& code, const std::string& schedule) {
   std::ostringstream text;
-  text << code.source->name << " for " << code.target.str() << "\n  lowered in "
-       << milliseconds(code.lower_seconds)
+  text << code.source->name << " for " << code.target.str();
+  if (!schedule.empty()) text << "\n  schedule: " << schedule;
+  text << "\n  lowered in " << milliseconds(code.lower_seconds)
        << (code.is_from_cache ? std::string(", code from the cache")
                               : ", compiled in " + milliseconds(code.compile_seconds))
        << ", " << code.cubin.bytes.size() << " bytes of code\n";

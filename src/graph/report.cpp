@@ -207,6 +207,24 @@ std::string launch_lines(const std::vector<LaunchReport>& launches) {
   return text;
 }
 
+/// What a GPU's host waits for: data that decide which steps come next.
+std::string waits_line(const Plan& plan) {
+  if (plan.device == PlanDeviceKind::kHost) return "";
+  std::size_t branches = 0, loops = 0;
+  for (const PlanStep& step : plan.steps) {
+    if (step.op == PlanStepOp::kBranch) ++branches;
+    if (step.op != PlanStepOp::kLoop) continue;
+    const PlanRegion& region = plan.regions[step.kernel];
+    if (region.condition != kPlanNone || region.count_buffer != kPlanNone) ++loops;
+  }
+  if (branches + loops == 0) return "";
+  const auto counted = [](std::size_t n, const std::string& one, const std::string& many) {
+    return std::to_string(n) + " " + (n == 1 ? one : many);
+  };
+  return "  the host waits for data of " + counted(branches, "branch", "branches") + " and " +
+         counted(loops, "loop", "loops") + ": the steps are launched one by one, not as a graph\n";
+}
+
 }  // namespace
 
 std::string CompiledNetwork::report() const {
@@ -232,7 +250,7 @@ std::string CompiledNetwork::report() const {
     text += "  folded into weights and biases, which changes roundings: " +
             std::to_string(num_folded_batch_norms) + " batch_norm\n";
   }
-  return text + describe(schedules) + describe(rewrites);
+  return text + waits_line(executable.plan()) + describe(schedules) + describe(rewrites);
 }
 
 }  // namespace tenon::graph

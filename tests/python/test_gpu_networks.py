@@ -8,7 +8,7 @@ from needs_nvrtc import needs_nvrtc
 from tiny_model import CONFIG
 
 import tenon as tn
-from tenon import nn
+from tenon import nn, te
 from tenon.models.bert_config import BertConfig
 from tenon.models.bert_module import BertModule
 
@@ -84,3 +84,27 @@ def test_a_call_without_a_gpu_says_what_is_missing():
     network = tn.compile(nn.Linear(4, 3), [tn.TensorSpec((2, 4))], target="cuda -arch=sm_80")
     with pytest.raises(tn.ResourceError, match=r"E112\d"):
         network(np.zeros((2, 4), np.float32))
+
+
+@needs_nvrtc
+def test_reports_say_where_schedules_come_from_and_what_the_host_waits_for():
+    def doubled(x):
+        return tn.while_loop(lambda v: v.sum() < 100.0, lambda v: v * 2.0, x)
+
+    x = np.ones((3, 4), "float32")
+    text = tn.compile(doubled, [x], target="cuda -arch=sm_80").report()
+    assert "the host waits for data of 0 branches and 1 loop: the steps are launched" in text
+    assert "schedule: rule gpu elements: kernel" in text
+    without = tn.compile(lambda x: x * 2.0, [x], target="cuda -arch=sm_80").report()
+    assert "waits" not in without
+    assert "waits" not in tn.compile(doubled, [x]).report()  # on a CPU nothing waits
+
+
+@needs_nvrtc
+def test_a_kernel_report_names_its_schedule():
+    x = te.placeholder((8,), "float32", name="x")
+    f = tn.function([x], [te.compute((8,), lambda i: x[i] * 2.0, name="y")], name="twice")
+    assert "schedule: rule gpu elements\n" in tn.build(f, "cuda -arch=sm_80").report()
+    s = tn.Schedule(f)
+    s.bind(s.loops("y")[0], "threadIdx.x")
+    assert "schedule: the caller's\n" in tn.build(s, "cuda -arch=sm_80").report()

@@ -51,7 +51,8 @@ void add_launches(Plan* plan, PlanStep* step, const DeviceKernelCode& code,
 Plan plan_of(const DeviceKernelCode& code);
 Executable make_executable(const DeviceKernelCode& code);
 
-/// What was compiled and what each kernel takes, for people.
-std::string report(const DeviceKernelCode& code);
+/// What was compiled, where its schedule comes from (if that is said), and what each kernel takes,
+/// for people.
+std::string report(const DeviceKernelCode& code, const std::string& schedule = "");
 
 }  // namespace tenon
