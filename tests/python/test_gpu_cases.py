@@ -10,8 +10,8 @@ pytestmark = needs_nvrtc
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "gpu_cases.py"
 
 
-def load():
-    spec = importlib.util.spec_from_file_location("gpu_cases", SCRIPT)
+def load(path=SCRIPT):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -68,3 +68,21 @@ def test_the_encoder_and_products_are_small_enough_to_carry(monkeypatch):
     assert len(plan) < 44 * 2**20  # of 60 MiB
     (a, b), c = products["product_tensor"]
     np.testing.assert_allclose(c, np.float32(a) @ np.float32(b), atol=1e-3)
+
+
+def test_benchmark_cases_are_plans_and_what_they_do(tmp_path):
+    bench = load(SCRIPT.with_name("gpu_bench_cases.py"))
+    bench.main(tmp_path, "sm_80", size=64)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "launches_64",
+        "layer_norm_64",
+        "product_bfloat16_64",
+        "product_float16_64",
+        "product_float32_64",
+        "softmax_64",
+    }
+    for folder in tmp_path.iterdir():
+        assert (folder / "plan.bin").read_bytes()[:8] == b"TENONPLN"
+    lines = (tmp_path / "product_float32_64" / "bench.txt").read_text().splitlines()
+    assert lines[2:] == ["result float32 64 64", "flops 524288", "product 64 64 64"]
+    assert "launches 64\n" in (tmp_path / "launches_64" / "bench.txt").read_text()
