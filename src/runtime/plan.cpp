@@ -48,6 +48,7 @@ class Writer {
     std::stable_sort(moves_.begin(), moves_.end(),
                      [](const format::Move& a, const format::Move& b) { return a.loop < b.loop; });
     if (plan_.device != PlanDeviceKind::kHost) add_device();
+    for (const PlanExtern& e : plan_.externs) add_extern(e);
     return assemble();
   }
 
@@ -121,6 +122,10 @@ class Writer {
     }
   }
 
+  void add_extern(const PlanExtern& e) {
+    externs_.push_back({string(e.name), string(e.attributes), e.num_operands, 0});
+  }
+
   void add_launch(std::uint32_t step, const DeviceLaunch& l) {
     format::LaunchRecord record = {};
     record.step = step;
@@ -155,7 +160,8 @@ class Writer {
 
   std::vector<std::uint8_t> assemble() {
     const bool has_device = plan_.device != PlanDeviceKind::kHost;
-    const std::uint32_t num_sections = has_device ? 22 : 15;
+    const bool has_externs = !externs_.empty();
+    const std::uint32_t num_sections = (has_device ? 22 : 15) + (has_externs ? 1 : 0);
     out_.resize(sizeof(format::Header) + num_sections * sizeof(format::Section));
     put_section(format::SectionKind::kStrings, strings_);
     put_section(format::SectionKind::kInfo, info_);
@@ -180,10 +186,13 @@ class Writer {
       put_section(format::SectionKind::kRepeats, repeats_);
       put_section(format::SectionKind::kCode, code_, kDataAlignment);
     }
+    if (has_externs) put_section(format::SectionKind::kExterns, externs_);
     put_section(format::SectionKind::kData, data_, 4096);
     format::Header header = {};
     std::memcpy(header.magic, format::kMagic, sizeof(header.magic));
-    header.version = has_device ? format::kVersion : format::kHostVersion;
+    header.version = has_externs  ? format::kVersion
+                     : has_device ? format::kDeviceVersion
+                                  : format::kHostVersion;
     header.num_sections = num_sections;
     header.total_bytes = out_.size();
     TENON_CHECK(table_.size() == num_sections, "sections of a plan: ", table_.size());
@@ -214,6 +223,7 @@ class Writer {
   std::vector<format::DeviceRecord> device_;
   std::vector<format::CubinRecord> cubins_;
   std::vector<format::DeviceKernelRecord> device_kernels_;
+  std::vector<format::ExternRecord> externs_;
   std::vector<format::LaunchRecord> launches_;
   std::vector<format::ParamRecord> params_;
   std::vector<format::RepeatRecord> repeats_;

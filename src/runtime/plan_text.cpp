@@ -112,6 +112,8 @@ class PlanPrinter {
         os_ << "copy(";
         break;
       case PlanStepOp::kExtern:
+        os_ << "extern " << plan_.externs.at(s.kernel).name << "(";
+        break;
       case PlanStepOp::kFill:
       case PlanStepOp::kBranch:
       case PlanStepOp::kLoop:

@@ -15,6 +15,13 @@ F* function(const char* name) {
   return reinterpret_cast<F*>(dlsym(library, name));
 }
 
+template <typename F>
+F* library_function(const char* name) {
+  static void* const library = dlopen(FAKE_CUDA_FOLDER "/fake_cuda/libcublasLt.so.13", RTLD_NOW);
+  if (library == nullptr) throw std::runtime_error(dlerror());
+  return reinterpret_cast<F*>(dlsym(library, name));
+}
+
 }  // namespace
 
 void start() {
@@ -29,6 +36,13 @@ void set_kernel(const char* name, Kernel kernel) {
 bool is_valid(const void* address, std::size_t bytes) {
   return function<int(const void*, std::size_t)>("fake_cuda_is_valid")(address, bytes) != 0;
 }
+fake_cublaslt::Controls& cublaslt() {
+  return *library_function<fake_cublaslt::Controls*()>("fake_cublaslt_controls")();
+}
+const fake_cublaslt::Counters& cublaslt_counters() {
+  return *library_function<const fake_cublaslt::Counters*()>("fake_cublaslt_counters")();
+}
+void reset_cublaslt() { library_function<void()>("fake_cublaslt_reset")(); }
 const std::vector<Launch>& log() {
   return *function<const std::vector<Launch>*()>("fake_cuda_log")();
 }

@@ -3,6 +3,7 @@
 /// The fake CUDA driver as seen by a test program that runs on it: the runtime opens the library
 /// through TENON_CUDA_PATH, and this reaches the same copy.
 
+#include "fake_cuda/fake_cublaslt.h"
 #include "fake_cuda/fake_cuda.h"
 
 namespace fake_cuda {
@@ -15,5 +16,10 @@ const Counters& counters();
 void set_kernel(const char* name, Kernel kernel);
 bool is_valid(const void* address, std::size_t bytes);
 const std::vector<Launch>& log();
+
+/// The fake cuBLASLt, which lies beside the driver.
+fake_cublaslt::Controls& cublaslt();
+const fake_cublaslt::Counters& cublaslt_counters();
+void reset_cublaslt();
 
 }  // namespace fake_cuda

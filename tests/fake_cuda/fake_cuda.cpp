@@ -267,6 +267,10 @@ CONTROL int fake_cuda_is_valid(const void* address, std::size_t bytes) {
   return is_valid(reinterpret_cast<std::uint64_t>(address), bytes) ? 1 : 0;
 }
 CONTROL const std::vector<Launch>* fake_cuda_log() { return &state().log; }
+CONTROL int fake_cuda_enqueue(void* stream, int (*work)(void*), void* data) {
+  ENTER();
+  return enqueue(stream, [work, data] { return work(data); });
+}
 }
 
 API cuInit(unsigned) {

@@ -72,6 +72,9 @@ void fake_cuda_set_kernel(const char* name, Kernel kernel);
 int fake_cuda_is_valid(const void* address, std::size_t bytes);
 /// The launches that ran; cleared by `reset`.
 const std::vector<Launch>* fake_cuda_log();
+/// For fakes of libraries: work on a stream, done when somebody waits for it, and again by each
+/// graph that captured it; it returns 0 or a CUDA error. `data` lives as long as the process.
+int fake_cuda_enqueue(void* stream, int (*work)(void*), void* data);
 }
 
 }  // namespace fake_cuda

@@ -43,7 +43,7 @@ TEST(DevicePlanTest, it_is_written_in_the_version_that_it_needs_and_loads_withou
   Bytes bytes = serialize(device_vector_add_plan());
   EXPECT_EQ(load(bytes, TENON_OK), "");
   EXPECT_EQ(serialize(device_vector_add_plan()), bytes);
-  EXPECT_EQ(header_of(bytes).version, format::kVersion);
+  EXPECT_EQ(header_of(bytes).version, format::kDeviceVersion);
   Bytes host = serialize(vector_add_plan());
   EXPECT_EQ(header_of(host).version, format::kHostVersion);
 }

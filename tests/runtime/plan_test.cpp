@@ -264,12 +264,12 @@ TEST(PlanTest, other_versions_and_reserved_opcodes_are_named) {
   Bytes future = serialize(rich_plan());
   header_of(future).version = 3u << 16;
   EXPECT_EQ(load(future, TENON_ERROR_UNSUPPORTED),
-            "the plan has format version 3.0, this runtime reads version 2.0 to 2.1 [E0908]");
+            "the plan has format version 3.0, this runtime reads version 2.0 to 2.2 [E0908]");
   Bytes minor = serialize(rich_plan());
   EXPECT_EQ(header_of(minor).version, format::kHostVersion);  // older runtimes read it
-  header_of(minor).version += 2;
+  header_of(minor).version += 3;
   EXPECT_EQ(load(minor, TENON_ERROR_UNSUPPORTED),
-            "the plan has format version 2.2, this runtime reads version 2.0 to 2.1 [E0908]");
+            "the plan has format version 2.3, this runtime reads version 2.0 to 2.2 [E0908]");
   Plan sub_plan = rich_plan();
   sub_plan.steps[0].op = PlanStepOp::kSubPlan;
   EXPECT_EQ(load(serialize(sub_plan), TENON_ERROR_UNSUPPORTED),

@@ -71,7 +71,7 @@ TENON_API tenon_status tenon_context_set_graphs(tenon_context* context, int32_t 
 
 /// Counters of a context on a device.
 typedef struct tenon_device_run_stats {
-  uint64_t launches; /* kernels launched one by one */
+  uint64_t launches; /* kernels and routines of libraries, launched one by one */
   uint64_t graph_captures;
   uint64_t graph_launches; /* runs that were one launch of a graph */
 } tenon_device_run_stats;

@@ -139,14 +139,22 @@ struct PlanMove {
   PlanMoveKind kind = PlanMoveKind::kForward;
 };
 
+/// A routine of a library; docs/design/extern.md lists names and attributes.
+struct PlanExtern {
+  std::string name;
+  std::string attributes = {};     ///< bytes
+  std::uint32_t num_operands = 0;  ///< of the step's buffers; the others are results
+};
+
 struct PlanStep {
   PlanStepOp op = PlanStepOp::kKernel;
-  std::uint32_t kernel = 0;  ///< index into Plan::kernels; of a branch or loop into Plan::regions
-  std::vector<PlanBufferId> buffers =
-      {};                                 ///< kernel: in parameter order; copy: destination, source
-  std::vector<PlanRegister> sizes = {};   ///< values of Function.symbols in order
-  PlanRegister shared_bytes = kPlanNone;  ///< scratch of the call, a multiple of 64; kPlanNone: 0
-  PlanRegister worker_bytes = kPlanNone;  ///< scratch of each worker, likewise
+  std::uint32_t kernel = 0;  ///< index into Plan::kernels; of a branch or loop into Plan::regions,
+                             ///< of an extern step into Plan::externs
+  std::vector<PlanBufferId> buffers = {};  ///< kernel: in parameter order; copy: destination,
+                                           ///< source; extern: operands, results
+  std::vector<PlanRegister> sizes = {};     ///< values of Function.symbols in order
+  PlanRegister shared_bytes = kPlanNone;    ///< scratch of the call, a multiple of 64; kPlanNone: 0
+  PlanRegister worker_bytes = kPlanNone;    ///< scratch of each worker, likewise
   std::vector<DeviceLaunch> launches = {};  ///< kLaunch: in order
 };
 
@@ -162,6 +170,7 @@ struct Plan {
   std::vector<PlanKernel> kernels;
   std::vector<PlanStep> steps;
   std::vector<PlanRegion> regions;
+  std::vector<PlanExtern> externs = {};  ///< on a device only
   std::vector<PlanMove> moves;
   PlanRegister arena_bytes = kPlanNone;  ///< size of the memory that workspace buffers lie in
   /// kCuda: arguments, workspace and constants are on a device, and steps launch `device_program`.

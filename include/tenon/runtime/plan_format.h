@@ -13,8 +13,10 @@ namespace tenon::plan_format {
 
 inline constexpr char kMagic[8] = {'T', 'E', 'N', 'O', 'N', 'P', 'L', 'N'};
 /// Major version in the upper 16 bits, minor in the lower. Readers accept their own major version
-/// with a minor one up to their own. Minor version 1 added plans for a device.
-inline constexpr std::uint32_t kVersion = (2u << 16) | 1u;
+/// with a minor one up to their own. Minor version 1 added plans for a device, 2 extern steps.
+inline constexpr std::uint32_t kVersion = (2u << 16) | 2u;
+/// What plans for a device without extern steps are written as.
+inline constexpr std::uint32_t kDeviceVersion = (2u << 16) | 1u;
 /// What plans for the host are written as: they need nothing newer.
 inline constexpr std::uint32_t kHostVersion = 2u << 16;
 /// "absent", wherever an index is optional.
@@ -46,8 +48,9 @@ enum class SectionKind : std::uint32_t {
   kParams = 20,         ///< `ParamRecord`: of the first launch, of the second, and so on
   kRepeats = 21,        ///< `RepeatRecord`, likewise
   kCode = 22,           ///< bytes of the cubins
+  kExterns = 23,        ///< `ExternRecord`
 };
-inline constexpr std::uint32_t kNumSectionKinds = 23;
+inline constexpr std::uint32_t kNumSectionKinds = 24;
 
 struct Header {
   char magic[8];
@@ -209,7 +212,9 @@ inline constexpr std::uint32_t kNumStepOps = 8;
 /// `shared_bytes` and `worker_bytes` registers of the workspace (kNone: 0). kCopy: `buffers` =
 /// destination, source (equal bytes). kBranch, kLoop: `index` is the region, `buffers` those that
 /// its fields name by position. kLaunch: `index` is the kernel, whose sites count; what is launched
-/// is in kLaunches; `shared_bytes` is the step's scratch memory on the device.
+/// is in kLaunches; `shared_bytes` is the step's scratch memory on the device. kExtern: `index` is
+/// the record of kExterns, `buffers` the operands, then the results, `sizes` registers that the
+/// routine wants, `shared_bytes` the memory that it may use meanwhile; on devices only.
 struct Step {
   std::uint32_t op;
   std::uint32_t index;
@@ -297,6 +302,15 @@ enum class ParamKind : std::uint32_t {
 };
 inline constexpr std::uint32_t kNumParamKinds = 5;
 
+/// A routine of a library that steps call, by a name that the runtime knows.
+struct ExternRecord {
+  StringRef name;              ///< "cublaslt.matmul"
+  StringRef attributes;        ///< bytes that the routine knows the meaning of
+  std::uint32_t num_operands;  ///< of the step's buffers; the others are results
+  std::uint32_t reserved;
+};
+inline constexpr std::uint32_t kMaxExternBuffers = 8;
+
 struct ParamRecord {
   std::uint32_t kind;  ///< ParamKind
   std::uint32_t index;
@@ -320,6 +334,7 @@ struct ErrorRecord {
 
 static_assert(sizeof(ErrorRecord) == 24 && sizeof(DeviceRecord) == 8 && sizeof(CubinRecord) == 24);
 static_assert(sizeof(DeviceKernelRecord) == 16 && sizeof(LaunchRecord) == 96);
+static_assert(sizeof(ExternRecord) == 24);
 static_assert(sizeof(ParamRecord) == 8 && sizeof(RepeatRecord) == 8);
 static_assert(sizeof(Region) == 24 && sizeof(Move) == 16);
 static_assert(sizeof(Header) == 32 && sizeof(Section) == 24 && sizeof(Info) == 24);

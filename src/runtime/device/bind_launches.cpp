@@ -200,7 +200,8 @@ tenon_status bind_launches(tenon_context& c) {
   const device::CurrentContext current(*on_device->device);
   on_device->graphs.clear(*on_device->device->driver);
   on_device->has_graphs = device::is_static(*c.model);
-  return device::bind_all(c, *on_device);
+  status = device::bind_all(c, *on_device);
+  return status == TENON_OK ? device::bind_externs(c, *on_device) : status;
 }
 
 }  // namespace tenon::rt

@@ -14,7 +14,7 @@ namespace tenon::device {
 
 /// **Memory model.** One for each device in use, made at the first use, kept until the process
 /// ends; the primary context is shared with other CUDA libraries of the process. Everything but
-/// `pool`, `lost` and the mutex is constant.
+/// `pool`, `cublaslt`, `lost` and the mutex is constant.
 struct Device {
   const Driver* driver = nullptr;
   int number = 0;
@@ -32,6 +32,7 @@ struct Device {
   DevicePool pool;
   /// Held while a run is captured, and around calls that a capture on any thread may forbid.
   pthread_mutex_t capture_mutex = PTHREAD_MUTEX_INITIALIZER;
+  Handle cublaslt = nullptr;               ///< made at first use, under capture_mutex; kept
   std::atomic<Result> lost{kCudaSuccess};  ///< what ended the context
   char lost_in[192] = {};                  ///< the plan or call that was told first
 };

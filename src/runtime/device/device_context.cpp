@@ -30,6 +30,7 @@ bool allocate_blocks(const tenon_model& m, DeviceContext& x) {
   return x.launches.allocate(m.launches.size()) && x.launches_begin.allocate(m.steps.size() + 1) &&
          x.values.allocate(m.params.size()) && x.pointers.allocate(m.params.size()) &&
          x.error_records.allocate(has_checks(m) ? m.steps.size() : 0) &&
+         x.externs.allocate(m.externs.size() != 0 ? m.steps.size() : 0) &&
          x.addresses.allocate(m.arguments.size()) && x.graphs.allocate(m.arguments.size());
 }
 
@@ -59,12 +60,13 @@ tenon_status allocate_on_device(const tenon_model& m, DeviceContext& x) {
   return status;
 }
 
-void destroy(DeviceContext* x) {
+void destroy(const tenon_model& m, DeviceContext* x) {
   Device& d = *x->device;
   if (d.lost.load() == kCudaSuccess) {
     const CurrentContext current(d);
     d.driver->cuStreamSynchronize(x->stream);
     x->graphs.clear(*d.driver);
+    release_externs(m, *x);
     d.pool.free(x->errors, true);
     if (x->own_stream != nullptr) d.driver->cuStreamDestroy(x->own_stream);
   }
@@ -99,7 +101,7 @@ tenon_status get_device_context(tenon_context& c, DeviceContext** out) {
   link(*c.model, *x);
   const tenon_status status = allocate_on_device(*c.model, *x);
   if (status != TENON_OK) {
-    destroy(x);
+    destroy(*c.model, x);
     return status;
   }
   c.on_device = x;
@@ -116,7 +118,7 @@ void release_device_context(tenon_context& c) {
   if (x == nullptr) return;
   device::Device& d = *x->device;
   c.on_device = nullptr;
-  device::destroy(x);
+  device::destroy(*c.model, x);
   d.pool.free(c.workspace, true);
   c.workspace = nullptr;
 }

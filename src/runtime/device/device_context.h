@@ -31,7 +31,8 @@ struct DeviceContext {
   rt::Block<std::int64_t> values;                     ///< of all parameters
   rt::Block<void*> pointers;                          ///< to them, as the driver wants them
   rt::Block<plan_format::ErrorRecord> error_records;  ///< of each step, as read back
-  rt::Block<void*> addresses;                         ///< of the arguments of a run
+  rt::Block<void*> externs;        ///< of each step: what its routine prepared; null for others
+  rt::Block<void*> addresses;      ///< of the arguments of a run
   std::uint64_t num_enqueued = 0;  ///< launches and copies of the last stepwise run
   void* errors = nullptr;          ///< of each step, on the device; null: no checks
   GraphCache graphs;
@@ -44,6 +45,12 @@ tenon_status get_device_context(tenon_context& context, DeviceContext** out);
 /// Enqueues everything that a run does on `stream`. With `is_stepwise` it waits after each step.
 tenon_status enqueue_steps(tenon_context& context, DeviceContext& on_device, Handle stream,
                            bool is_stepwise);
+/// Prepares the routines of extern steps for the sizes that are bound, in place of what was
+/// prepared before.
+tenon_status bind_externs(tenon_context& context, DeviceContext& on_device);
+void release_externs(const tenon_model& model, DeviceContext& on_device);
+/// "'cublaslt.matmul' of 'net'".
+void extern_subject(const tenon_model& model, std::uint32_t step, char* text, std::size_t bytes);
 /// Waits for the last run; its errors, those of checked accesses included.
 tenon_status wait_for_run(tenon_context& context, DeviceContext& on_device);
 

@@ -73,6 +73,19 @@ tenon_status load_kernel(const tenon_model& m, std::size_t i, DeviceModel& on_de
   return check(d, result, "cuModuleGetFunction", name);
 }
 
+tenon_status find_externs(const tenon_model& m, DeviceModel& on_device) {
+  for (std::size_t i = 0; i < m.externs.size(); ++i) {
+    const StringRef& name = m.externs[i].name;
+    on_device.externs[i] = find_routine(m.strings.data() + name.offset, name.length);
+    if (on_device.externs[i] != nullptr) continue;
+    return fail(TENON_ERROR_UNSUPPORTED, "E1312",
+                "%.*s: it calls '%.*s', which this runtime does not know\n  hint: use a newer "
+                "Tenon, or build the plan without libraries",
+                TENON_PLAN_STRING(&m, m.info.name), TENON_PLAN_STRING(&m, name));
+  }
+  return TENON_OK;
+}
+
 /// One block of memory for all constants.
 tenon_status load_constants(const tenon_model& m, DeviceModel& on_device) {
   std::uint64_t bytes = 0;
@@ -116,6 +129,7 @@ tenon_status load(const tenon_model& m, DeviceModel** out) {
   DeviceModel* on_device = rt::make_object<DeviceModel>();
   if (on_device == nullptr || !on_device->modules.allocate(m.cubins.size()) ||
       !on_device->kernels.allocate(m.device_kernels.size()) ||
+      !on_device->externs.allocate(m.externs.size()) ||
       !on_device->offsets.allocate(m.constants.size())) {
     rt::free_object(on_device);
     return fail(TENON_ERROR_RESOURCE, "E1001", "out of memory while loading a plan");
@@ -125,6 +139,7 @@ tenon_status load(const tenon_model& m, DeviceModel** out) {
     const CurrentContext current(*device);
     for (std::size_t i = 0; i < m.device_kernels.size() && status == TENON_OK; ++i)
       status = load_kernel(m, i, *on_device);
+    if (status == TENON_OK) status = find_externs(m, *on_device);
     if (status == TENON_OK) status = load_constants(m, *on_device);
   }
   if (status != TENON_OK) {

@@ -3,6 +3,7 @@
 /// What a model has on its device: loaded code and constants.
 
 #include "runtime/device/device.h"
+#include "runtime/device/extern_routine.h"
 #include "runtime/rt/model.h"
 
 namespace tenon::device {
@@ -17,10 +18,11 @@ struct LoadedKernel {
 /// `tenon_model::on_device`. Immutable after loading.
 struct DeviceModel {
   Device* device = nullptr;
-  rt::Block<Handle> modules;         ///< of each cubin; null where no kernel uses it
-  rt::Block<LoadedKernel> kernels;   ///< of each device kernel
-  void* constants = nullptr;         ///< one block of the pool
-  rt::Block<std::uint64_t> offsets;  ///< of each constant in it
+  rt::Block<Handle> modules;                ///< of each cubin; null where no kernel uses it
+  rt::Block<LoadedKernel> kernels;          ///< of each device kernel
+  rt::Block<const ExternRoutine*> externs;  ///< of each extern record
+  void* constants = nullptr;                ///< one block of the pool
+  rt::Block<std::uint64_t> offsets;         ///< of each constant in it
 };
 
 inline const DeviceModel& device_model(const tenon_model& model) {

@@ -79,11 +79,15 @@ class Enqueuer {
     return op == StepOp::kBranch || op == StepOp::kLoop;
   }
 
-  /// A copy or the launches of a step, with a clock around them where the run is timed.
+  /// A copy, the launches or the routine of a step, with a clock around them where the run is
+  /// timed.
   void run_work(std::uint32_t i) {
     const std::uint64_t start = c_.times != nullptr ? now_nanoseconds() : 0;
-    if (static_cast<StepOp>(m_.steps[i].op) == StepOp::kCopy) {
+    const StepOp op = static_cast<StepOp>(m_.steps[i].op);
+    if (op == StepOp::kCopy) {
       copy(i);
+    } else if (op == StepOp::kExtern) {
+      call_extern(i);
     } else {
       launch_range(i, x_.launches_begin[i], x_.launches_begin[i + 1], 0);
     }
@@ -95,8 +99,10 @@ class Enqueuer {
 
   void wait(std::uint32_t i) {
     char subject[192];
-    const bool is_copy = static_cast<StepOp>(m_.steps[i].op) == StepOp::kCopy;
-    if (is_copy) {
+    const StepOp op = static_cast<StepOp>(m_.steps[i].op);
+    if (op == StepOp::kExtern) {
+      extern_subject(m_, i, subject, sizeof(subject));
+    } else if (op == StepOp::kCopy) {
       snprintf(subject, sizeof(subject), "a copy of '%s'", plan_);
     } else {
       snprintf(subject, sizeof(subject), "kernel '%.*s' of '%s'",
@@ -114,6 +120,19 @@ class Enqueuer {
     note(driver_.cuMemcpyDtoDAsync(address_of(to), address_of(from),
                                    static_cast<std::size_t>(bytes), stream_),
          "cuMemcpyDtoDAsync");
+  }
+
+  void call_extern(std::uint32_t i) {
+    const Step& s = m_.steps[i];
+    void* buffers[kMaxExternBuffers];
+    for (std::uint32_t k = 0; k < s.buffers.count; ++k) buffers[k] = rt::address_now(c_, i, k);
+    char subject[192];
+    extern_subject(m_, i, subject, sizeof(subject));
+    ++num_enqueued_;
+    ++x_.stats.launches;
+    status_ = device_model(m_).externs[s.index]->enqueue(
+        x_.externs[i],
+        {&d_, subject, buffers, static_cast<char*>(c_.workspace) + c_.scratch_offset, stream_});
   }
 
   /// Launches [begin, end), which share the first `depth` loops.

@@ -39,6 +39,7 @@ struct tenon_model {
   tenon::rt::Block<tenon::plan_format::ParamRecord> params;
   tenon::rt::Block<tenon::plan_format::RepeatRecord> repeats;
   tenon::rt::Block<unsigned char> code;
+  tenon::rt::Block<tenon::plan_format::ExternRecord> externs;
 
   DLDevice device = {kDLCPU, 0};                 ///< where arguments and results are
   std::atomic<void*> on_device{nullptr};         ///< the device part's: loaded code and constants

@@ -154,6 +154,7 @@ tenon_status copy_device_tables(const Sections& sections, tenon_model& m) {
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kLaunches, m.launches);
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kParams, m.params);
   if (status == TENON_OK) status = copy_table(sections, SectionKind::kRepeats, m.repeats);
+  if (status == TENON_OK) status = copy_table(sections, SectionKind::kExterns, m.externs);
   const SectionBytes& code = sections.by_kind[static_cast<std::uint32_t>(SectionKind::kCode)];
   if (status == TENON_OK && !m.code.copy_from(code.bytes, code.size))
     status = fail(TENON_ERROR_RESOURCE, "E1001", "out of memory while loading a plan");
@@ -169,7 +170,7 @@ class Checker {
   tenon_status check() {
     const bool ok = check_info() && check_program() && check_arguments() && check_symbols() &&
                     check_checks() && check_constants() && check_buffers() && check_kernels() &&
-                    check_steps();
+                    check_externs() && check_steps();
     return ok ? TENON_OK : status_;
   }
 
@@ -323,12 +324,34 @@ class Checker {
     return true;
   }
 
+  bool check_externs() {
+    for (std::size_t i = 0; i < m_.externs.size(); ++i) {
+      const ExternRecord& e = m_.externs[i];
+      if (!is_string(e.name) || e.name.length == 0) return bad("extern", i, "name out of range");
+      if (!is_string(e.attributes)) return bad("extern", i, "attributes out of range");
+    }
+    return true;
+  }
+
+  bool check_extern_step(std::size_t i) {
+    const Step& s = m_.steps[i];
+    if (s.index >= m_.externs.size()) return bad("step", i, "no such extern");
+    const std::uint32_t num_operands = m_.externs[s.index].num_operands;
+    if (s.buffers.count > kMaxExternBuffers || num_operands >= s.buffers.count)
+      return bad("step", i, "an extern has one to eight buffers, the last of them a result");
+    for (std::uint32_t k = num_operands; k < s.buffers.count; ++k) {
+      if (is_constant(m_.indices[s.buffers.begin + k]))
+        return bad("step", i, "an extern writes a constant or input");
+    }
+    return true;
+  }
+
   bool check_steps() {
     for (std::size_t i = 0; i < m_.steps.size(); ++i) {
       const Step& s = m_.steps[i];
       if (s.op >= kNumStepOps) return bad("step", i, "unknown opcode");
       const StepOp op = static_cast<StepOp>(s.op);
-      if (op == StepOp::kExtern || op == StepOp::kFill || op == StepOp::kSubPlan) {
+      if (is_extern_on_host(op) || op == StepOp::kFill || op == StepOp::kSubPlan) {
         status_ = fail(TENON_ERROR_UNSUPPORTED, "E0909",
                        "step %llu of the plan has opcode %u, which this runtime does not run",
                        0ull + i, s.op);
@@ -341,9 +364,10 @@ class Checker {
         return bad("step", i, "no such kernel");
       if (op == (m_.device_kind == DeviceKind::kHost ? StepOp::kLaunch : StepOp::kKernel))
         return bad("step", i, "it does not run where the plan runs");
+      if (op == StepOp::kExtern && !check_extern_step(i)) return false;
       if (op == StepOp::kCopy && s.buffers.count != 2)
         return bad("step", i, "a copy has two buffers");
-      if (op == StepOp::kCopy && writes_constant(s))
+      if (op == StepOp::kCopy && is_constant(m_.indices[s.buffers.begin]))
         return bad("step", i, "a copy into a constant or input");
       if (!is_optional_register(s.shared_bytes) || !is_optional_register(s.worker_bytes))
         return bad("step", i, "register out of range");
@@ -353,8 +377,13 @@ class Checker {
     return list_entries_ <= m_.indices.size() || bad("step", 0, "lists overlap");
   }
 
-  bool writes_constant(const Step& copy) const {
-    const BufferRecord& to = m_.buffers[m_.indices[copy.buffers.begin]];
+  bool is_extern_on_host(StepOp op) const {
+    return op == StepOp::kExtern && m_.device_kind == DeviceKind::kHost;
+  }
+
+  /// A constant or an input: no step of the runtime's own may write there.
+  bool is_constant(std::uint32_t buffer) const {
+    const BufferRecord& to = m_.buffers[buffer];
     const BufferKind kind = static_cast<BufferKind>(to.kind);
     return kind == BufferKind::kConstant ||
            (kind == BufferKind::kArgument && to.index < m_.info.num_inputs);
