@@ -109,12 +109,16 @@ graph::CompiledNetwork compile(const std::vector<GraphValue>& inputs,
                                const std::vector<GraphValue>& outputs, const std::string& name,
                                const Target& target, bool verify,
                                std::vector<std::pair<std::size_t, std::size_t>> in_place,
-                               std::vector<std::string> result_names) {
+                               std::vector<std::string> result_names,
+                               const std::string& libraries) {
   const std::vector<Value> in = to_values(inputs), out = to_values(outputs);
   graph::CompileOptions options;
   options.in_place = std::move(in_place);
   options.result_names = std::move(result_names);
   options.verify = verify;
+  options.libraries = libraries == "always" ? graph::Libraries::kAlways
+                      : libraries == "auto" ? graph::Libraries::kAuto
+                                            : graph::Libraries::kNever;
   options.poll = [] {
     const py::gil_scoped_acquire acquired;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -410,7 +414,7 @@ void bind_graph(py::module_& module) {
   module.def("compile_graph", &compile, py::arg("inputs"), py::arg("outputs"), py::arg("name"),
              py::arg("target"), py::arg("verify"),
              py::arg("in_place") = std::vector<std::pair<std::size_t, std::size_t>>(),
-             py::arg("result_names") = std::vector<std::string>());
+             py::arg("result_names") = std::vector<std::string>(), py::arg("libraries") = "never");
 }
 
 }  // namespace tenon::python

@@ -11,15 +11,17 @@ from tenon.errors import UserError
 __all__ = ["Config", "config"]
 
 Verify = Literal["off", "verifier", "interpret"]
+Libraries = Literal["never", "auto", "always"]
 
 
 class Config:
     """Settings that every later build or call reads; each assignment is checked."""
 
-    __slots__ = ("_check_numerics", "_verify")
+    __slots__ = ("_check_numerics", "_libraries", "_verify")
 
     def __init__(self) -> None:
         self._check_numerics = False
+        self._libraries: Libraries = "never"
         self._verify: Verify = "off"
 
     @property
@@ -69,6 +71,28 @@ class Config:
         self._check_numerics = is_on
 
     @property
+    def libraries(self) -> Libraries:
+        """Whether networks for GPUs may call cuBLASLt instead of Tenon's kernels.
+
+        ``"never"``: no, so that a row has the same bits alone and in a batch. ``"auto"``: for
+        matrix products that are a kernel of their own, where this machine has the library.
+        ``"always"``: for every matrix product of plain operands outside of branches and loops,
+        whose element-wise readers then are kernels of their own; a call where the library is
+        missing raises ResourceError [E1310]. The
+        order of the library's sums is its own. Networks compiled from now on obey it, and their
+        reports say which calls are the library's. CPUs and ``check_numerics`` ignore it.
+        """
+        return self._libraries
+
+    @libraries.setter
+    def libraries(self, mode: Libraries) -> None:
+        if mode not in ("never", "auto", "always"):
+            raise UserError(
+                "E1315", f"config.libraries should be 'never', 'auto' or 'always', got {mode!r}"
+            )
+        self._libraries = mode
+
+    @property
     def cache_dir(self) -> str | None:
         """The folder of compiled code; None where there is no cache."""
         folder = _core.cache_folder()
@@ -97,8 +121,8 @@ class Config:
     def __repr__(self) -> str:
         return (
             f"<tenon.config threads={self.threads} verify={self.verify!r} "
-            f"check_numerics={self.check_numerics} cache_dir={self.cache_dir!r} "
-            f"tuning_dir={self.tuning_dir!r}>"
+            f"check_numerics={self.check_numerics} libraries={self.libraries!r} "
+            f"cache_dir={self.cache_dir!r} tuning_dir={self.tuning_dir!r}>"
         )
 
 

@@ -540,6 +540,7 @@ def compile_graph(
     verify: bool,
     in_place: Sequence[tuple[int, int]] = (),
     result_names: Sequence[str] = (),
+    libraries: str = "never",
 ) -> CompiledNetwork: ...
 
 class Level:

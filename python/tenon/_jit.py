@@ -105,7 +105,7 @@ class Jitted:
         if is_tracing() or any(isinstance(leaf, Value) for leaf in leaves):
             return self.function(*args, **kwargs)
         arrays, key = self._arrays(leaves)
-        place = (structure, key, config.check_numerics)
+        place = (structure, key, config.check_numerics, config.libraries)
         entry = self._entries.get(place)
         if entry is None or not entry.is_current():
             entry = self._compile(leaves, structure, key)

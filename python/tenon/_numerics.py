@@ -32,7 +32,14 @@ def compile_graph(
     if config.check_numerics:
         return CheckedNetwork(inputs, outputs, title, target)
     return _core.compile_graph(
-        list(inputs), list(outputs), title, target, config.verify != "off", in_place, result_names
+        list(inputs),
+        list(outputs),
+        title,
+        target,
+        config.verify != "off",
+        in_place,
+        result_names,
+        config.libraries,
     )
 
 

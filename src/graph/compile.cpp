@@ -104,8 +104,9 @@ std::string describe_region(const ValueNode& v) {
 class Describer {
  public:
   Describer(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-            const Groups& groups, CompiledNetwork* network)
-      : outputs_(outputs), groups_(groups), network_(network) {
+            const Groups& groups, const std::map<std::size_t, LibraryCall>& library_calls,
+            CompiledNetwork* network)
+      : outputs_(outputs), groups_(groups), library_calls_(library_calls), network_(network) {
     for (const Value& v : inputs) inputs_.insert(v.get());
   }
 
@@ -171,7 +172,8 @@ class Describer {
     const GroupKernel& k = groups_.calls[number];
     const std::vector<PlanStep>& steps = network_->executable.plan().steps;
     while (steps[next_step_].op != PlanStepOp::kKernel &&
-           steps[next_step_].op != PlanStepOp::kLaunch) {
+           steps[next_step_].op != PlanStepOp::kLaunch &&
+           steps[next_step_].op != PlanStepOp::kExtern) {
       ++next_step_;
     }
     KernelCall call;
@@ -182,6 +184,8 @@ class Describer {
     call.depth = depth;
     call.step = next_step_++;
     call.line = k.result->span.str();
+    const auto library = library_calls_.find(number);
+    if (library != library_calls_.end()) call.library = library->second.library;
     for (const KernelParam& p : k.params) call.inputs.push_back(operand(*p.value));
     for (const FusedOperator& f : k.fused) {
       note(&network_->rewrites, "fuse", *f.value, "fused", f.reason);
@@ -208,6 +212,7 @@ class Describer {
 
   const std::vector<Value>& outputs_;
   const Groups& groups_;
+  const std::map<std::size_t, LibraryCall>& library_calls_;
   CompiledNetwork* network_;
   std::unordered_set<const ValueNode*> inputs_;
   std::unordered_map<const ValueNode*, const ValueNode*> origin_;
@@ -332,7 +337,10 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   CompiledNetwork network;
   const std::vector<Value> made = distinct_outputs(
       clean_up(outputs, target, options, &network.num_folded_batch_norms, &network.rewrites));
-  const Groups groups = make_groups(inputs, made, options.in_place, target.is_gpu());
+  const Libraries libraries = target.is_gpu() ? options.libraries : Libraries::kNever;
+  const Groups groups =
+      make_groups(inputs, made, options.in_place, target.is_gpu(), libraries == Libraries::kAlways);
+  const std::map<std::size_t, LibraryCall> library_calls = choose_library_calls(groups, libraries);
 
   network.source.functions = groups.distinct;
   network.source.is_scheduled = groups.is_scheduled;
@@ -351,7 +359,8 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   network.kernel_seconds = seconds_since(kernel_start);
 
   const auto constant_start = Clock::now();
-  ExecutableParts parts = write_plan(inputs, made, groups, name);
+  std::vector<LibraryStep> library_steps;
+  ExecutableParts parts = write_plan(inputs, made, groups, name, library_calls, &library_steps);
   if (!options.result_names.empty()) {
     TENON_CHECK(options.result_names.size() == made.size(), "names of results");
     for (std::size_t i = 0; i < made.size(); ++i)
@@ -359,13 +368,15 @@ CompiledNetwork compile(const std::vector<Value>& inputs, const std::vector<Valu
   }
   network.source.plan = parts.plan;
   add_kernels(kernels, &parts);
+  add_library_steps(&parts.plan, library_steps);
   for (const DeviceKernelCode& k : kernels.on_device) network.launches.push_back(launches_of(k));
   network.executable = Executable(std::move(parts));
   network.constant_seconds = seconds_since(constant_start);
   network.target = target.str();
   network.inputs = reports(inputs, network.executable.plan().inputs);
   network.results = reports(made, network.executable.plan().results);
-  Describer(inputs, made, groups, &network).run();
+  Describer(inputs, made, groups, library_calls, &network).run();
+  network.libraries = libraries;
   network.num_compiled = static_cast<int>(scheduled.functions.size());
   network.num_from_cache = kernels.num_from_cache();
   network.seconds = seconds_since(start);

@@ -19,8 +19,11 @@ void expect_slices(const Function& fresh) {
 class GraphEmitter {
  public:
   GraphEmitter(const std::vector<Value>& inputs, const std::vector<Value>& outputs, bool is_for_gpu,
-               Groups* groups)
-      : inputs_(inputs), fusion_(fuse(outputs)), is_for_gpu_(is_for_gpu), groups_(groups) {}
+               bool keeps_products, Groups* groups)
+      : inputs_(inputs),
+        fusion_(fuse(outputs, keeps_products)),
+        is_for_gpu_(is_for_gpu),
+        groups_(groups) {}
 
   /// What computes these values and is not computed yet.
   Program emit(const std::vector<Value>& values) {
@@ -50,7 +53,7 @@ class GraphEmitter {
     ProgramStep step;
     step.control = v;
     for (const SubGraph& body : v->control->bodies) {
-      GraphEmitter emitter(inputs_, body.outputs, is_for_gpu_, groups_);
+      GraphEmitter emitter(inputs_, body.outputs, is_for_gpu_, false, groups_);
       emitter.is_body_ = true;
       if (v->control->kind == ControlKind::kLoop) {
         const std::size_t head = v->control->has_condition ? 1 : 0;
@@ -94,9 +97,9 @@ void share_code(Groups* groups) {
 
 Groups make_groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
                    const std::vector<std::pair<std::size_t, std::size_t>>& in_place,
-                   bool is_for_gpu) {
+                   bool is_for_gpu, bool keeps_products) {
   Groups groups;
-  groups.program = GraphEmitter(inputs, outputs, is_for_gpu, &groups).emit(outputs);
+  groups.program = GraphEmitter(inputs, outputs, is_for_gpu, keeps_products, &groups).emit(outputs);
   settle_in_place(inputs, outputs, in_place, &groups);
   share_code(&groups);
   return groups;

@@ -41,8 +41,9 @@ struct Groups {
 
 /// `in_place`: pairs of an output and the input whose memory it takes. `is_for_gpu`: weights are
 /// not packed in the panels that CPUs want, and kernels of loops take slices at any element.
+/// `keeps_products`: as fuse.
 Groups make_groups(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
                    const std::vector<std::pair<std::size_t, std::size_t>>& in_place,
-                   bool is_for_gpu);
+                   bool is_for_gpu, bool keeps_products = false);
 
 }  // namespace tenon::graph

@@ -18,8 +18,13 @@ namespace {
 class PlanWriter {
  public:
   PlanWriter(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-             const Groups& groups)
-      : inputs_(inputs), outputs_(outputs), groups_(groups) {}
+             const Groups& groups, const std::map<std::size_t, LibraryCall>& library_calls,
+             std::vector<LibraryStep>* library_steps)
+      : inputs_(inputs),
+        outputs_(outputs),
+        groups_(groups),
+        library_calls_(library_calls),
+        library_steps_(library_steps) {}
 
   ExecutableParts write(const std::string& name) {
     plan_.name = name;
@@ -166,6 +171,14 @@ class PlanWriter {
           add_size(&plan_.program, is_rows ? call.lead_product : symbol.var, symbols_));
     }
     plan_.steps.push_back(std::move(step));
+    const auto library = library_calls_.find(i);
+    if (library == library_calls_.end()) return;
+    LibraryStep routine = {now, library->second.routine, {}, {}, library->second.workspace_bytes};
+    for (const std::size_t operand : library->second.operands)
+      routine.buffers.push_back(plan_.steps[now].buffers[operand]);
+    routine.buffers.push_back(plan_.steps[now].buffers.back());
+    routine.sizes = add_sizes(&plan_.program, library->second.sizes, symbols_);
+    library_steps_->push_back(std::move(routine));
   }
 
   void add_copy(const Place& to, const Place& from) {
@@ -345,6 +358,8 @@ class PlanWriter {
   const std::vector<Value>& inputs_;
   const std::vector<Value>& outputs_;
   const Groups& groups_;
+  const std::map<std::size_t, LibraryCall>& library_calls_;
+  std::vector<LibraryStep>* library_steps_;
   Plan plan_;
   ExecutableParts parts_;
   SymbolRegisters symbols_;
@@ -357,8 +372,23 @@ class PlanWriter {
 }  // namespace
 
 ExecutableParts write_plan(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
-                           const Groups& groups, const std::string& name) {
-  return PlanWriter(inputs, outputs, groups).write(name);
+                           const Groups& groups, const std::string& name,
+                           const std::map<std::size_t, LibraryCall>& library_calls,
+                           std::vector<LibraryStep>* library_steps) {
+  return PlanWriter(inputs, outputs, groups, library_calls, library_steps).write(name);
+}
+
+void add_library_steps(Plan* plan, const std::vector<LibraryStep>& steps) {
+  for (const LibraryStep& s : steps) {
+    PlanStep& step = plan->steps[s.step];
+    step.op = PlanStepOp::kExtern;
+    step.kernel = static_cast<std::uint32_t>(plan->externs.size());
+    step.buffers = s.buffers;
+    step.sizes = s.sizes;
+    step.shared_bytes = plan->program.constant(s.workspace_bytes);
+    step.launches.clear();
+    plan->externs.push_back(s.routine);
+  }
 }
 
 namespace {

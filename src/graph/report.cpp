@@ -183,7 +183,8 @@ std::vector<KernelCost> CompiledNetwork::costs(const std::vector<Shape>& shapes)
   std::vector<KernelCost> result;
   for (const KernelCall& call : calls) {
     std::vector<std::int64_t> sizes;
-    for (const PlanRegister reg : plan.steps[call.step].sizes) sizes.push_back(r.at(reg));
+    // Those of the kernel, also where a library computes it.
+    for (const PlanRegister reg : source.plan.steps[call.step].sizes) sizes.push_back(r.at(reg));
     const auto [it, is_new] = known.try_emplace(std::make_pair(call.code, sizes));
     if (is_new) it->second = cost_of(source.functions[static_cast<std::size_t>(call.code)], sizes);
     result.push_back(it->second);
@@ -225,6 +226,14 @@ std::string waits_line(const Plan& plan) {
          counted(loops, "loop", "loops") + ": the steps are launched one by one, not as a graph\n";
 }
 
+std::string libraries_line(Libraries libraries, const std::vector<KernelCall>& calls) {
+  if (libraries == Libraries::kNever) return "";
+  const auto count = std::count_if(calls.begin(), calls.end(),
+                                   [](const KernelCall& c) { return !c.library.empty(); });
+  return std::string("  libraries: ") + (libraries == Libraries::kAuto ? "auto" : "always") + ", " +
+         std::to_string(count) + " of " + std::to_string(calls.size()) + " kernel calls\n";
+}
+
 }  // namespace
 
 std::string CompiledNetwork::report() const {
@@ -244,8 +253,13 @@ std::string CompiledNetwork::report() const {
     std::snprintf(line, sizeof line, "  %3zu  kernel %-3d %-28s -> %-28s ", i, calls[i].code,
                   calls[i].name.c_str(), calls[i].result.c_str());
     text += line + ("[" + listed(calls[i].operators) + "]\n");
-    if (!launches.empty()) text += launch_lines(launches[static_cast<std::size_t>(calls[i].code)]);
+    if (!calls[i].library.empty()) {
+      text += "         library " + calls[i].library + ", whose order of sums is its own\n";
+    } else if (!launches.empty()) {
+      text += launch_lines(launches[static_cast<std::size_t>(calls[i].code)]);
+    }
   }
+  text += libraries_line(libraries, calls);
   if (num_folded_batch_norms > 0) {
     text += "  folded into weights and biases, which changes roundings: " +
             std::to_string(num_folded_batch_norms) + " batch_norm\n";

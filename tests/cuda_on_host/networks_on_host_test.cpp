@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -38,10 +39,11 @@ Array wave(const Shape& shape, float scale) {
 /// A network for a GPU whose code is that of the host.
 class OnFakeDevice {
  public:
-  OnFakeDevice(const std::vector<Value>& inputs, const std::vector<Value>& outputs) {
+  OnFakeDevice(const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+               const graph::CompileOptions& compiled_as = {}) {
     fake_cuda::start();
     const Target target = Target::parse("cuda -arch=sm_90a");
-    const CompiledNetwork network = graph::compile(inputs, outputs, "network", target, {});
+    const CompiledNetwork network = graph::compile(inputs, outputs, "network", target, compiled_as);
     std::vector<Function> lowered;
     for (const Function& f : network.source.functions)
       lowered.push_back(lower(default_schedule(f, target).function()));
@@ -106,10 +108,10 @@ class OnFakeDevice {
 
 /// The network on the fake device gives what it gives on the CPU.
 void expect_same(const std::vector<Value>& inputs, const Value& output,
-                 const std::vector<Shape>& shapes) {
+                 const std::vector<Shape>& shapes, const graph::CompileOptions& options = {}) {
   const CompiledNetwork on_cpu =
       graph::compile(inputs, {output}, "network", Target::host(), {.use_cache = false});
-  OnFakeDevice on_gpu(inputs, {output});
+  OnFakeDevice on_gpu(inputs, {output}, options);
   for (const Shape& shape : shapes) {
     const Array x = wave(shape, 0.125F);
     const Array expected = on_cpu.executable.call(std::vector<Array>{x})[0];
@@ -129,6 +131,60 @@ TEST(NetworksOnHost, dense_layers_and_softmax_for_every_batch) {
   const Value u = make_constant(wave({9, 72}, 0.02F));
   const Value h = make_op("relu", {make_op("add", {make_op("linear", {x, w}), bias})});
   expect_same({x}, make_op("softmax", {make_op("linear", {h, u})}), {{1, 20}, {5, 20}, {70, 20}});
+}
+
+TEST(NetworksOnHost, products_of_a_library_are_what_the_kernels_compute) {
+  TENON_NEEDS_NVRTC();
+  fake_cuda::start();
+  fake_cuda::reset_cublaslt();
+  const graph::CompileOptions always = {.libraries = graph::Libraries::kAlways};
+  const Value x = make_input({te::symbol("b"), imm(20)}, kFloat32, "x");
+  const Value w = make_constant(wave({72, 20}, 0.03F)), bias = make_constant(wave({72}, 0.1F));
+  const Value u = make_constant(wave({72, 9}, 0.02F));
+  const Value h = make_op("relu", {make_op("add", {make_op("linear", {x, w}), bias})});
+  expect_same({x}, make_op("softmax", {make_op("matmul", {h, u})}), {{1, 20}, {5, 20}}, always);
+  EXPECT_EQ(fake_cuda::cublaslt_counters().products, 12);  // two, for two shapes, three times
+  // Matrices for each batch, and one for all.
+  const Value z = make_input({imm(3), te::symbol("m"), imm(6)}, kFloat32, "z");
+  const Value own = make_constant(wave({3, 6, 5}, 0.1F));
+  const Value shared = make_constant(wave({1, 6, 4}, 0.1F));
+  for (const Value& matrices : {own, shared})
+    expect_same({z}, make_op("matmul", {z, matrices}), {{3, 2, 6}, {3, 7, 6}}, always);
+  EXPECT_EQ(fake_cuda::cublaslt_counters().products, 24);
+}
+
+TEST(NetworksOnHost, products_are_a_librarys_only_where_that_is_asked_for) {
+  TENON_NEEDS_NVRTC();
+  fake_cuda::start();  // which has a cuBLASLt beside it
+  const Value x = make_input({te::symbol("b"), imm(20)}, kFloat32, "x");
+  const Value alone = make_op("linear", {x, make_constant(wave({8, 20}, 0.03F))});
+  const Value fused = make_op("relu", {make_op("linear", {x, make_constant(wave({9, 20}, 0.1F))})});
+  const auto compiled = [&](graph::Libraries libraries, const char* target) {
+    return graph::compile({x}, {alone, fused}, "network", Target::parse(target),
+                          {.libraries = libraries});
+  };
+  const auto count = [](const CompiledNetwork& network) {
+    return std::count_if(network.calls.begin(), network.calls.end(),
+                         [](const graph::KernelCall& c) { return c.library == "cuBLASLt"; });
+  };
+  const char* gpu = "cuda -arch=sm_90a";
+  const CompiledNetwork never = compiled(graph::Libraries::kNever, gpu);
+  const CompiledNetwork automatic = compiled(graph::Libraries::kAuto, gpu);
+  const CompiledNetwork always = compiled(graph::Libraries::kAlways, gpu);
+  const CompiledNetwork on_cpu = compiled(graph::Libraries::kAlways, "cpu");
+  EXPECT_EQ(count(never), 0);
+  EXPECT_EQ(count(automatic), 1);
+  EXPECT_EQ(count(always), 2);
+  EXPECT_EQ(count(on_cpu), 0);
+  EXPECT_EQ(never.calls.size(), 2u);
+  EXPECT_EQ(always.calls.size(), 3u);
+  EXPECT_EQ(never.report().find("libraries"), std::string::npos);
+  EXPECT_EQ(on_cpu.report().find("libraries"), std::string::npos);
+  EXPECT_NE(automatic.report().find("libraries: auto, 1 of 2 kernel calls"), std::string::npos);
+  EXPECT_NE(always.report().find("library cuBLASLt, whose order of sums is its own"),
+            std::string::npos);
+  // Costs are those of the products, whoever computes them.
+  EXPECT_EQ(always.costs({{4, 20}})[0].operations, never.costs({{4, 20}})[0].operations);
 }
 
 TEST(NetworksOnHost, a_value_of_several_readers) {

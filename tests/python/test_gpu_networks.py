@@ -108,3 +108,37 @@ def test_a_kernel_report_names_its_schedule():
     s = tn.Schedule(f)
     s.bind(s.loops("y")[0], "threadIdx.x")
     assert "schedule: the caller's\n" in tn.build(s, "cuda -arch=sm_80").report()
+
+
+@pytest.fixture
+def libraries():
+    """Set `config.libraries`, which is what it was afterwards."""
+    before = tn.config.libraries
+
+    def use(mode):
+        tn.config.libraries = mode
+
+    yield use
+    tn.config.libraries = before
+
+
+@needs_nvrtc
+def test_products_of_a_library_are_named_in_the_report(libraries):
+    module = nn.Sequential(nn.Linear(20, 72), nn.ReLU(), nn.Linear(72, 9))
+    specs = [tn.TensorSpec((tn.te.symbol("b"), 20))]
+    assert "librar" not in tn.compile(module, specs, target="cuda -arch=sm_80").report()
+    libraries("always")
+    text = tn.compile(module, specs, target="cuda -arch=sm_80").report()
+    assert text.count("library cuBLASLt, whose order of sums is its own") == 2
+    assert re.search(r"libraries: always, 2 of \d kernel calls", text)
+    none = tn.compile(lambda x: x * 2.0, specs, target="cuda -arch=sm_80").report()
+    assert "libraries: always, 0 of 1 kernel calls" in none
+    assert "librar" not in tn.compile(module, specs).report()  # a CPU has none
+
+
+@pytest.mark.parametrize("mode", ["sometimes", None, True, 1])
+def test_a_bad_setting_of_libraries(mode):
+    with pytest.raises(tn.UserError, match=r"'never', 'auto' or 'always', got .*E1315"):
+        tn.config.libraries = mode
+    assert tn.config.libraries == "never"
+    assert "libraries='never'" in repr(tn.config)

@@ -18,10 +18,19 @@
 
 namespace tenon::graph {
 
+/// Whether kernels for a GPU may be routines of libraries, whose order of sums is their own.
+enum class Libraries {
+  kNever,
+  kAuto,    ///< products that are a kernel of their own, where this machine has cuBLASLt
+  kAlways,  ///< every product is a kernel of its own and cuBLASLt's; a call without it fails
+            ///< (E1310)
+};
+
 struct CompileOptions {
-  bool use_cache = true;       ///< the object cache on disk
-  bool verify = false;         ///< check the program after each pass
-  bool fold_constants = true;  ///< compute what uses no input once, at compile time
+  Libraries libraries = Libraries::kNever;  ///< nothing on a CPU
+  bool use_cache = true;                    ///< the object cache on disk
+  bool verify = false;                      ///< check the program after each pass
+  bool fold_constants = true;               ///< compute what uses no input once, at compile time
   /// Pairs (output, input): the output may be given the memory of the input, of the same type,
   /// which it then takes the place of. No input or output is in two pairs.
   std::vector<std::pair<std::size_t, std::size_t>> in_place = {};
@@ -58,6 +67,7 @@ struct KernelCall {
   std::string line;                    ///< the user's line that made the result; may be empty
   std::vector<KernelOperand> inputs;
   std::vector<std::string> outputs;  ///< names of the network's results that it computes
+  std::string library;               ///< that computes it; empty: the kernel
 };
 
 /// A temporary of a network whose sizes are known. Those that are not needed at one time share
@@ -116,7 +126,8 @@ struct CompiledNetwork {
   int num_from_cache = 0;                           ///< of them, found in the object cache
   /// batch_norms that became part of weights and biases, which changes their rounding.
   int num_folded_batch_norms = 0;
-  double seconds = 0;  ///< for all of it
+  Libraries libraries = Libraries::kNever;  ///< as asked for; kNever on a CPU
+  double seconds = 0;                       ///< for all of it
   double schedule_seconds = 0;
   double kernel_seconds = 0;  ///< lowering and code generation
   double constant_seconds = 0;

@@ -12,7 +12,8 @@ constexpr std::size_t kMaxEpilogue = 64;
 
 class Fuser {
  public:
-  explicit Fuser(const std::vector<Value>& outputs) : order_(in_order(outputs)) {
+  Fuser(const std::vector<Value>& outputs, bool keeps_products)
+      : order_(in_order(outputs)), keeps_products_(keeps_products) {
     for (const Value& v : order_) {
       for (const Value& x : v->inputs) {
         uses_[x.get()].push_back(v);
@@ -100,6 +101,8 @@ class Fuser {
   Value next_of(const Fusion::Group& group) const {
     if (is_output_.count(group.result.get()) != 0) return nullptr;
     if (group.root->expression && group.root->expression->scheduled) return nullptr;
+    if (keeps_products_ && (group.root->is_op("linear") || group.root->is_op("matmul")))
+      return nullptr;
     std::vector<Value> found;
     readers(group.result, &found);
     if (found.size() != 1 || kind_of(found[0])->kind != OperatorKind::kElementwise) return nullptr;
@@ -150,6 +153,7 @@ class Fuser {
   }
 
   std::vector<Value> order_;
+  bool keeps_products_;
   std::unordered_map<const ValueNode*, std::vector<Value>> uses_;
   std::unordered_set<const ValueNode*> is_output_, claimed_;
   /// Of light operators: how many are computed with them on the spot, where they are.
@@ -159,6 +163,8 @@ class Fuser {
 
 }  // namespace
 
-Fusion fuse(const std::vector<Value>& outputs) { return Fuser(outputs).run(); }
+Fusion fuse(const std::vector<Value>& outputs, bool keeps_products) {
+  return Fuser(outputs, keeps_products).run();
+}
 
 }  // namespace tenon::graph

@@ -79,8 +79,9 @@ struct Fusion {
 };
 /// Groups: an operator with loops of its own and the element-wise operators that follow it alone;
 /// light operators (element-wise, gather, movement) are computed where they are read when that is
-/// once, and never inside a contraction.
-Fusion fuse(const std::vector<Value>& outputs);
+/// once, and never inside a contraction. With `keeps_products` nothing follows a product in its
+/// kernel.
+Fusion fuse(const std::vector<Value>& outputs, bool keeps_products = false);
 
 /// An array [K..., N] as a matrix in panels of 64 columns, [ceil(N / 64)][K][64], filled up with
 /// zeros. `is_transposed`: given as [N, K...].
