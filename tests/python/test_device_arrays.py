@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs_nvrtc import needs_nvrtc
 
 import tenon as tn
 
@@ -113,6 +114,38 @@ for call in (lambda: f(t), lambda: f(np.ones(3, "float32"), out=t)):
     assert "argument 'X' is on device 2:0, expected host memory" in out
     assert "result 'Y' is on device 2:0, expected host memory" in out
     assert out.count('.to("cpu")') == 2
+
+
+@needs_nvrtc
+def test_networks_name_arguments_that_are_in_the_wrong_memory():
+    program = """
+x = np.ones((2, 4), "float32")
+layer = tn.nn.Linear(4, 3)
+on_gpu = tn.compile(layer, [tn.TensorSpec((2, 4))], target="cuda -arch=sm_90a")
+on_cpu = tn.compile(layer, [tn.TensorSpec((2, 4))])
+there = tn.asarray(x).to("cuda")
+calls = [
+    lambda: on_gpu(x),
+    lambda: on_gpu(tn.asarray(x)),
+    lambda: on_gpu(tn.asarray(x).to("cuda:1")),
+    lambda: on_cpu(there),
+    lambda: on_cpu(x, out=tn.asarray(np.ones((2, 3), "float32")).to("cuda")),
+]
+for call in calls:
+    try:
+        call()
+    except tn.TargetError as error:
+        print(str(error).replace(chr(10), ""))
+"""
+    to_gpu = '  hint: copy it with .to("cuda:0")'
+    to_cpu = '  hint: copy it with .to("cpu"), or compile for its device'
+    assert run(program, FAKE_CUDA_DEVICES="2").splitlines() == [
+        f"Linear: argument 'x' is in host memory, expected cuda:0 [E1125]{to_gpu}",
+        f"Linear: argument 'x' is in host memory, expected cuda:0 [E1125]{to_gpu}",
+        f"Linear: argument 'x' is on cuda:1, expected cuda:0 [E1125]{to_gpu}",
+        f"Linear: argument 'x' is on device 2:0, expected host memory [E0905]{to_cpu}",
+        f"Linear: result 'result' is on device 2:0, expected host memory [E0905]{to_cpu}",
+    ]
 
 
 @pytest.mark.parametrize(
