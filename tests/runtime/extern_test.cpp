@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <random>
 #include <tuple>
 
 #include "fake_cuda/control.h"
@@ -330,6 +331,35 @@ TEST_F(ExternTest, records_are_written_in_their_version_printed_and_checked) {
     seal(damaged, section(damaged, format::SectionKind::kData).offset);
     EXPECT_NE(load(damaged).find(message), std::string::npos) << load(damaged);
   }
+}
+
+TEST_F(ExternTest, no_random_damage_reaches_out_of_the_arrays) {
+  std::mt19937 random(5);
+  const std::vector<std::uint8_t> good = serialize(product_plan({}));
+  OnDevice a(numbers(8, 1)), b(numbers(12, 2)), c(Values(6));
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::uint8_t> bytes = good;
+    const std::uint64_t end = section(bytes, format::SectionKind::kData).offset;
+    // Behind the header and the table of sections, which rarely get past the loader.
+    const std::uint64_t begin = 32 + sizeof(format::Section) * header_of(bytes).num_sections;
+    bytes[begin + random() % (end - begin)] = static_cast<std::uint8_t>(random());
+    seal(bytes, end);
+    tenon_load_options options = {};
+    options.struct_bytes = sizeof(options);
+    tenon_model* model = nullptr;
+    if (tenon_model_load_memory(bytes.data(), bytes.size(), &options, &model) != TENON_OK) continue;
+    tenon_context* context = nullptr;
+    if (tenon_context_create(model, &context) == TENON_OK) {
+      const DLTensor inputs[] = {a.tensor(), b.tensor()}, results[] = {c.tensor()};
+      tenon_context_run(context, inputs, 2, results, 1);
+      tenon_context_destroy(context);
+    }
+    tenon_model_release(model);
+  }
+  EXPECT_GT(fake_cuda::cublaslt_counters().products, 0);
+  EXPECT_EQ(fake_cuda::cublaslt_counters().live_objects, 0);
+  EXPECT_EQ(a.values(), numbers(8, 1));  // the device still works, and operands are untouched
+  EXPECT_EQ(b.values(), numbers(12, 2));
 }
 
 }  // namespace
