@@ -51,6 +51,39 @@ Kernel build_kernel(const Function& f, const Target& target, bool schedule_by_de
   return kernel;
 }
 
+/// `conditions`: of all variants but the last.
+std::vector<Variant> variants_of(const std::vector<Expr>& conditions,
+                                 const std::vector<Function>& functions) {
+  std::vector<Variant> variants;
+  for (std::size_t i = 0; i < functions.size(); ++i)
+    variants.push_back({i < conditions.size() ? conditions[i] : nullptr, functions[i]});
+  return variants;
+}
+
+/// One kernel of several schedules of `f`; `text` shows the tree.
+Kernel build_variants(const Function& f, const std::vector<Expr>& conditions,
+                      const std::vector<Function>& functions, const std::string& text,
+                      const Target& target, bool verify, bool is_compared) {
+  const py::gil_scoped_release released;
+  Kernel kernel;
+  kernel.source = f;
+  kernel.schedule = text;
+  kernel.is_compared = is_compared;
+  kernel.shapes = result_shapes(f);
+  BuildOptions options;
+  options.lower.verify = verify;
+  options.codegen.verify_llvm = verify;
+  options.poll = &poll_signals;
+  kernel.compiled = compile_kernel(f, variants_of(conditions, functions), target, options);
+  kernel.executable = make_executable(kernel.compiled);
+  return kernel;
+}
+
+Function lower_variants_of(const Function& f, const std::vector<Expr>& conditions,
+                           const std::vector<Function>& functions) {
+  return lower_variants(f, variants_of(conditions, functions));
+}
+
 std::span<PyObject* const> items_of(PyObject* tuple) {
   return {reinterpret_cast<PyTupleObject*>(tuple)->ob_item,
           static_cast<std::size_t>(PyTuple_GET_SIZE(tuple))};
@@ -140,6 +173,9 @@ void bind_kernel(py::module_& module) {
       .def("__repr__",
            [](const Kernel& k) { return "<tenon.Kernel " + k.executable.name() + ">"; });
   module.def("build", &build_kernel);
+  module.def("build_variants", &build_variants);
+  module.def("lower_variants", &lower_variants_of, Released());
+  module.def("narrowed", &narrowed);
 }
 
 }  // namespace tenon::python

@@ -25,6 +25,7 @@ from tenon._export import Library, export
 from tenon._gradients import grad, jvp, stop_gradient, value_and_grad, vjp
 from tenon._jit import jit
 from tenon._op import op
+from tenon._variants import VariantSchedule
 from tenon.errors import (
     CacheError,
     DTypeError,
@@ -75,6 +76,7 @@ __all__ = [
     "TrainStep",
     "UnsupportedError",
     "UserError",
+    "VariantSchedule",
     "__version__",
     "aot",
     "asarray",

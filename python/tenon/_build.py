@@ -9,6 +9,7 @@ from typing import Any
 
 from tenon import _core, te
 from tenon._config import config
+from tenon._variants import VariantSchedule
 from tenon.errors import ExpressionError
 
 __all__ = [
@@ -113,13 +114,13 @@ def interpret(
     return _core.interpret(function, *arrays, sizes=sizes or {})
 
 
-def lower(program: _core.Function | _core.Schedule) -> _core.Function:
+def lower(program: _core.Function | _core.Schedule | VariantSchedule) -> _core.Function:
     """Bring a function or a schedule to loop level, as it is: what code generation gets.
 
     Parameters
     ----------
     program
-        A function at block level, or a schedule; a function at loop level comes back unchanged.
+        A function at block level, or schedules; a function at loop level comes back unchanged.
 
     Raises
     ------
@@ -128,16 +129,21 @@ def lower(program: _core.Function | _core.Schedule) -> _core.Function:
         constant size [E1242, E1243]; a tensor instruction is no longer one [E1275, E1276], or
         its warp is incomplete [E0280, E0281].
     """
+    if isinstance(program, VariantSchedule):
+        return program.lower()
     return _core.lower(program.function if isinstance(program, _core.Schedule) else program)
 
 
-def build(program: _core.Function | _core.Schedule, target: str | _core.Target = "cpu") -> Any:
-    """Compile a function or a schedule.
+def build(
+    program: _core.Function | _core.Schedule | VariantSchedule, target: str | _core.Target = "cpu"
+) -> Any:
+    """Compile a function, a schedule, or several that sizes choose from.
 
     Parameters
     ----------
     program
-        A schedule is compiled as it is; a function gets the default schedule.
+        A schedule is compiled as it is, a `VariantSchedule` to one kernel for a CPU; a function
+        gets the default schedule.
     target
         A text such as ``"cpu"``, ``"cpu -mcpu=x86-64-v3"`` or ``"cuda -arch=sm_90a"``, or a
         `Target`.
@@ -162,6 +168,10 @@ def build(program: _core.Function | _core.Schedule, target: str | _core.Target =
     ResourceError
         There is no NVRTC [E1100]; when a `DeviceKernel` is called: no driver [E1120 to E1122].
     """
+    chosen = target if isinstance(target, _core.Target) else _core.Target(target)
+    verify = config.verify
+    if isinstance(program, VariantSchedule):
+        return program.build(chosen, verify != "off", verify == "interpret")
     if not isinstance(program, (_core.Function, _core.Schedule)):
         raise ExpressionError(
             "E0137",
@@ -170,8 +180,6 @@ def build(program: _core.Function | _core.Schedule, target: str | _core.Target =
         )
     is_schedule = isinstance(program, _core.Schedule)
     function = program.function if isinstance(program, _core.Schedule) else program
-    chosen = target if isinstance(target, _core.Target) else _core.Target(target)
-    verify = config.verify
     if chosen.kind == "cuda":
         return _core.build_device_kernel(function, chosen, not is_schedule, verify != "off")
     return _core.build(function, chosen, not is_schedule, verify != "off", verify == "interpret")

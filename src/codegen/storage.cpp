@@ -38,10 +38,7 @@ class StoragePlanner {
                       },
                       [&](const WhileNode& n) { visit(n.body); },
                       [&](const BlockNode& n) { visit(n.body); },
-                      [&](const IfNode& n) {
-                        visit(n.then_case);
-                        visit(n.else_case);
-                      },
+                      [&](const IfNode& n) { visit_branches(n); },
                       [&](const LetStmtNode& n) { visit(n.body); },
                       [&](const AllocateNode& n) {
                         place(n.buffer);
@@ -54,6 +51,24 @@ class StoragePlanner {
                       [](const EvaluateNode&) {},
                       [](const AssertNode&) {},
                   });
+  }
+
+  /// One of the branches runs: they share the workspace. Stack slots stay apart.
+  void visit_branches(const IfNode& n) {
+    const Expr shared = plan_.shared_bytes, worker = plan_.worker_bytes;
+    visit(n.then_case);
+    const Expr then_shared = plan_.shared_bytes, then_worker = plan_.worker_bytes;
+    plan_.shared_bytes = shared;
+    plan_.worker_bytes = worker;
+    visit(n.else_case);
+    plan_.shared_bytes = larger(then_shared, plan_.shared_bytes, shared);
+    plan_.worker_bytes = larger(then_worker, plan_.worker_bytes, worker);
+  }
+
+  /// The larger of two sums that began with `start`; neither is smaller.
+  static Expr larger(const Expr& a, const Expr& b, const Expr& start) {
+    if (a.same_as(start)) return b;
+    return b.same_as(start) ? a : max(a, b);
   }
 
   void enter_task(const ForNode& n) {

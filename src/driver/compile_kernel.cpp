@@ -33,16 +33,19 @@ std::vector<std::uint8_t> object_of(KernelCode* kernel, const BuildOptions& opti
   return std::move(object.bytes);
 }
 
-/// Lowers `f` and compiles it, or takes the object from the cache.
-std::vector<std::uint8_t> make_object(const Function& f, const Target& target,
-                                      const BuildOptions& options, KernelCode* kernel) {
+/// Lowers `f`, as its variants say where there are some, and compiles it, or takes the object from
+/// the cache.
+std::vector<std::uint8_t> make_object(const Function& f, const std::vector<Variant>& variants,
+                                      const Target& target, const BuildOptions& options,
+                                      KernelCode* kernel) {
   kernel->source = f;
   kernel->target = target;
   const auto start = std::chrono::steady_clock::now();
   TENON_USER_CHECK(!has_thread_loops(f), ScheduleError, "E0683", "'", f->name,
                    "' has loops bound to the threads of a GPU, cannot be compiled for '",
                    target.str(), "'\n  hint: compile it for \"cuda\", or run it with interpret");
-  kernel->function = lower(f, options.lower);
+  kernel->function =
+      variants.empty() ? lower(f, options.lower) : lower_variants(f, variants, options.lower);
   kernel->lower_seconds = seconds_since(start);
   kernel->info = kernel_info(kernel->function);
   kernel->sites = sites_of(kernel->function, kernel->info);
@@ -53,11 +56,16 @@ std::vector<std::uint8_t> make_object(const Function& f, const Target& target,
 
 CompiledKernel compile_kernel(const Function& f, const Target& target,
                               const BuildOptions& options) {
+  return compile_kernel(f, {}, target, options);
+}
+
+CompiledKernel compile_kernel(const Function& f, const std::vector<Variant>& variants,
+                              const Target& target, const BuildOptions& options) {
   target.require_cpu("kernels are compiled");
   TENON_USER_CHECK(target.runs_on_host(), TargetError, "E0915", "code for '", target.str(),
                    "' cannot run on this machine, which is '", Target::host().str(), "'");
   CompiledKernel kernel;
-  kernel.code = load_object(make_object(f, target, options, &kernel));
+  kernel.code = load_object(make_object(f, variants, target, options, &kernel));
   kernel.entry =
       reinterpret_cast<tenon_kernel_fn>(kernel.code->address(kernel_symbol(kernel.function)));
   return kernel;
@@ -76,7 +84,7 @@ std::vector<KernelObject> compile_objects(std::span<const Function> functions, c
   target.require_cpu("objects are made");
   std::vector<KernelObject> kernels(functions.size());
   compile_all(functions.size(), target, options, [&](std::size_t i) {
-    kernels[i].object = make_object(functions[i], target, options, &kernels[i]);
+    kernels[i].object = make_object(functions[i], {}, target, options, &kernels[i]);
   });
   return kernels;
 }

@@ -13,6 +13,7 @@
 #include "tenon/codegen/llvm.h"
 #include "tenon/ir/function.h"
 #include "tenon/ir/lower.h"
+#include "tenon/ir/variants.h"
 #include "tenon/runtime/executable.h"
 #include "tenon/runtime/kernel_abi.h"
 #include "tenon/runtime/plan.h"
@@ -57,6 +58,9 @@ struct KernelObject : KernelCode {
 /// TargetError [E0915] when this machine cannot run code for the target.
 CompiledKernel compile_kernel(const Function& f, const Target& target,
                               const BuildOptions& options = {});
+/// One kernel of several schedules of `f`, which `lower_variants` joins; none: as above.
+CompiledKernel compile_kernel(const Function& f, const std::vector<Variant>& variants,
+                              const Target& target, const BuildOptions& options = {});
 /// The same for many, on several threads; results in the order of the functions. The first error is
 /// raised when all threads have stopped.
 std::vector<CompiledKernel> compile_kernels(std::span<const Function> functions,
