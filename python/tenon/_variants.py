@@ -48,8 +48,8 @@ class VariantSchedule:
     >>> s = v.otherwise()
     >>> s.parallel(s.loops("y")[0])
     >>> print(v)
-    m <= 4: 2 steps
-    otherwise: 1 step
+    m <= 4: 3 steps
+    otherwise: 2 steps
     >>> kernel = tn.build(v)
     """
 

@@ -6,12 +6,12 @@ import inspect
 import pytest
 
 import tenon as tn
-from tenon import nn, optim, random, te, training, tuning
+from tenon import _variants, nn, optim, random, te, training, tuning
 from tenon.nn import functional, init
 from tenon.training import _fit, _step
 
 
-@pytest.mark.parametrize("module", [te, random, _fit, _step], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [te, random, _fit, _step, _variants], ids=lambda m: m.__name__)
 def test_examples_in_docstrings_run(module):
     results = doctest.testmod(module)
     assert results.attempted > 0
