@@ -154,6 +154,16 @@ def network_case(make: Callable[[], tuple[Any, list[Any]]], arch: str) -> tuple[
     return network._compiled.plan_bytes(), inputs, expected
 
 
+def library_case(make: Callable[[], tuple[Any, list[Any]]], arch: str) -> tuple[Any, ...]:
+    """As network_case, with products by cuBLASLt; the runner skips it where that is missing."""
+    before = tn.config.libraries
+    tn.config.libraries = "always"
+    try:
+        return network_case(make, arch)
+    finally:
+        tn.config.libraries = before
+
+
 def write_networks(folder: Path, arch: str) -> int:
     """Write what gpu_networks.py has; return how many cases that is."""
     from gpu_networks import networks, products
@@ -163,6 +173,11 @@ def write_networks(folder: Path, arch: str) -> int:
         plan, inputs, expected = network_case(case.make, arch)
         write_case(folder / case.name, plan, inputs, expected, (case.rtol, case.atol))
         count += 1
+        if case.name in ("op_matmul", "op_linear", "op_batched_matmul"):
+            plan, inputs, expected = library_case(case.make, arch)
+            name = "library_" + case.name
+            write_case(folder / name, plan, inputs, expected, (case.rtol, case.atol))
+            count += 1
     for name, plan, inputs, result in products(arch):
         # Sums of up to 256 terms near 1.
         write_case(folder / name, plan, inputs, [result], (1e-4, 1e-3))

@@ -86,3 +86,15 @@ def test_benchmark_cases_are_plans_and_what_they_do(tmp_path):
     lines = (tmp_path / "product_float32_64" / "bench.txt").read_text().splitlines()
     assert lines[2:] == ["result float32 64 64", "flops 524288", "product 64 64 64"]
     assert "launches 64\n" in (tmp_path / "launches_64" / "bench.txt").read_text()
+
+
+def test_products_of_a_library_become_cases(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import gpu_networks
+
+    cases = load()
+    found = {case.name: case for case in gpu_networks.operators()}
+    for name in ("op_matmul", "op_linear", "op_batched_matmul"):
+        plan, _, _ = cases.library_case(found[name].make, "sm_90a")
+        assert b"cublaslt.matmul" in plan
+        assert b"cublaslt.matmul" not in cases.network_case(found[name].make, "sm_90a")[0]
