@@ -65,9 +65,14 @@ void narrow(std::vector<Symbol>* symbols, const Expr& condition, bool holds) {
   for (Symbol& s : *symbols) {
     if (!s.var.same_as(size)) continue;
     if (n->op == BinaryOp::kEq) {
-      if (!holds) continue;
-      at_most(&s, c);
-      at_least(&s, c);
+      if (holds) {
+        at_most(&s, c);
+        at_least(&s, c);
+      } else if (s.min == c) {
+        at_least(&s, c + 1);
+      } else if (s.max && *s.max == c) {
+        at_most(&s, c - 1);
+      }
     } else {
       const bool is_less = n->op == BinaryOp::kLt || n->op == BinaryOp::kLe;
       const std::int64_t strict = n->op == BinaryOp::kLt || n->op == BinaryOp::kGt ? 1 : 0;

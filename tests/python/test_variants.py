@@ -142,6 +142,29 @@ def test_conditions_that_are_none_are_refused():
         v.when(m <= 7)
 
 
+def test_an_end_of_the_range_that_is_taken_narrows_the_rest():
+    m, f = product(min=1, max=3)
+    v = tn.VariantSchedule(f)
+    v.when(m == 1)
+    v.when(m == 3)
+    for condition in (m <= 1, m >= 3, m == 2, m == 1):  # 2 is left: m == 2 always holds
+        with pytest.raises(tn.ShapeError, match="E1431"):
+            v.when(condition)
+    v.otherwise(rules="cpu")
+    kernel, default = tn.build(v), tn.build(f)
+    for size in (1, 2, 3):
+        got = np.asarray(kernel(*arrays(size)))
+        np.testing.assert_array_equal(got, np.asarray(default(*arrays(size))))
+
+
+def test_what_takes_no_variants_says_so():
+    _, f = product()
+    v = tn.VariantSchedule(f)
+    v.otherwise()
+    with pytest.raises(tn.TargetError, match="E0903"):
+        tn.build(v, "cuda -arch=sm_90a")
+
+
 def test_a_tree_ends_with_otherwise():
     m, f = product()
     v = tn.VariantSchedule(f)
