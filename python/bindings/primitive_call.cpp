@@ -116,6 +116,8 @@ py::object from_value(const ScheduleValue& value) {
   if (const auto* loop = std::get_if<LoopRef>(&value)) return py::cast(*loop);
   if (const auto* block = std::get_if<BlockRef>(&value)) return py::cast(*block);
   if (const auto* loops = std::get_if<std::vector<LoopRef>>(&value)) return py::cast(*loops);
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return py::int_(*integer);
+  if (const auto* factors = std::get_if<Factors>(&value)) return py::cast(*factors);
   return py::none();
 }
 

@@ -24,6 +24,18 @@ void bind_handles(py::module_& module) {
       .def("__hash__", [](const LoopRef& a) { return std::hash<const void*>()(a.var.get()); })
       .def("__str__", &LoopRef::name)
       .def("__repr__", [](const LoopRef& a) { return "<tenon.Loop " + a.name() + ">"; });
+  py::class_<Decision>(module, "Decision", "A choice that a sample of a schedule met.")
+      .def_readonly("name", &Decision::name)
+      .def_property_readonly("kind", [](const Decision& d) { return to_string(d.kind); })
+      .def_readonly("options", &Decision::options)
+      .def_property_readonly("preferred", [](const Decision& d) { return d.options[d.preferred]; })
+      .def_property_readonly("value", [](const Decision& d) { return d.options[d.chosen]; })
+      .def("__repr__", [](const Decision& d) {
+        std::string text;
+        for (const std::int64_t v : d.options[d.chosen])
+          text += (text.empty() ? "" : ", ") + std::to_string(v);
+        return "<tenon.Decision " + d.name + " = [" + text + "]>";
+      });
   py::class_<BlockRef>(module, "Block", "A block of a scheduled function.")
       .def_readonly("name", &BlockRef::name)
       .def("__eq__",
@@ -79,6 +91,11 @@ void bind_schedule(py::module_& module) {
       .def(
           "copy", [](const Schedule& s) { return Schedule(s); },
           "An independent schedule in the same state.")
+      .def("use_decisions", &Schedule::use_decisions, py::arg("values"),
+           "What later samples take, by name: lists of numbers. Names that nobody asks for are "
+           "ignored.")
+      .def_property_readonly("decisions", &Schedule::decisions,
+                             "The decisions that samples took so far.")
       .def_property_readonly("trace", &Schedule::trace, "The steps so far, as data.")
       .def_property_readonly("function", &Schedule::function, "The function as it is now.")
       .def("__str__", [](const Schedule& s) { return print(s.function()); })

@@ -109,6 +109,8 @@ void bind_tuning(py::module_& module) {
              py::arg("trace"), py::arg("seconds"), py::arg("default_seconds"), py::arg("num_runs"),
              py::arg("noise"), py::arg("verified"));
   module.def("rule_schedule", &by_rules, py::arg("function"), py::arg("target"));
+  module.def("rule_schedule_with", &rule_schedule_with, py::arg("function"), py::arg("target"),
+             py::arg("decisions"));
   module.def("machine_class", &machine_class);
 }
 

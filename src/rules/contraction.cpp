@@ -218,14 +218,52 @@ RegisterTile accumulator_tile(const RuleContext& context, const BlockInfo& info,
           static_cast<int>(width)};
 }
 
+/// The tile of accumulators, from those that fit into the registers.
+RegisterTile choose_tile_size(RuleContext& context, const BlockInfo& info, const TileAxes& axes,
+                              const std::string& role) {
+  RegisterTile size = accumulator_tile(context, info, axes);
+  if (!context.offers_decisions) return size;
+  const std::int64_t lanes = register_lanes(context.target, info.output()->dtype);
+  const std::int64_t columns = extent_of(info, axes.column);
+  const std::int64_t registers = context.target.num_vector_registers;
+  std::vector<std::int64_t> widths;
+  for (std::int64_t width = lanes; width <= registers / 2 * lanes; width *= 2) {
+    if (columns < 0 || width <= columns) widths.push_back(width);
+  }
+  size.columns = static_cast<int>(choose(context, role + "columns", widths, size.columns));
+  if (axes.row < 0) return size;
+  const std::int64_t vectors = (size.columns + lanes - 1) / lanes;
+  const std::int64_t extent = extent_of(info, axes.row);
+  std::vector<std::int64_t> heights;
+  for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16}) {
+    if (rows * vectors < registers && (extent < 0 || rows <= extent)) heights.push_back(rows);
+  }
+  // The preferred height is that of the preferred width, lower where a wider tile needs it.
+  const std::int64_t most = std::max<std::int64_t>(1, (registers - 1) / vectors);
+  size.rows = static_cast<int>(
+      choose(context, role + "rows", heights, std::min<std::int64_t>(size.rows, most)));
+  return size;
+}
+
+/// Divides the innermost of the terms' loops into pieces that are repeated in the code.
+void unroll_terms(RuleContext& context, const BlockInfo& info, const std::vector<LoopRef>& terms,
+                  const std::string& role) {
+  const std::int64_t extent = extent_of(info, info.num_spatial + info.num_reduction - 1);
+  if (!context.offers_decisions || extent < 4) return;
+  const std::int64_t factor = choose(context, role + "unroll_terms", {1, 2, 4, 8}, 1);
+  if (factor == 1) return;
+  context.s.unroll(context.s.split(terms.back(), {std::nullopt, factor}, "partition")[1]);
+}
+
 /// Lets a contraction read a copy of the operand that it would read across its lanes; returns the
 /// block that makes the copy, "" where there is none or where too few rows would use it.
-std::string copy_unpacked_operand(RuleContext& context, const BlockInfo& info,
-                                  const TileAxes& axes) {
+std::string copy_unpacked_operand(RuleContext& context, const BlockInfo& info, const TileAxes& axes,
+                                  const std::string& role) {
   constexpr std::int64_t kMinRows = 4;
   const std::string operand = unpacked_operand(info);
   if (axes.fits || operand.empty() || axes.row < 0) return "";
-  if (extent_of(info, axes.row) >= 0 && extent_of(info, axes.row) < kMinRows) return "";
+  const std::int64_t rows = extent_of(info, axes.row);
+  if (!choose(context, role + "pack", rows < 0 || rows >= kMinRows)) return "";
   const std::string copy = context.s.cache_read({info.name()}, operand, "global").name;
   const Function f = context.s.function();
   const std::vector<BlockInfo> blocks = blocks_of(f);
@@ -253,8 +291,9 @@ void schedule_packing(RuleContext& context, const std::string& copy, bool in_own
   order.insert(order.end(), {lane, row});
   s.reorder(order);
   const std::vector<LoopRef> squares = tile_transpose(context, row, lane, dtype);
-  const bool threads = worth_threads(num_iterations(info, 0, info.num_spatial));
-  if (in_own_nest && threads) s.parallel(order.size() > 2 ? order[0] : squares[0]);
+  const bool threads =
+      in_own_nest && runs_in_threads(context, copy, num_iterations(info, 0, info.num_spatial));
+  if (threads) s.parallel(order.size() > 2 ? order[0] : squares[0]);
 }
 
 /// How often the block reads the buffer.
@@ -299,6 +338,17 @@ OuterLoops choose_outer(const BlockInfo& info, const TileAxes& axes, const Regis
   return out;
 }
 
+/// The same choice, open to a tuner.
+void choose_rows_outside(RuleContext& context, const BlockInfo& info, const TileAxes& axes,
+                         const RegisterTile& tile, const std::string& role, OuterLoops* outer) {
+  const bool before = outer->rows_outside;
+  outer->rows_outside = choose(context, role + "rows_outside", before);
+  if (outer->rows_outside == before || !outer->batch.empty()) return;
+  const std::int64_t size = outer->rows_outside ? tile.rows : tile.columns;
+  const std::int64_t extent = extent_of(info, outer->rows_outside ? axes.row : axes.column);
+  outer->shared = extent < 0 ? -1 : (extent + size - 1) / size;
+}
+
 /// Whether a panel of all terms would not stay in L2 while several tiles of rows pass, but that of
 /// a block of terms does better: the tiles then pass for each block, and the result, not registers,
 /// has the sum of the blocks.
@@ -322,16 +372,21 @@ void tile_contraction(RuleContext& context, const BlockInfo& info,
   TENON_CHECK(static_cast<int>(loops.size()) == info.num_spatial + info.num_reduction, "block '",
               name, "' is scheduled already");
   if (axes.column < 0) return schedule_fallback(context, name, info.num_context);
-  const RegisterTile size = accumulator_tile(context, info, axes);
-  const OuterLoops outer = choose_outer(info, axes, size, context.target.num_cores);
+  const std::string role = name + (into_blocks ? "." : ".joined_");
+  const RegisterTile size = choose_tile_size(context, info, axes, role);
+  OuterLoops outer = choose_outer(info, axes, size, context.target.num_cores);
+  if (axes.row >= 0) choose_rows_outside(context, info, axes, size, role, &outer);
   const std::int64_t work =
       num_iterations(info, info.num_context, info.num_spatial + info.num_reduction);
-  const std::string copy = copy_unpacked_operand(context, info, axes);
+  const std::string copy = copy_unpacked_operand(context, info, axes, role);
   const auto chain = into_blocks ? divide_chain(context, info) : std::nullopt;
+  const bool threads = choose(context, role + "parallel", worth_threads(work));
   const bool shares_blocks =
-      chain && threads_share_blocks(context, info, outer.shared) && worth_threads(work);
-  const bool by_blocks =
-      chain && !shares_blocks && !outer.rows_outside && passes_by_blocks(context, info, axes, size);
+      chain && threads &&
+      choose(context, role + "share_blocks", threads_share_blocks(context, info, outer.shared));
+  const bool can_pass = chain && !shares_blocks && !outer.rows_outside && axes.row >= 0;
+  const bool by_blocks = can_pass && choose(context, role + "pass_by_blocks",
+                                            passes_by_blocks(context, info, axes, size));
   const std::string tiled = shares_blocks ? chain->sums : name;
   std::vector<LoopRef> terms(loops.begin() + info.num_spatial, loops.end());
   if (shares_blocks) terms = chain->terms;
@@ -377,15 +432,17 @@ void tile_contraction(RuleContext& context, const BlockInfo& info,
   if (info.block->init) s.decompose_reduction({tiled}, terms.front());
   if (chain && !shares_blocks) {
     const LoopRef around = by_blocks ? row->outer : chain->joined;
-    place_sums(context, info, chain->sums, around, axes.row, axes.column);
+    terms = place_sums(context, info, chain->sums, around, axes.row, axes.column);
   }
+  unroll_terms(context, info, terms, role);
   // A panel is packed where it is used; panels that every tile of rows uses, before these.
   // What the steps of a scan use is packed before them.
-  const bool pack_before = num_reads(info, unpacked_operand(info)) > 1 ||
-                           (outer.rows_outside && !batch) || info.num_context > 0;
+  bool pack_before = num_reads(info, unpacked_operand(info)) > 1 ||
+                     (outer.rows_outside && !batch) || info.num_context > 0;
+  if (!copy.empty() && !pack_before) pack_before = choose(context, role + "pack_before", false);
   if (!copy.empty() && !pack_before)
     s.compute_at({copy}, outer.rows_outside ? *batch : column.outer);
-  if (worth_threads(work)) s.parallel(outermost);
+  if (threads) s.parallel(outermost);
   if (!copy.empty()) schedule_packing(context, copy, pack_before);
   if (shares_blocks) join_blocks(context, name, consumer);
 }

@@ -180,6 +180,28 @@ TileChoice choose_tile(const BlockInfo& info, const Target& target) {
   return choice;
 }
 
+/// The size of the tile, from those that fit into the registers.
+void decide_size(RuleContext& context, const BlockInfo& info, TileChoice* choice) {
+  const Target& target = context.target;
+  const std::int64_t lanes =
+      target.register_tile(info.output()->dtype).columns / (target.vector_bytes == 64 ? 4 : 2);
+  const std::int64_t extent = extent_of(info, choice->row);
+  const std::int64_t columns = extent_of(info, choice->column);
+  const std::int64_t modulus = modulus_of(info, choice->row);
+  std::vector<std::int64_t> widths;
+  for (std::int64_t width = lanes; width <= 4 * lanes; width *= 2) {
+    if ((columns < 0 || width <= columns) && !is_ragged(columns, width, lanes))
+      widths.push_back(width);
+  }
+  choice->columns = choose(context, info.name() + ".columns", widths, choice->columns);
+  const std::int64_t vectors = std::max<std::int64_t>(1, (choice->columns + lanes - 1) / lanes);
+  const std::int64_t most = std::max<std::int64_t>(1, (target.num_vector_registers - 1) / vectors);
+  std::vector<std::int64_t> heights;
+  for (std::int64_t rows = modulus; rows <= most && (extent < 0 || rows <= extent); rows += modulus)
+    heights.push_back(rows);
+  choice->rows = choose(context, info.name() + ".rows", heights, std::min(choice->rows, most));
+}
+
 struct Divided {
   LoopRef outer, inner;
 };
@@ -248,17 +270,20 @@ std::int64_t num_tiles(const BlockInfo& info, const TileChoice& choice, int d) {
 /// The spatial iters in the order in which their loops, over tiles along the columns and the rows,
 /// run outside the tile. Where all columns of the operand stay in half of L2, they are inside, so
 /// that pixels are read once; else a panel of them stays while the pixels pass.
-std::vector<int> order_outer(const BlockInfo& info, const TileChoice& choice,
-                             const Target& target) {
+std::vector<int> order_outer(RuleContext& context, const BlockInfo& info,
+                             const TileChoice& choice) {
+  const Target& target = context.target;
   const int num_cores = target.num_cores;
   const std::int64_t extent = extent_of(info, choice.column);
   const std::int64_t panels = extent < 0 ? kUnknown : num_tiles(info, choice, choice.column);
   const Operands operands = operands_of(info, choice);
   const int shared = shared_iter(info, choice, num_cores);
+  const bool can_be_inside = extent >= 0 && operands.columns != nullptr && choice.row >= 0 &&
+                             (shared >= 0 || num_cores == 1);
   const bool panels_inside =
-      extent >= 0 && operands.columns != nullptr && choice.row >= 0 &&
-      (shared >= 0 || num_cores == 1) &&
-      bytes_read(info, *operands.columns, extent, info.num_spatial) <= target.l2_bytes / 2;
+      can_be_inside &&
+      choose(context, info.name() + ".panels_inside",
+             bytes_read(info, *operands.columns, extent, info.num_spatial) <= target.l2_bytes / 2);
   const bool shares_panels = panels % num_cores == 0 || panels >= 4 * num_cores;
   const int first = panels_inside || !shares_panels ? shared : -1;
   std::vector<int> out;
@@ -490,8 +515,9 @@ bool is_window(const BlockInfo& info) {
 
 void schedule_convolution(RuleContext& context, const BlockInfo& info,
                           const std::optional<std::string>& consumer) {
-  const TileChoice choice = choose_tile(info, context.target);
+  TileChoice choice = choose_tile(info, context.target);
   if (choice.column < 0) detail::raise<ScheduleError>("E0299", "lanes fit along no axis");
+  if (context.offers_decisions && choice.row >= 0) decide_size(context, info, &choice);
   Schedule& s = context.s;
   const std::string& name = info.name();
   std::vector<LoopRef> loops = s.loops(name);
@@ -505,15 +531,17 @@ void schedule_convolution(RuleContext& context, const BlockInfo& info,
   if (in_passes && consumer && !chain)
     detail::raise<ScheduleError>("E0299", "the sums continue through memory");
   std::string packing;
-  if (const LoadNode* operand = operand_to_pack(info, choice, in_passes))
+  const LoadNode* operand = operand_to_pack(info, choice, in_passes);
+  if (operand != nullptr && choose(context, name + ".pack", true))
     packing = pack(s, sums, info, *operand, choice);
-  const bool threads =
-      worth_threads(num_iterations(info, 0, info.num_spatial + info.num_reduction));
-  const std::vector<int> outer = order_outer(info, choice, context.target);
+  const bool threads = runs_in_threads(
+      context, name, num_iterations(info, 0, info.num_spatial + info.num_reduction));
+  const std::vector<int> outer = order_outer(context, info, choice);
   const bool shares_blocks =
       chain && threads &&
-      threads_share_blocks(context, info,
-                           outer.size() > 1 ? num_tiles(info, choice, outer.front()) : 1);
+      choose(context, name + ".share_blocks",
+             threads_share_blocks(context, info,
+                                  outer.size() > 1 ? num_tiles(info, choice, outer.front()) : 1));
   const bool in_own_nest = in_passes || shares_blocks;
   if (chain && !in_own_nest) {
     loops = s.loops(name);

@@ -65,19 +65,45 @@ std::optional<std::string> sole_consumer(const std::vector<BlockInfo>& blocks,
 
 namespace {
 
+/// A decision that `after` has, `before` has not, and that is not the preferred one; or "".
+std::string decided_since(const Schedule& before, const Schedule& after) {
+  for (std::size_t i = before.decisions().size(); i < after.decisions().size(); ++i) {
+    const Decision& d = after.decisions()[i];
+    if (d.chosen != d.preferred) return d.name;
+  }
+  return "";
+}
+
 /// Tries a rule, which returns whether it fits or raises; on refusal the schedule is as it was.
 template <typename F>
 bool attempt(RuleContext& context, const std::string& what, F&& rule) {
   const Schedule before = context.s;
+  std::string problem = "it does not fit";
   try {
     if (rule()) return true;
   } catch (const ScheduleError& e) {
+    if (refuses_decision(e)) throw;
+    problem = e.what();
     if (std::getenv("TENON_EXPLAIN_RULES") != nullptr) {
       std::fprintf(stderr, "function '%s': %s refused: %s\n", context.s.function()->name.c_str(),
                    what.c_str(), e.what());
     }
   }
+  const std::string decided = decided_since(before, context.s);
   context.s = before;
+  if (decided.empty()) return false;
+  // Where the rule fits without them, another in its place would be another point of the space
+  // under the same decisions.
+  context.s.use_decisions({});
+  bool fits = false;
+  try {
+    fits = rule();
+  } catch (const ScheduleError&) {
+    fits = false;
+  }
+  context.s = before;
+  TENON_USER_CHECK(!fits, ScheduleError, "E1404", what, " refused after the decision '", decided,
+                   "': ", problem);
   return false;
 }
 
@@ -175,9 +201,15 @@ std::optional<ChosenSchedule> stored_schedule(const Function& f, const Target& t
   }
 }
 
-ChosenSchedule rule_schedule(const Function& f, const Target& target) {
+namespace {
+
+/// With `decisions` choices are samples.
+ChosenSchedule schedule_by_rules(const Function& f, const Target& target,
+                                 const DecisionValues* decisions) {
   ChosenSchedule chosen{Schedule(f), "", false};
   rules::RuleContext context{chosen.schedule, target};
+  context.offers_decisions = decisions != nullptr;
+  if (decisions != nullptr) chosen.schedule.use_decisions(*decisions);
   if (target.is_gpu()) {
     rules::gpu::schedule_function(context);
     chosen.source = rules::describe(context);
@@ -185,13 +217,25 @@ ChosenSchedule rule_schedule(const Function& f, const Target& target) {
   }
   rules::inline_elementwise(context);
   const auto row_chain = [&] { return schedule_row_chain(context); };
-  if (rules::attempt(context, "rule 'row_chain'", row_chain)) {
+  const bool by_rows = rules::is_row_chain(context) && rules::choose(context, "row_chain", true);
+  if (by_rows && rules::attempt(context, "rule 'row_chain'", row_chain)) {
     context.applied.emplace_back("row_chain", "");
   } else {
     schedule_remaining(context, {});
   }
   chosen.source = rules::describe(context);
   return chosen;
+}
+
+}  // namespace
+
+ChosenSchedule rule_schedule(const Function& f, const Target& target) {
+  return schedule_by_rules(f, target, nullptr);
+}
+
+Schedule rule_schedule_with(const Function& f, const Target& target,
+                            const DecisionValues& decisions) {
+  return schedule_by_rules(f, target, &decisions).schedule;
 }
 
 ChosenSchedule choose_schedule(const Function& f, const Target& target) {

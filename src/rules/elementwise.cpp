@@ -75,21 +75,32 @@ void schedule_elementwise(RuleContext& context, const BlockInfo& info) {
   const int square = transpose_lanes(context.target, info.output()->dtype);
   if (const auto axes = transpose_axes(info, square); axes && info.num_context == 0)
     return schedule_transpose(context, info, *axes);
-  const bool parallel = worth_threads(num_iterations(info, info.num_context, info.num_spatial));
+  const bool parallel =
+      runs_in_threads(context, name, num_iterations(info, info.num_context, info.num_spatial));
   const std::int64_t last = extent_of(info, info.num_spatial - 1);
   bool fused = false;
-  if (loops.size() > 1 && is_linear(info)) {
+  if (loops.size() > 1 && is_linear(info) && choose(context, name + ".fuse", true)) {
     loops = {s.fuse(loops)};
     fused = true;
   }
+  const std::size_t num_loops = loops.size();
+  const LoopRef outermost = loops[0];
   if (!fused) unroll_residues(s, info, &loops);
+  // Threads share all outer loops evenly, for a division in each iteration.
+  const bool is_plain = loops.size() == num_loops && loops[0].var.same_as(outermost.var);
+  if (parallel && !fused && is_plain && num_loops > 2 &&
+      choose(context, name + ".fuse_outer", false)) {
+    const LoopRef outer = s.fuse({loops.begin(), loops.end() - 1});
+    loops = {outer, loops.back()};
+  }
+  const std::int64_t lanes = choose_lanes(context, name, kLanes);
   const LoopRef inner = loops.back();
-  if (!fused && last > 0 && last <= kLanes) {
+  if (!fused && last > 0 && last <= lanes) {
     s.vectorize(inner);
     if (parallel && loops.size() > 1) s.parallel(loops[0]);
     return;
   }
-  const std::vector<LoopRef> parts = s.split(inner, {std::nullopt, kLanes}, "partition");
+  const std::vector<LoopRef> parts = s.split(inner, {std::nullopt, lanes}, "partition");
   s.vectorize(parts[1]);
   if (parallel) s.parallel(loops.size() > 1 ? loops[0] : parts[0]);
 }

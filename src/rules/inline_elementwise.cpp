@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "rules/rule.h"
 #include "tenon/ir/visit.h"
@@ -38,12 +39,16 @@ bool wants_packing(const std::vector<const BlockInfo*>& readers, const BlockInfo
   });
 }
 
-bool should_inline(const std::vector<BlockInfo>& blocks, const BlockInfo& info, const Function& f) {
+/// Whether inlining may be chosen: an element-wise block whose result others read.
+bool can_inline(const std::vector<BlockInfo>& blocks, const BlockInfo& info, const Function& f) {
   if (info.is_reduction() || info.is_ordered() || info.store == nullptr) return false;
   const auto is_output = [&](const Buffer& b) { return b.same_as(info.output()); };
   if (std::any_of(f->outputs.begin(), f->outputs.end(), is_output)) return false;
+  return !readers_of(blocks, info.output()).blocks.empty();
+}
+
+bool should_inline(const std::vector<BlockInfo>& blocks, const BlockInfo& info) {
   const Readers readers = readers_of(blocks, info.output());
-  if (readers.blocks.empty()) return false;
   // What is laid out anew before a scan would be read across its lanes at every step.
   const auto is_in_step = [&](const BlockInfo* reader) {
     return reader->is_reduction() && reader->num_context > info.num_context;
@@ -60,9 +65,8 @@ bool should_inline(const std::vector<BlockInfo>& blocks, const BlockInfo& info, 
   return readers.blocks.size() == 1 || (!info.has_calls && info.loads.size() <= 1);
 }
 
-}  // namespace
-
-void inline_elementwise(RuleContext& context) {
+/// Inlines what is decided, or else what should be.
+void inline_blocks(RuleContext& context, const std::map<std::string, bool>& decisions) {
   bool changed = true;
   std::vector<std::string> refused;
   while (changed) {
@@ -71,7 +75,9 @@ void inline_elementwise(RuleContext& context) {
     const std::vector<BlockInfo> blocks = blocks_of(f);
     for (const BlockInfo& info : blocks) {
       if (std::find(refused.begin(), refused.end(), info.name()) != refused.end()) continue;
-      if (!should_inline(blocks, info, f)) continue;
+      if (!can_inline(blocks, info, f)) continue;
+      const auto decided = decisions.find(info.name());
+      if (decided == decisions.end() ? !should_inline(blocks, info) : !decided->second) continue;
       try {
         context.s.compute_inline({info.name()});
         changed = true;
@@ -81,6 +87,34 @@ void inline_elementwise(RuleContext& context) {
       }
     }
   }
+}
+
+/// What a tuner may decide; nothing where all is as preferred.
+std::map<std::string, bool> decide_inlining(RuleContext& context) {
+  const Function f = context.s.function();  // keeps the infos valid
+  const std::vector<BlockInfo> blocks = blocks_of(f);
+  Schedule analytic = context.s;
+  RuleContext without{analytic, context.target};
+  inline_blocks(without, {});
+  std::map<std::string, bool> decisions;
+  bool as_preferred = true;
+  for (const BlockInfo& info : blocks) {
+    if (!can_inline(blocks, info, f)) continue;
+    const auto left = analytic.blocks();
+    const bool is_inlined = std::none_of(left.begin(), left.end(),
+                                         [&](const BlockRef& b) { return b.name == info.name(); });
+    const bool wanted = choose(context, info.name() + ".inline", is_inlined);
+    decisions[info.name()] = wanted;
+    as_preferred = as_preferred && wanted == is_inlined;
+  }
+  return as_preferred ? std::map<std::string, bool>() : decisions;
+}
+
+}  // namespace
+
+void inline_elementwise(RuleContext& context) {
+  inline_blocks(
+      context, context.offers_decisions ? decide_inlining(context) : std::map<std::string, bool>());
 }
 
 }  // namespace tenon::rules

@@ -29,13 +29,18 @@ void schedule_inside(RuleContext& context, const std::string& name, int num_rows
   const BlockInfo& info = *find_block(blocks, name);
   if (info.num_spatial <= num_rows) return;
   const std::vector<LoopRef> loops = s.loops(name);
-  constexpr std::int64_t kLanes = 32;
   const std::int64_t extent = extent_of(info, info.num_spatial - 1);
-  const char* tail = extent < 0 || extent % kLanes == 0 ? "mask" : "partition";
-  s.vectorize(s.split(loops.back(), {std::nullopt, kLanes}, tail)[1]);
+  const std::int64_t lanes = choose_lanes(context, name, 32);
+  const char* tail = extent < 0 || extent % lanes == 0 ? "mask" : "partition";
+  s.vectorize(s.split(loops.back(), {std::nullopt, lanes}, tail)[1]);
 }
 
 }  // namespace
+
+bool is_row_chain(const RuleContext& context) {
+  const Function f = context.s.function();  // keeps the infos valid
+  return is_chain(blocks_of(f), f);
+}
 
 bool schedule_row_chain(RuleContext& context) {
   Schedule& s = context.s;
@@ -126,7 +131,7 @@ bool schedule_row_chain(RuleContext& context) {
       schedule_inside(context, b.name(), static_cast<int>(num_rows));
     }
   }
-  s.parallel(outer);
+  if (choose(context, sink.name() + ".parallel", true)) s.parallel(outer);
   return true;
 }
 

@@ -148,9 +148,11 @@ void schedule_row_reduction(RuleContext& context, const BlockInfo& info) {
   const std::int64_t rows = num_iterations(info, 0, info.num_spatial);
   const std::int64_t terms =
       num_iterations(info, info.num_spatial, info.num_spatial + info.num_reduction);
-  const bool threads = worth_threads(rows < 0 || terms < 0 ? -1 : rows * terms);
+  const bool threads =
+      runs_in_threads(context, info.name(), rows < 0 || terms < 0 ? -1 : rows * terms);
   // Few long rows: threads share their blocks.
-  const bool few = rows >= 0 && rows < context.target.num_cores && threads;
+  const bool few = threads && choose(context, info.name() + ".share_blocks",
+                                     rows >= 0 && rows < context.target.num_cores);
   const RowParts row = divide_row(context, info, few || has_order(info));
   const auto last_spatial = static_cast<std::size_t>(info.num_spatial) - 1;
   if (few && !row.blocks.empty()) {

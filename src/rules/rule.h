@@ -20,7 +20,20 @@ struct RuleContext {
   const Target& target;
   /// The rules that fitted, with the block ("" for all blocks): for reports.
   std::vector<std::pair<std::string, std::string>> applied = {};
+  /// Choices are samples, which a tuner may decide; else they are what the rule prefers, and leave
+  /// no step in the trace.
+  bool offers_decisions = false;
 };
+
+/// One of the options, to which the preferred one is added: what the tuner wants, or the preferred
+/// one. Offer only what keeps every bit. `name` is "<block>.<role>" (choice.cpp).
+std::int64_t choose(RuleContext& context, const std::string& name,
+                    std::vector<std::int64_t> options, std::int64_t preferred);
+bool choose(RuleContext& context, const std::string& name, bool preferred);
+/// Whether a block's loops run in several threads, which is preferred where they are worth it.
+bool runs_in_threads(RuleContext& context, const std::string& block, std::int64_t elements);
+/// Elements of one vector operation.
+std::int64_t choose_lanes(RuleContext& context, const std::string& block, std::int64_t preferred);
 
 /// Inlines element-wise blocks where that costs nothing (inline_elementwise.cpp).
 void inline_elementwise(RuleContext& context);
@@ -139,6 +152,8 @@ void schedule_scatter(RuleContext& context, const BlockInfo& info);
 /// Several blocks over the same leading axes, run together for each (row_chain.cpp). False when the
 /// blocks do not fit.
 bool schedule_row_chain(RuleContext& context);
+/// Whether the blocks look like such a chain, which the rule then tries.
+bool is_row_chain(const RuleContext& context);
 
 /// The block's outermost loop, after those of its context, in parallel when it may be
 /// (default_schedule.cpp).

@@ -36,17 +36,19 @@ void schedule_scatter(RuleContext& context, const BlockInfo& info) {
   if (lane >= 0) {
     const LoopRef columns = loops[static_cast<std::size_t>(lane)];
     const std::int64_t extent = extent_of(info, lane);
-    if (extent > 0 && extent <= kLanes) {
+    const std::int64_t width = choose_lanes(context, info.name(), kLanes);
+    if (extent > 0 && extent <= width) {
       lanes = columns;
     } else {
-      const auto parts = s.split(columns, {std::nullopt, kLanes}, "partition");
+      const auto parts = s.split(columns, {std::nullopt, width}, "partition");
       order.push_back(parts[0]);
       lanes = parts[1];
     }
   }
   const bool is_parallel =
       !order.empty() &&
-      worth_threads(num_iterations(info, info.num_context, static_cast<int>(loops.size())));
+      runs_in_threads(context, info.name(),
+                      num_iterations(info, info.num_context, static_cast<int>(loops.size())));
   order.insert(order.end(), ordered.begin(), ordered.end());
   if (lanes) order.push_back(*lanes);
   s.reorder(order);

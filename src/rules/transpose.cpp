@@ -79,14 +79,16 @@ void schedule_transpose(RuleContext& context, const BlockInfo& info, const Trans
   order.push_back(lane);
   s.reorder(order);
   std::vector<LoopRef> tiles = tile_transpose(context, row, lane, info.output()->dtype);
-  if (rows_collide(info, axes)) {  // blocks, within which they are used together
-    const std::int64_t squares = kBlock / transpose_lanes(context.target, info.output()->dtype);
+  const std::int64_t side = choose(context, info.name() + ".block", {0, kBlock / 2, 2 * kBlock},
+                                   rows_collide(info, axes) ? kBlock : 0);
+  if (side > 0) {  // blocks, within which rows are used together
+    const std::int64_t squares = side / transpose_lanes(context.target, info.output()->dtype);
     const auto rows = s.split(tiles[0], {std::nullopt, squares});
     const auto lanes = s.split(tiles[1], {std::nullopt, squares});
     s.reorder({rows[0], lanes[0], lanes[1], rows[1]});
     tiles = {rows[0]};
   }
-  if (worth_threads(num_iterations(info, 0, info.num_spatial)))
+  if (runs_in_threads(context, info.name(), num_iterations(info, 0, info.num_spatial)))
     s.parallel(order.size() > 2 ? order[0] : tiles[0]);
 }
 

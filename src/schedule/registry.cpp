@@ -8,8 +8,9 @@ namespace tenon {
 
 extern const Primitive kAddUnitLoop, kAnnotate, kAsyncCopy, kBind, kBlockize, kCacheRead,
     kCacheWrite, kComputeAt, kComputeInline, kDecomposeReduction, kFuse, kParallel, kReindex,
-    kReorder, kReverseComputeAt, kReverseComputeInline, kRfactor, kSetScope, kSoftwarePipeline,
-    kSplit, kSplitTerms, kStorageAlign, kTensorize, kTile, kTransformLayout, kUnroll, kVectorize;
+    kReorder, kReverseComputeAt, kReverseComputeInline, kRfactor, kSampleCategorical,
+    kSampleComputeLocation, kSampleTile, kSetScope, kSoftwarePipeline, kSplit, kSplitTerms,
+    kStorageAlign, kTensorize, kTile, kTransformLayout, kUnroll, kVectorize;
 
 const std::vector<const Primitive*>& primitives() {
   static const std::vector<const Primitive*> all = {&kAddUnitLoop,
@@ -29,6 +30,9 @@ const std::vector<const Primitive*>& primitives() {
                                                     &kReverseComputeAt,
                                                     &kReverseComputeInline,
                                                     &kRfactor,
+                                                    &kSampleCategorical,
+                                                    &kSampleComputeLocation,
+                                                    &kSampleTile,
                                                     &kSetScope,
                                                     &kSoftwarePipeline,
                                                     &kSplit,

@@ -108,6 +108,7 @@ const char* description(ParameterKind kind) {
 
 ScheduleValue default_value(const Parameter& parameter) {
   const std::string text = parameter.default_text;
+  if (parameter.kind == ParameterKind::kFactors) return Factors{};  // "[]" is the only default
   if (parameter.kind == ParameterKind::kInteger) return static_cast<std::int64_t>(std::stoll(text));
   return text.substr(1, text.size() - 2);  // without the quotes
 }
@@ -163,8 +164,45 @@ ScheduleValue Schedule::apply(const std::string& name, const NamedArguments& arg
   return result;
 }
 
+void Schedule::use_decisions(DecisionValues values) {
+  state_->wanted = std::make_shared<const DecisionValues>(std::move(values));
+}
+
+const std::vector<Decision>& Schedule::decisions() const {
+  static const std::vector<Decision> kNone;
+  return state_->decisions ? *state_->decisions : kNone;
+}
+
 // --- typed forms
 // -------------------------------------------------------------------------------------------------------
+
+std::int64_t Schedule::sample_categorical(const std::string& name,
+                                          const std::vector<std::int64_t>& options,
+                                          std::int64_t preferred, Span span) {
+  return std::get<std::int64_t>(apply("sample_categorical",
+                                      {{"name", name},
+                                       {"options", Factors(options.begin(), options.end())},
+                                       {"preferred", preferred}},
+                                      std::move(span)));
+}
+
+Factors Schedule::sample_tile(const std::string& name, const LoopRef& loop, std::int64_t n,
+                              std::int64_t max_innermost, const Factors& preferred, Span span) {
+  return std::get<Factors>(apply("sample_tile",
+                                 {{"name", name},
+                                  {"loop", loop},
+                                  {"n", n},
+                                  {"max_innermost", max_innermost},
+                                  {"preferred", preferred}},
+                                 std::move(span)));
+}
+
+std::int64_t Schedule::sample_compute_location(const std::string& name, const BlockRef& block,
+                                               std::int64_t preferred, Span span) {
+  return std::get<std::int64_t>(apply("sample_compute_location",
+                                      {{"name", name}, {"block", block}, {"preferred", preferred}},
+                                      std::move(span)));
+}
 
 std::vector<LoopRef> Schedule::split(const LoopRef& loop, const Factors& factors,
                                      const std::string& tail, Span span) {

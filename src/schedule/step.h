@@ -4,12 +4,14 @@
 /// that it raises.
 
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "schedule/loop_tree.h"
+#include "tenon/schedule/decision.h"
 #include "tenon/schedule/primitive.h"
 
 namespace tenon {
@@ -23,6 +25,10 @@ struct ScheduleState {
   /// Loops that no longer exist: the variable (kept alive, so that its address stays unique) and
   /// what became of it.
   std::unordered_map<const ExprNode*, std::pair<Expr, std::string>> consumed;
+  /// What samples take, and what they took; null where there is nothing. Shared, so that a step
+  /// copies no options.
+  std::shared_ptr<const DecisionValues> wanted;
+  std::shared_ptr<const std::vector<Decision>> decisions;
 };
 
 /// A copy of the state that a primitive may change freely; the schedule takes it over when the
@@ -60,6 +66,16 @@ class Step {
   Path common_path(const std::vector<LoopRef>& loops, int requirement);
   void consume(const LoopRef& loop, const std::string& what_became_of_it);
   void set_replacement(const LoopRef& loop, const std::vector<LoopRef>& by);
+
+  // --- decisions ---
+  const ScheduleState& state() const { return state_; }
+  void set_decisions(std::vector<Decision> decisions) {
+    state_.decisions = std::make_shared<const std::vector<Decision>>(std::move(decisions));
+  }
+  /// The trace has this in place of the argument.
+  void set_argument(std::size_t index, ScheduleValue value) {
+    arguments_[index] = std::move(value);
+  }
 
   // --- names ---
   std::string fresh_block_name(const std::string& wanted) const;

@@ -38,6 +38,7 @@ class Draw {
     if (name == "decompose_reduction") return reduction(true);
     if (name == "rfactor") return reduction(false);
     if (name == "split_terms") return split_terms();
+    if (name.rfind("sample_", 0) == 0) return sample(name);
     return std::nullopt;
   }
 
@@ -231,6 +232,21 @@ class Draw {
                           {"terms", std::int64_t{number(1, 20)}}};
   }
 
+  /// Names are sometimes those of samples before.
+  std::optional<NamedArguments> sample(const std::string& primitive) {
+    NamedArguments out{{"name", primitive + std::to_string(number(0, 30))}};
+    if (primitive == "sample_categorical") {
+      out.emplace_back("options", Factors{1, 2, number(3, 9)});
+      out.emplace_back("preferred", std::int64_t{number(1, 3)});
+    } else if (primitive == "sample_tile") {
+      out.emplace_back("loop", LoopRef{pick(loops_)->var});
+      out.emplace_back("n", std::int64_t{number(2, 3)});
+    } else {
+      out.emplace_back("block", BlockRef{pick(blocks_)->name});
+    }
+    return out;
+  }
+
   Stmt root_;
   Function function_;
   std::mt19937& random_;
@@ -251,8 +267,9 @@ std::optional<DrawnStep> draw_step(const Schedule& s, const DrawCounts& counts,
   for (const Primitive* p : primitives()) {
     const auto found = counts.find(p->name);
     const double weight = 1.0 / (1 + (found == counts.end() ? 0 : found->second.legal));
-    // Few steps apply to the blocks that blockize makes.
-    const double share = std::string(p->name) == "blockize" ? 0.3 : 1;
+    // Few steps apply to the blocks that blockize makes; samples change nothing.
+    const std::string name = p->name;
+    const double share = name == "blockize" || name.rfind("sample_", 0) == 0 ? 0.3 : 1;
     weights.push_back(is_for_gpu(p->name) ? 0 : share * weight);
   }
   const int which = std::discrete_distribution<int>(weights.begin(), weights.end())(*random);

@@ -39,8 +39,15 @@ Schedule default_schedule(const Function& f, const Target& target);
 /// in parallel. On a GPU every nest is bound to blocks and threads. Never fails.
 ChosenSchedule rule_schedule(const Function& f, const Target& target);
 
-/// The same for a function that is scheduled in part: rules for every block that still has the
-/// loops it was made with, block by block. Those in `done` stay as they are.
+/// The schedule that the rules write with these decisions: those of its `decisions()` that are not
+/// named take the preferred value; with none it is the function of `rule_schedule`. A name that
+/// nothing asks for is ignored. On a GPU there are no decisions yet. Raises ScheduleError: E1403
+/// for a value that is no option, E1404 where a rule refuses what was decided.
+Schedule rule_schedule_with(const Function& f, const Target& target,
+                            const DecisionValues& decisions);
+
+/// `rule_schedule` for a function that is scheduled in part: rules for every block that still has
+/// the loops it was made with, block by block. Those in `done` stay as they are.
 void schedule_remaining(Schedule* s, const std::unordered_set<std::string>& done,
                         const Target& target);
 

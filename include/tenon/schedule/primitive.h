@@ -36,7 +36,7 @@ struct Parameter {
   bool variadic = false;  ///< takes all remaining positional arguments (kLoops only)
 };
 
-enum class ResultKind : std::uint8_t { kNothing, kLoop, kLoops, kBlock };
+enum class ResultKind : std::uint8_t { kNothing, kLoop, kLoops, kBlock, kInteger, kFactors };
 
 /// One primitive. `apply` works on a Step, which rolls back when it throws.
 struct Primitive {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tenon/ir/function.h"
+#include "tenon/schedule/decision.h"
 #include "tenon/schedule/handle.h"
 #include "tenon/schedule/primitive.h"
 #include "tenon/schedule/trace.h"
@@ -57,6 +58,36 @@ class Schedule {
   /// Applies any registered primitive.
   ScheduleValue apply(const std::string& primitive, const NamedArguments& arguments,
                       Span span = {});
+
+  // --- decisions (docs/design/tuner.md) ---
+
+  /// What later samples take, by name. A name that no sample asks for is ignored; a value that is
+  /// none of its options is refused by the sample. Replaces what was given before.
+  void use_decisions(DecisionValues values);
+  /// The decisions so far, in the order taken.
+  const std::vector<Decision>& decisions() const;
+  /// Takes one of some numbers: that of use_decisions, or else `preferred`. Changes nothing.
+  ///
+  /// Requires: (1) a name that no sample has; (2) options, all different; (3) a preferred one that
+  /// is an option; (4) a decision that is an option.
+  std::int64_t sample_categorical(const std::string& name, const std::vector<std::int64_t>& options,
+                                  std::int64_t preferred, Span span = {});
+  /// Takes `n` factors of the extent of a loop, for `split`: all whose product is the extent and of
+  /// which the last is at most `max_innermost` are options. Without a preferred one that is the
+  /// one with the largest last factor, the others as far out as they go. Changes nothing.
+  ///
+  /// Requires: (1) a name that no sample has; (2) a loop of constant extent of at least 1, 2 to 4
+  /// factors, and max_innermost of at least 1; (3) and (4) as above.
+  Factors sample_tile(const std::string& name, const LoopRef& loop, std::int64_t n,
+                      std::int64_t max_innermost = 16, const Factors& preferred = {},
+                      Span span = {});
+  /// Takes a place for a block: a loop around the only block that reads what it makes, counted from
+  /// the outermost, to which compute_at can move it; -2 to inline it; -1 to leave it where it is.
+  /// The places where this is legal are the options. Changes nothing.
+  ///
+  /// Requires: (1) a name that no sample has; (2) a block; (3) and (4) as above.
+  std::int64_t sample_compute_location(const std::string& name, const BlockRef& block,
+                                       std::int64_t preferred = -1, Span span = {});
 
   // --- loops ---
 
