@@ -150,8 +150,8 @@ struct PlanStep {
   PlanStepOp op = PlanStepOp::kKernel;
   std::uint32_t kernel = 0;  ///< index into Plan::kernels; of a branch or loop into Plan::regions,
                              ///< of an extern step into Plan::externs
-  std::vector<PlanBufferId> buffers = {};  ///< kernel: in parameter order; copy: destination,
-                                           ///< source; extern: operands, results
+  std::vector<PlanBufferId> buffers = {};   ///< kernel: in parameter order; copy: destination,
+                                            ///< source; extern: operands, results
   std::vector<PlanRegister> sizes = {};     ///< values of Function.symbols in order
   PlanRegister shared_bytes = kPlanNone;    ///< scratch of the call, a multiple of 64; kPlanNone: 0
   PlanRegister worker_bytes = kPlanNone;    ///< scratch of each worker, likewise
