@@ -8,8 +8,6 @@ import sys
 import pytest
 from test_device_arrays import fake_driver
 
-from tenon.cli import _cuda
-
 VERSIONS = {
     "libnvrtc.so.13": "int nvrtcVersion(int* a, int* b) {{ *a = {0}; *b = {1}; return 0; }}",
     "libcublasLt.so.13": "unsigned long cublasLtGetVersion(void) {{ return {0}; }}",
@@ -142,13 +140,29 @@ def test_a_driver_that_does_not_load(place):
         ("libcudnn.so.9", "cudnn", "nvidia-cudnn-cu13"),
     ],
 )
-def test_a_part_that_is_missing(place, monkeypatch, file, name, package):
-    # This machine may have the part elsewhere.
-    monkeypatch.setattr(_cuda, "_candidates", lambda names, own: _cuda._files(names, [own]))
-    monkeypatch.setenv("TENON_CUDA_PATH", str(place))
-    assert _cuda.cuda_parts()["problem"] is None
+def test_a_part_that_is_missing(place, file, name, package):
+    # This machine may have the part elsewhere. In a process of its own: a driver that is loaded
+    # once is found by all tests that follow.
+    program = """
+import json
+from tenon.cli import _cuda
+_cuda._candidates = lambda names, own: _cuda._files(names, [own])
+print(json.dumps(_cuda.cuda_parts()["problem"]))
+"""
+
+    def problem_there():
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"TENON_CUDA_PATH": str(place)},
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    assert problem_there() is None
     (place / file).unlink()
-    found = _cuda.cuda_parts()["problem"]
+    found = problem_there()
     assert found["what"] == f"there is a driver but no {name} (not found)"
     assert found["cure"] == f"pip install {package} or set TENON_CUDA_PATH (now '{place}')"
 
