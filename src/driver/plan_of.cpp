@@ -14,7 +14,7 @@ PlanRegister bytes_or_none(PlanProgram* program, const Expr& e, const SymbolRegi
 
 }  // namespace
 
-Plan plan_of(const CompiledKernel& kernel) {
+Plan plan_of(const KernelCode& kernel) {
   Plan plan;
   PlanStep step;
   const SymbolRegisters symbols = add_arguments(&plan, &step, kernel.source, kernel.function);

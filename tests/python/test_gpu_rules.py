@@ -6,6 +6,7 @@ the text for sm_80 and sm_90a, it fits a multiprocessor, and nothing is spilled.
 """
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -305,3 +306,14 @@ def test_the_interpreter_takes_sizes_by_name():
         tn.interpret(loops, x, sizes={"m": 2, "n": 3, "q": 1})
     with pytest.raises(tn.ShapeError, match=r"E0482"):
         tn.interpret(function, x.reshape(2, 3), sizes={"m": 3})
+
+
+def test_no_kernel_text_is_stored_in_the_source():
+    root = Path(__file__).resolve().parents[2]
+    sources = [p for f in ("src", "include", "python") for p in (root / f).rglob("*.*")]
+    kernels = [
+        str(path.relative_to(root))
+        for path in sources
+        if path.suffix in (".cpp", ".h", ".py", ".def") and "__global__" in path.read_text()
+    ]
+    assert kernels == ["src/codegen/cuda/module.cpp"]  # the emitter's own head of a kernel

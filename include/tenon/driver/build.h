@@ -71,7 +71,7 @@ std::vector<KernelObject> compile_objects(std::span<const Function> functions, c
                                           const BuildOptions& options = {});
 
 /// A plan of one kernel: sizes from the inputs' shapes, one step.
-Plan plan_of(const CompiledKernel& kernel);
+Plan plan_of(const KernelCode& kernel);
 /// What a caller calls. The executable keeps the code alive.
 Executable make_executable(const CompiledKernel& kernel);
 /// compile_kernel, then make_executable.
