@@ -85,6 +85,24 @@ int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<E
   return stride == 0 || stride == 1 ? static_cast<int>(stride) : -1;
 }
 
+bool uses_iter(const Expr& e, const ExprNode* iter) {
+  return uses_var(e, [&](const VarNode& v) { return &v == iter; });
+}
+
+bool uses_iter(const LoadNode& l, const ExprNode* iter) {
+  return std::any_of(l.indices.begin(), l.indices.end(),
+                     [&](const Expr& e) { return uses_iter(e, iter); });
+}
+
+bool slides(const BlockInfo& info, int spatial, int reduction) {
+  const ExprNode* x = info.block->iters[static_cast<std::size_t>(spatial)].var.get();
+  const ExprNode* k = info.block->iters[static_cast<std::size_t>(reduction)].var.get();
+  return std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
+    return std::any_of(l->indices.begin(), l->indices.end(),
+                       [&](const Expr& e) { return uses_iter(e, x) && uses_iter(e, k); });
+  });
+}
+
 std::int64_t extent_of(const BlockInfo& info, int iter) {
   return as_int(info.block->iters[static_cast<std::size_t>(iter)].domain.extent).value_or(-1);
 }

@@ -47,6 +47,13 @@ bool has_order(const BlockInfo& info);
 int lane_stride(const BlockInfo& info, const Buffer& buffer, const std::vector<Expr>& indices,
                 int iter, int group);
 
+/// Whether the expression, or an index of the load, depends on an iter, given by its variable.
+bool uses_iter(const Expr& e, const ExprNode* iter);
+bool uses_iter(const LoadNode& l, const ExprNode* iter);
+
+/// Whether some operand is read at a combination of a spatial and a reduction iter, as x + kx.
+bool slides(const BlockInfo& info, int spatial, int reduction);
+
 /// The extent of iter `i` when it is constant, else -1.
 std::int64_t extent_of(const BlockInfo& info, int iter);
 

@@ -14,12 +14,6 @@ struct TileAxes {
   int row = -1;      ///< reuses what is read along the column; -1 when there is none
 };
 
-bool uses_iter(const LoadNode& l, const ExprNode* iter) {
-  return std::any_of(l.indices.begin(), l.indices.end(), [&](const Expr& e) {
-    return uses_var(e, [&](const VarNode& v) { return &v == iter; });
-  });
-}
-
 TileAxes choose_axes(const BlockInfo& info, int lanes) {
   TileAxes axes;
   for (int d = info.num_spatial; d-- > info.num_context && axes.column < 0;) {

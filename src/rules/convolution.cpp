@@ -17,24 +17,6 @@ const ExprNode* iter_var(const BlockInfo& info, int d) {
   return info.block->iters[static_cast<std::size_t>(d)].var.get();
 }
 
-bool uses_iter(const Expr& e, const ExprNode* iter) {
-  return uses_var(e, [&](const VarNode& v) { return &v == iter; });
-}
-
-bool uses_iter(const LoadNode& l, const ExprNode* iter) {
-  return std::any_of(l.indices.begin(), l.indices.end(),
-                     [&](const Expr& e) { return uses_iter(e, iter); });
-}
-
-/// Whether some operand is read at a combination of both iters, as x + kx.
-bool slides(const BlockInfo& info, int spatial, int reduction) {
-  const ExprNode *x = iter_var(info, spatial), *k = iter_var(info, reduction);
-  return std::any_of(info.loads.begin(), info.loads.end(), [&](const LoadNode* l) {
-    return std::any_of(l->indices.begin(), l->indices.end(),
-                       [&](const Expr& e) { return uses_iter(e, x) && uses_iter(e, k); });
-  });
-}
-
 /// The reduction iter that slides along with a spatial one; -1 when there is none.
 int window_of(const BlockInfo& info, int spatial) {
   for (int r = info.num_spatial; r < info.num_spatial + info.num_reduction; ++r) {

@@ -41,8 +41,8 @@ std::int64_t modulus_of(const BlockInfo& info, int iter) {
         if (n.kind != NodeKind::kBinary) return;
         const auto& b = static_cast<const BinaryNode&>(n);
         const std::int64_t c = as_int(b.b).value_or(0);
-        const bool uses_iter = uses_var(b.a, [&](const VarNode& u) { return &u == v; });
-        if (b.op == BinaryOp::kFloorMod && uses_iter && c > 1 && c <= kMaxParts) modulus = c;
+        if (b.op == BinaryOp::kFloorMod && uses_iter(b.a, v) && c > 1 && c <= kMaxParts)
+          modulus = c;
       });
     }
   }

@@ -146,6 +146,21 @@ void check_made(Step& step, const BlockNode& block, const BufferRegion& region, 
                 buffer->name, "' that would be copied for block '", block.name, "' has been made");
 }
 
+void check_not_written(Step& step, const Stmt& nest, const std::string& reader,
+                       const Buffer& buffer, int requirement) {
+  for (const Access& a : accesses_of(accesses_under(nest), buffer)) {
+    TENON_REQUIRE(step, !a.is_write, requirement, ScheduleError, "E0261", "block '", a.block->name,
+                  "' makes buffer '", buffer->name, "' inside the loops of block '", reader, "'");
+  }
+}
+
+void make_before(Step& step, const BlockRef& reader, std::size_t top, const Stmt& made,
+                 const Buffer& buffer) {
+  const Path path = path_up_to(step.path_to(reader), top);
+  step.set_root(replace_at(path, make_seq({made, path.back()})));
+  step.allocate(buffer);
+}
+
 Stmt copy_nest(const std::string& name, const Buffer& from, const Buffer& to,
                const BlockNode& block, const BufferRegion& region) {
   const std::vector<Range> box = domain_box(block, region);

@@ -32,6 +32,14 @@ bool writes_whole_box(const BlockNode& block, const BufferRegion& region);
 /// raises E0275.
 void check_made(Step& step, const BlockNode& block, const BufferRegion& region, int requirement);
 
+/// Nothing in the statement `nest`, where the block `reader` is, writes the buffer; raises E0261.
+void check_not_written(Step& step, const Stmt& nest, const std::string& reader,
+                       const Buffer& buffer, int requirement);
+/// Puts `made`, which fills `buffer`, before the statement at position `top` of the path to
+/// `reader`, in which the block reads it, and allocates the buffer.
+void make_before(Step& step, const BlockRef& reader, std::size_t top, const Stmt& made,
+                 const Buffer& buffer);
+
 /// A loop nest around a block `name` that copies, element by element, the part of `from` that
 /// `block` touches in `region` to `to`. Iters run over the part only.
 Stmt copy_nest(const std::string& name, const Buffer& from, const Buffer& to,

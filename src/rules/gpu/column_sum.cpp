@@ -65,7 +65,7 @@ bool is_product(const BlockInfo& info) {
   if (info.loads.size() != 2) return false;
   const auto has_own = [&](std::size_t operand) {
     for (int d = info.num_context; d < info.num_spatial; ++d) {
-      const IterVar& iter = info.block->iters[static_cast<std::size_t>(d)];
+      const ExprNode* iter = info.block->iters[static_cast<std::size_t>(d)].var.get();
       if (uses_iter(*info.loads[operand], iter) && !uses_iter(*info.loads[1 - operand], iter))
         return true;
     }

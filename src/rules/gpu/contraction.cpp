@@ -17,7 +17,7 @@ ProductAxes product_axes(const BlockInfo& info) {
   ProductAxes axes;
   if (info.loads.size() != 2) return axes;
   const auto only = [&](int d, std::size_t operand) {
-    const IterVar& iter = info.block->iters[static_cast<std::size_t>(d)];
+    const ExprNode* iter = info.block->iters[static_cast<std::size_t>(d)].var.get();
     return uses_iter(*info.loads[operand], iter) && !uses_iter(*info.loads[1 - operand], iter);
   };
   for (int d = info.num_spatial; d-- > info.num_context;) {
@@ -68,12 +68,6 @@ void bind_copy(Schedule& s, const std::string& block, const LoopRef& around, std
 }
 
 }  // namespace
-
-bool uses_iter(const LoadNode& l, const IterVar& iter) {
-  return std::any_of(l.indices.begin(), l.indices.end(), [&](const Expr& e) {
-    return uses_var(e, [&](const VarNode& v) { return &v == iter.var.get(); });
-  });
-}
 
 void bind_contraction(RuleContext& context, const BlockInfo& info,
                       const std::optional<std::string>& consumer) {

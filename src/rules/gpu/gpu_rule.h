@@ -21,9 +21,6 @@ constexpr std::int64_t kThreads = 256;
 /// ones as one access. Consumes the loop.
 void bind_elements(Schedule& s, const LoopRef& loop, std::int64_t threads, std::int64_t vector = 1);
 
-/// Whether the load has an index by the iter.
-bool uses_iter(const LoadNode& l, const IterVar& iter);
-
 /// Whether the block reads two elements, each by a spatial iter that the other has not: a tile
 /// would reuse both. Sizes do not matter.
 bool is_product(const BlockInfo& info);

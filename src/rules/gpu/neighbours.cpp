@@ -12,16 +12,8 @@ constexpr std::int64_t kMaxTerms = 64;  // more are shared out (column_sum.cpp)
 
 /// Whether some operand is read at combinations of this spatial and a reduction iter.
 bool slides(const BlockInfo& info, int d) {
-  const auto uses = [&](const Expr& e, int iter) {
-    const Expr& v = info.block->iters[static_cast<std::size_t>(iter)].var;
-    return uses_var(e, [&](const VarNode& x) { return &x == v.get(); });
-  };
-  for (const LoadNode* l : info.loads) {
-    for (const Expr& e : l->indices) {
-      for (int r = info.num_spatial; uses(e, d) && r < info.num_spatial + info.num_reduction; ++r) {
-        if (uses(e, r)) return true;
-      }
-    }
+  for (int r = info.num_spatial; r < info.num_spatial + info.num_reduction; ++r) {
+    if (rules::slides(info, d, r)) return true;
   }
   return false;
 }

@@ -52,7 +52,7 @@ std::unordered_set<std::string> blocks_before_rows(const std::vector<BlockInfo>&
         bool is_shared = before.count(reader.name()) != 0;
         for (int d = 0; d < std::min(num_rows, reader.num_spatial); ++d) {
           const IterVar& row = reader.block->iters[static_cast<std::size_t>(d)];
-          is_shared |= !is_int(row.domain.extent, 1) && !uses_iter(*l, row);
+          is_shared |= !is_int(row.domain.extent, 1) && !uses_iter(*l, row.var.get());
         }
         if (is_shared) before.insert(b->name());
       }

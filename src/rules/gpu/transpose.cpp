@@ -59,7 +59,8 @@ void bind_transpose(RuleContext& context, const BlockInfo& info) {
   for (int d = 0; d < info.num_spatial; ++d) {
     if (d == axes->row) row_dimension = dimension;
     if (d == axes->lane) lane_dimension = dimension;
-    dimension += uses_iter(*operand, info.block->iters[static_cast<std::size_t>(d)]) ? 1 : 0;
+    const IterVar& iter = info.block->iters[static_cast<std::size_t>(d)];
+    dimension += uses_iter(*operand, iter.var.get()) ? 1 : 0;
     if (d != axes->row && d != axes->lane) outer.push_back(loops[static_cast<std::size_t>(d)]);
   }
   outer.insert(outer.end(), {row[0], lane[0]});

@@ -4,28 +4,19 @@
 
 #include "rules/gpu/window_tile.h"
 #include "tenon/ir/builder.h"
-#include "tenon/ir/visit.h"
+#include "tenon/ir/quotient.h"
 
 namespace tenon::rules::gpu {
 namespace {
 
 /// The constant by which the load's indices divide the iter wherever they use it; 0: they use it
 /// in another way.
-std::int64_t group_of(const LoadNode& l, const IterVar& iter) {
-  std::int64_t group = 0;
-  Expr quotient = var("group");
-  for (const Expr& index : l.indices) {
-    const Expr rest = rewrite_exprs(index, [&](const Expr& e) -> Expr {
-      const auto* b = e.as<BinaryNode>();
-      if (b == nullptr || b->op != BinaryOp::kFloorDiv || !b->a.same_as(iter.var)) return nullptr;
-      const std::int64_t by = as_int(b->b).value_or(0);
-      if (by <= 0 || (group != 0 && group != by)) return nullptr;
-      group = by;
-      return quotient;
-    });
-    if (uses_var(rest, [&](const VarNode& v) { return &v == iter.var.get(); })) return 0;
-  }
-  return group;
+std::int64_t group_of(const LoadNode& l, const ExprNode* iter) {
+  std::vector<Expr> rest = l.indices;
+  const std::int64_t group = replace_quotient(Expr(iter), var("group"), &rest);
+  const bool is_used =
+      std::any_of(rest.begin(), rest.end(), [&](const Expr& e) { return uses_iter(e, iter); });
+  return is_used ? 0 : group;
 }
 
 /// How many elements tiles of `size` compute for each that there is.
@@ -128,7 +119,7 @@ TileAxis choose_column(std::int64_t extent, std::int64_t group, int iter) {
 /// Rows are iters that only one operand is read along; the column is one that only the other is.
 /// Of several groups of columns the first operand has a part each.
 WindowTile choose_tile(const BlockInfo& info, RowChoice choice) {
-  const auto iter = [&](int d) { return info.block->iters[static_cast<std::size_t>(d)]; };
+  const auto iter = [&](int d) { return info.block->iters[static_cast<std::size_t>(d)].var.get(); };
   for (int d = info.num_spatial; d-- > info.num_context;) {
     for (const std::size_t rows : {std::size_t{0}, std::size_t{1}}) {
       const LoadNode &a = *info.loads[rows], &b = *info.loads[1 - rows];

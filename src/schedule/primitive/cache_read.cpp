@@ -35,20 +35,14 @@ ScheduleValue apply(Step& step) {
                 "' writes buffer '", buffer->name, "'");
   step.suggest("");
   const std::size_t top = top_level_position(path);
-  for (const Access& a : accesses_of(accesses_under(path[top]), buffer)) {
-    TENON_REQUIRE(step, !a.is_write, 2, ScheduleError, "E0261", "block '", a.block->name,
-                  "' makes buffer '", buffer->name, "' inside the loops of block '", block_ref.name,
-                  "'");
-  }
+  check_not_written(step, path[top], block_ref.name, buffer, 2);
   check_made(step, *block, joined_region(*block, buffer), 3);
   const Buffer cache = make_buffer(step.fresh_buffer_name(buffer->name + "_" + scope),
                                    buffer->dtype, buffer->shape, parse_scope(scope));
   const std::string name = step.fresh_block_name(buffer->name + "_" + scope);
   const Stmt copy = copy_nest(name, buffer, cache, *block, joined_region(*block, buffer));
   step.set_root(replace_at(path, replace_buffers(path.back(), {{buffer.get(), cache}})));
-  const Path updated = path_up_to(step.path_to(block_ref), top);
-  step.set_root(replace_at(updated, make_seq({copy, updated.back()})));
-  step.allocate(cache);
+  make_before(step, block_ref, top, copy, cache);
   return BlockRef{name};
 }
 

@@ -3,6 +3,7 @@
 #include "schedule/placement.h"
 #include "tenon/ir/analyzer.h"
 #include "tenon/ir/builder.h"
+#include "tenon/ir/quotient.h"
 #include "tenon/ir/visit.h"
 
 namespace tenon {
@@ -56,23 +57,6 @@ bool uses_iters_alone(const std::vector<Expr>& indices, const BlockNode& block,
   return alone;
 }
 
-/// `indices` with quotients of the iter by one constant replaced by `quotient`; the constant, or 0
-/// where there is none.
-std::int64_t replace_quotient(const IterVar& iter, const Expr& quotient,
-                              std::vector<Expr>* indices) {
-  std::int64_t divisor = 0;
-  const auto replace = [&](const Expr& e) -> Expr {
-    const auto* b = e.as<BinaryNode>();
-    if (b == nullptr || b->op != BinaryOp::kFloorDiv || !b->a.same_as(iter.var)) return nullptr;
-    const std::int64_t by = as_int(b->b).value_or(0);
-    if (by <= 0 || (divisor != 0 && by != divisor)) return nullptr;
-    divisor = by;
-    return quotient;
-  };
-  for (Expr& e : *indices) e = rewrite_exprs(e, replace);
-  return divisor;
-}
-
 /// All values that the iter has, whatever the others are; a null extent where that is not known.
 Range whole_domain(const BlockNode& block, const IterVar& iter) {
   LoopRanges iters;
@@ -97,7 +81,7 @@ std::vector<Dimension> dimensions_of(Step& step, const BlockNode& block,
                     iter.var.as<VarNode>()->name, "' of block '", block.name, "' has no bounds");
       const Expr v = var(iter.var.as<VarNode>()->name);
       std::vector<Expr> divided = *indices;
-      const std::int64_t by = replace_quotient(iter, v, &divided);
+      const std::int64_t by = replace_quotient(iter.var, v, &divided);
       if (by > 0 && is_int(domain.min, 0) && !uses_iter(divided, iter)) {
         *indices = divided;
         out.push_back({{v, {imm(0), ceildiv(domain.extent, imm(by))}, IterKind::kSpatial},
@@ -145,11 +129,7 @@ ScheduleValue apply(Step& step) {
                 "E1301", "block '", block_ref.name, "' reads buffer '", buffer->name,
                 "' at places that loops inside of it or memory decide");
   const std::size_t top = top_level_position(path);
-  for (const Access& a : accesses_of(accesses_under(path[top]), buffer)) {
-    TENON_REQUIRE(step, !a.is_write, 3, ScheduleError, "E0261", "block '", a.block->name,
-                  "' makes buffer '", buffer->name, "' inside the loops of block '", block_ref.name,
-                  "'");
-  }
+  check_not_written(step, path[top], block_ref.name, buffer, 3);
   BufferRegion whole{buffer, {}};
   for (const Expr& extent : buffer->shape) whole.ranges.push_back({imm(0), extent});
   check_made(step, *block, whole, 4);
@@ -184,9 +164,7 @@ ScheduleValue apply(Step& step) {
     return l != nullptr && l->buffer.same_as(buffer) ? load(copy, positions) : Expr();
   });
   step.set_root(replace_at(path, make_block(std::move(parts))));
-  const Path updated = path_up_to(step.path_to(block_ref), top);
-  step.set_root(replace_at(updated, make_seq({nest, updated.back()})));
-  step.allocate(copy);
+  make_before(step, block_ref, top, nest, copy);
   return BlockRef{name};
 }
 
