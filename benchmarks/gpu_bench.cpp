@@ -29,25 +29,15 @@
 #include <string>
 #include <vector>
 
-#include "tenon/runtime/device.h"
+#include "gpu/device_call.h"
+#include "tenon/runtime/float_convert.h"
 
 namespace {
 
 namespace fs = std::filesystem;
-using Bytes = std::vector<unsigned char>;
+using namespace tenon::gpu;  // NOLINT(google-build-using-namespace): a program about these
 
-constexpr DLDevice kHost = {kDLCPU, 0};
-constexpr DLDevice kCuda = {kDLCUDA, 0};
 constexpr int kRounds = 7;
-void* const kDefaultStream = reinterpret_cast<void*>(1);
-
-struct Failure {
-  std::string what;
-};
-[[noreturn]] void fail(const std::string& what) { throw Failure{what}; }
-void check(tenon_status status, const std::string& what) {
-  if (status != TENON_OK) fail(what + ": " + tenon_last_error());
-}
 
 double now() {
   const auto t = std::chrono::steady_clock::now().time_since_epoch();
@@ -67,6 +57,11 @@ struct Value {
     return n;
   }
   std::size_t width() const { return dtype == "float32" ? 4 : 2; }
+  std::size_t num_bytes() const { return count() * width(); }
+  tenon::DType element() const {
+    return dtype == "bfloat16" ? tenon::DType::bfloat16()
+                               : tenon::DType::float_(static_cast<int>(8 * width()));
+  }
   DLDataType type() const {
     if (dtype == "bfloat16") return {kDLBfloat, 16, 1};
     return {kDLFloat, static_cast<std::uint8_t>(8 * width()), 1};
@@ -119,55 +114,16 @@ Case read_case(const fs::path& folder) {
 /// Multiples of 1/8 in [-1, 1]: exact in every dtype, so that sums tell what was multiplied.
 Bytes random_values(const Value& v, std::uint32_t seed, std::vector<float>* kept) {
   std::mt19937 random(seed);
-  Bytes bytes(v.count() * v.width());
+  Bytes bytes(v.num_bytes());
+  const tenon::DType dtype = v.element();
   kept->resize(v.count());
   for (std::size_t i = 0; i < v.count(); ++i) {
     const float x = (static_cast<float>(random() % 17) - 8.0f) / 8.0f;
     (*kept)[i] = x;
-    std::uint32_t raw = 0;
-    std::memcpy(&raw, &x, 4);
-    if (v.dtype == "float32") {
-      std::memcpy(&bytes[4 * i], &raw, 4);
-      continue;
-    }
-    std::uint16_t half = static_cast<std::uint16_t>(raw >> 16);
-    if (v.dtype == "float16" && x != 0) {
-      const std::uint32_t exponent = ((raw >> 23) & 255) - 127 + 15;
-      half = static_cast<std::uint16_t>(((raw >> 16) & 0x8000) | (exponent << 10) |
-                                        ((raw >> 13) & 1023));
-    }
-    std::memcpy(&bytes[2 * i], &half, 2);
+    tenon::store_float(dtype, x, &bytes[i * v.width()]);
   }
   return bytes;
 }
-
-class Arrays {
- public:
-  explicit Arrays(const std::vector<Value>& values) {
-    for (const Value& v : values) {
-      void* data = nullptr;
-      check(tenon_device_allocate(0, v.count() * v.width(), "arrays of the benchmark", &data),
-            "allocate");
-      data_.push_back(data);
-      DLTensor t = {data,    kCuda, static_cast<std::int32_t>(v.dims.size()), v.type(), nullptr,
-                    nullptr, 0};
-      t.shape = const_cast<std::int64_t*>(v.dims.data());
-      tensors_.push_back(t);
-    }
-  }
-  ~Arrays() {
-    for (void* data : data_) tenon_device_free(0, data);
-  }
-  Arrays(const Arrays&) = delete;
-  Arrays& operator=(const Arrays&) = delete;
-  const DLTensor* tensors() const { return tensors_.data(); }
-  std::int32_t count() const { return static_cast<std::int32_t>(tensors_.size()); }
-  void* at(std::size_t i) const { return data_[i]; }
-
- private:
-  std::vector<void*> data_;
-  std::vector<DLTensor> tensors_;
-};
 
 /// The product of the vendor's library, where it is installed.
 class Blas {
@@ -230,7 +186,7 @@ double sampled_error(const Case& c, const Arrays& out, const std::vector<float>&
   const std::size_t n = static_cast<std::size_t>(c.product[1]);
   const std::size_t k = static_cast<std::size_t>(c.product[2]);
   std::vector<float> found(m * n);
-  check(tenon_device_copy(kHost, found.data(), kCuda, out.at(0), 4 * found.size()), "read");
+  out.read(0, found.data(), 4 * found.size());
   std::mt19937 random(7);
   double worst = 0;
   for (int sample = 0; sample < 64; ++sample) {
@@ -244,22 +200,15 @@ double sampled_error(const Case& c, const Arrays& out, const std::vector<float>&
 }
 
 void run_case(const Case& c, const Blas& blas, double seconds) {
-  tenon_model* model = nullptr;
-  tenon_load_options options = {};
-  options.struct_bytes = sizeof(options);
-  check(tenon_model_load_memory(c.plan.data(), c.plan.size(), &options, &model), "load");
-  tenon_context* context = nullptr;
-  check(tenon_context_create(model, &context), "context");
+  const Model model(c.plan);
+  Context context(model);
   Arrays in(c.inputs), out(c.results);
   std::vector<std::vector<float>> values(c.inputs.size());
   for (std::size_t i = 0; i < c.inputs.size(); ++i) {
-    const Bytes bytes = random_values(c.inputs[i], static_cast<std::uint32_t>(i), &values[i]);
-    check(tenon_device_copy(kCuda, in.at(i), kHost, bytes.data(), bytes.size()), "fill");
+    in.write(i, random_values(c.inputs[i], static_cast<std::uint32_t>(i), &values[i]));
   }
-  const auto ours = [&] {
-    check(tenon_context_run(context, in.tensors(), in.count(), out.tensors(), out.count()), "run");
-  };
-  check(tenon_context_set_stream(context, kDefaultStream), "set_stream");
+  const auto ours = [&] { check(context.run(in, out), "run"); };
+  check(tenon_context_set_stream(context.get(), kDefaultStream), "set_stream");
   ours();
   check(tenon_device_synchronize(0), "wait");
   const bool is_product = !c.product.empty();
@@ -268,13 +217,12 @@ void run_case(const Case& c, const Blas& blas, double seconds) {
   const bool has_peer = is_product && blas.is_there() && blas.multiply(c, in, out);
   std::vector<double> graph, plain, peer;
   for (int round = 0; round < kRounds; ++round) {
-    check(tenon_context_set_graphs(context, 1), "set_graphs");
+    check(tenon_context_set_graphs(context.get(), 1), "set_graphs");
     graph.push_back(seconds_of(ours, seconds));
-    check(tenon_context_set_graphs(context, 0), "set_graphs");
+    check(tenon_context_set_graphs(context.get(), 0), "set_graphs");
     plain.push_back(seconds_of(ours, seconds));
     if (has_peer) peer.push_back(seconds_of([&] { blas.multiply(c, in, out); }, seconds));
   }
-  // What the host spends to queue a run whose kernels do next to nothing.
   const double best = std::min(median(graph), median(plain));
   std::printf("{\"case\": \"%s\", \"plain_us\": %.3f, \"graph_us\": %.3f", c.name.c_str(),
               median(plain) * 1e6, median(graph) * 1e6);
@@ -288,8 +236,6 @@ void run_case(const Case& c, const Blas& blas, double seconds) {
                 median(peer) / best);
   }
   std::printf("}\n");
-  tenon_context_destroy(context);
-  tenon_model_release(model);
 }
 
 /// Bytes per second that a copy in the device's memory reads and writes.

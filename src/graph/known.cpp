@@ -44,10 +44,7 @@ std::int64_t integer_at(const Array& a, std::int64_t i) {
 }
 
 double float_at(const Array& a, std::int64_t i) {
-  if (a.dtype() == kFloat64) return element_at<double>(a, i);
-  if (a.dtype() == kFloat32) return element_at<float>(a, i);
-  const auto bits = element_at<std::uint16_t>(a, i);
-  return a.dtype() == DType::bfloat16() ? bfloat16_to_float(bits) : float16_to_float(bits);
+  return load_float(a.dtype(), static_cast<const char*>(a.raw()) + i * a.dtype().bytes());
 }
 
 Expr constant_at(const Array& a, std::int64_t i) {

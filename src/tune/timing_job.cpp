@@ -71,36 +71,6 @@ TimingJob job_from(const std::string& bytes) {
   return job;
 }
 
-void store_float(DType dtype, double value, unsigned char* at) {
-  const auto single = static_cast<float>(value);
-  if (dtype.bits == 64) {
-    std::memcpy(at, &value, 8);
-  } else if (dtype.bits == 32) {
-    std::memcpy(at, &single, 4);
-  } else {
-    const std::uint16_t half =
-        dtype.code == DTypeCode::kBFloat ? float_to_bfloat16(single) : float_to_float16(single);
-    std::memcpy(at, &half, 2);
-  }
-}
-
-double load_float(DType dtype, const unsigned char* at) {
-  double value = 0;
-  float single = 0;
-  std::uint16_t half = 0;
-  if (dtype.bits == 64) {
-    std::memcpy(&value, at, 8);
-    return value;
-  }
-  if (dtype.bits == 32) {
-    std::memcpy(&single, at, 4);
-    return static_cast<double>(single);
-  }
-  std::memcpy(&half, at, 2);
-  return static_cast<double>(dtype.code == DTypeCode::kBFloat ? bfloat16_to_float(half)
-                                                              : float16_to_float(half));
-}
-
 /// Fills an array with numbers of a normal distribution, integers below the limit, or, for floats
 /// where `is_odd`, one number in eight that is infinite, no number, zero, huge or tiny.
 void fill(Array* array, std::int64_t limit, bool is_odd, std::mt19937_64* random) {

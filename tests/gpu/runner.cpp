@@ -17,17 +17,13 @@
 #include <string>
 #include <vector>
 
-#include "tenon/runtime/device.h"
+#include "gpu/device_call.h"
+#include "tenon/runtime/float_convert.h"
 
 namespace {
 
 namespace fs = std::filesystem;
-using Bytes = std::vector<unsigned char>;
-
-constexpr DLDevice kHost = {kDLCPU, 0};
-constexpr DLDevice kCuda = {kDLCUDA, 0};
-/// CUDA's default stream, which needs no creating.
-void* const kDefaultStream = reinterpret_cast<void*>(1);
+using namespace tenon::gpu;  // NOLINT(google-build-using-namespace): a program about these
 
 struct DTypeRow {
   const char* name;
@@ -49,6 +45,13 @@ struct Value {
   std::vector<std::int64_t> dims;
   double rtol = 0, atol = 0;
   Bytes bytes;
+
+  DLDataType type() const { return dtype; }
+  std::size_t num_bytes() const {
+    std::size_t size = dtype.bits / 8u;
+    for (const std::int64_t dim : dims) size *= static_cast<std::size_t>(dim);
+    return size;
+  }
 };
 
 struct Case {
@@ -58,25 +61,10 @@ struct Case {
   std::string error;
 };
 
-struct Failure {
-  std::string what;
-};
-
-[[noreturn]] void fail(const std::string& what) { throw Failure{what}; }
-void check(tenon_status status, const std::string& what) {
-  if (status != TENON_OK) fail(what + ": " + tenon_last_error());
-}
-
 Bytes read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail("cannot read " + path.string());
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-std::size_t bytes_of(const Value& v) {
-  std::size_t size = v.dtype.bits / 8u;
-  for (const std::int64_t dim : v.dims) size *= static_cast<std::size_t>(dim);
-  return size;
 }
 
 Value read_value(const fs::path& folder, std::istringstream& line, bool is_result) {
@@ -89,7 +77,7 @@ Value read_value(const fs::path& folder, std::istringstream& line, bool is_resul
     if (dtype == row.name) v.dtype = row.dtype;
   if (v.dtype.bits == 0) fail("unknown dtype " + dtype);
   v.bytes = read_file(folder / (name + ".bin"));
-  if (v.bytes.size() != bytes_of(v)) fail(name + ".bin has another length than its shape");
+  if (v.bytes.size() != v.num_bytes()) fail(name + ".bin has another length than its shape");
   return v;
 }
 
@@ -116,86 +104,32 @@ Case read_case(const fs::path& folder) {
   return c;
 }
 
-/// Memory on the device with the descriptors of one call.
-class Arrays {
- public:
-  explicit Arrays(const std::vector<Value>& values) {
-    for (const Value& v : values) {
-      void* data = nullptr;
-      check(tenon_device_allocate(0, v.bytes.size(), "arrays of the runner", &data), "allocate");
-      data_.push_back(data);
-      DLTensor t = {data,    kCuda, static_cast<std::int32_t>(v.dims.size()), v.dtype, nullptr,
-                    nullptr, 0};
-      t.shape = const_cast<std::int64_t*>(v.dims.data());
-      tensors_.push_back(t);
-    }
-  }
-  ~Arrays() {
-    for (void* data : data_) tenon_device_free(0, data);
-  }
-  Arrays(const Arrays&) = delete;
-  Arrays& operator=(const Arrays&) = delete;
+void fill(Arrays* arrays, const std::vector<Value>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i) arrays->write(i, values[i].bytes);
+}
 
-  void fill(const std::vector<Value>& values) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      check(
-          tenon_device_copy(kCuda, data_[i], kHost, values[i].bytes.data(), values[i].bytes.size()),
-          "copy to the device");
-    }
-  }
-  /// So that what nobody writes shows.
-  void spoil(const std::vector<Value>& values) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const Bytes junk(values[i].bytes.size(), 0xcd);
-      check(tenon_device_copy(kCuda, data_[i], kHost, junk.data(), junk.size()),
-            "copy to the device");
-    }
-  }
-  std::vector<Bytes> read(const std::vector<Value>& values) const {
-    std::vector<Bytes> out;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      Bytes bytes(values[i].bytes.size());
-      check(tenon_device_copy(kHost, bytes.data(), kCuda, data_[i], bytes.size()),
-            "copy to the host");
-      out.push_back(std::move(bytes));
-    }
-    return out;
-  }
-  const DLTensor* tensors() const { return tensors_.data(); }
-  std::int32_t count() const { return static_cast<std::int32_t>(tensors_.size()); }
+/// So that what nobody writes shows.
+void spoil(Arrays* arrays, const std::vector<Value>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    arrays->write(i, Bytes(values[i].bytes.size(), 0xcd));
+}
 
- private:
-  std::vector<void*> data_;
-  std::vector<DLTensor> tensors_;
-};
-
-float half_to_float(std::uint16_t bits) {
-  const int exponent = (bits >> 10) & 31;
-  const int fraction = bits & 1023;
-  const float sign = (bits & 0x8000) != 0 ? -1.0f : 1.0f;
-  if (exponent == 31) return fraction != 0 ? NAN : sign * INFINITY;
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(fraction), -24);
-  return sign * std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+std::vector<Bytes> read(const Arrays& arrays, const std::vector<Value>& values) {
+  std::vector<Bytes> out;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    out.emplace_back(values[i].bytes.size());
+    arrays.read(i, out.back().data(), out.back().size());
+  }
+  return out;
 }
 
 /// Element `i` as a double; integers of 64 bits are compared bit by bit instead.
 double element(const Value& v, const Bytes& bytes, std::size_t i) {
   const unsigned char* at = bytes.data() + i * (v.dtype.bits / 8u);
+  if (v.dtype.code == kDLBfloat) return tenon::load_float(tenon::DType::bfloat16(), at);
+  if (v.dtype.code == kDLFloat) return tenon::load_float(tenon::DType::float_(v.dtype.bits), at);
   std::uint64_t raw = 0;
   std::memcpy(&raw, at, v.dtype.bits / 8u);
-  if (v.dtype.code == kDLFloat && v.dtype.bits == 64) {
-    double value = 0;
-    std::memcpy(&value, at, 8);
-    return value;
-  }
-  if (v.dtype.code == kDLFloat && v.dtype.bits == 16)
-    return half_to_float(static_cast<std::uint16_t>(raw));
-  if (v.dtype.code == kDLFloat || v.dtype.code == kDLBfloat) {
-    const auto bits = static_cast<std::uint32_t>(v.dtype.code == kDLBfloat ? raw << 16 : raw);
-    float value = 0;
-    std::memcpy(&value, &bits, 4);
-    return value;
-  }
   if (v.dtype.code == kDLInt) {
     const int shift = 64 - v.dtype.bits;
     return static_cast<double>(static_cast<std::int64_t>(raw << shift) >> shift);
@@ -219,39 +153,6 @@ double compare(const Value& expected, const Bytes& got) {
   }
   return worst;
 }
-
-class Model {
- public:
-  explicit Model(const Bytes& plan) {
-    tenon_load_options options = {};
-    options.struct_bytes = sizeof(options);
-    check(tenon_model_load_memory(plan.data(), plan.size(), &options, &model_), "load");
-  }
-  ~Model() { tenon_model_release(model_); }
-  Model(const Model&) = delete;
-  Model& operator=(const Model&) = delete;
-  tenon_model* get() const { return model_; }
-
- private:
-  tenon_model* model_ = nullptr;
-};
-
-class Context {
- public:
-  explicit Context(const Model& model) {
-    check(tenon_context_create(model.get(), &context_), "context");
-  }
-  ~Context() { tenon_context_destroy(context_); }
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
-  tenon_context* get() const { return context_; }
-  tenon_status run(const Arrays& in, const Arrays& out) {
-    return tenon_context_run(context_, in.tensors(), in.count(), out.tensors(), out.count());
-  }
-
- private:
-  tenon_context* context_ = nullptr;
-};
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -298,15 +199,15 @@ void run_case(const Case& c) {
   const Model model(c.plan);
   Context context(model), other(model);
   Arrays in(c.inputs), out(c.expected);
-  in.fill(c.inputs);
+  fill(&in, c.inputs);
   if (!c.error.empty()) return expect_error(c, context, in, out);
   std::vector<Bytes> first;
   double worst = 0;
   // Plain, captured, replayed, replayed; then another context.
   for (int i = 0; i < 5; ++i) {
-    out.spoil(c.expected);
+    spoil(&out, c.expected);
     check((i < 4 ? context : other).run(in, out), "run " + std::to_string(i));
-    const std::vector<Bytes> got = out.read(c.expected);
+    const std::vector<Bytes> got = read(out, c.expected);
     if (i == 0) first = got;
     if (got != first) fail("run " + std::to_string(i) + " gives other bits than run 0");
     for (std::size_t k = 0; k < got.size(); ++k)
@@ -328,7 +229,7 @@ void run_fault(const Case& c) {
   const Model model(c.plan);
   Context context(model);
   Arrays in(c.inputs), out(c.expected);
-  in.fill(c.inputs);
+  fill(&in, c.inputs);
   for (int i = 0; i < 3; ++i) {
     if (context.run(in, out) != TENON_ERROR_RESOURCE ||
         std::string(tenon_last_error()).find("[E1128]") == std::string::npos)

@@ -1,10 +1,13 @@
 #pragma once
 
 /// Conversions between float32 and the 16-bit formats: round to nearest even, subnormals kept, NaN
-/// stays NaN (quiet).
+/// stays NaN (quiet). Elements of any float dtype as doubles.
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
+
+#include "tenon/runtime/dtype.h"
 
 namespace tenon {
 
@@ -59,6 +62,40 @@ constexpr float float16_to_float(std::uint16_t bits) {
     return sign != 0u ? -magnitude : magnitude;
   }
   return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (mantissa << 13));
+}
+
+/// The element of a float dtype at an address, exact.
+inline double load_float(DType dtype, const void* at) {
+  double value = 0;
+  float single = 0;
+  std::uint16_t half = 0;
+  if (dtype.bits == 64) {
+    std::memcpy(&value, at, sizeof(value));
+    return value;
+  }
+  if (dtype.bits == 32) {
+    std::memcpy(&single, at, sizeof(single));
+    return static_cast<double>(single);
+  }
+  std::memcpy(&half, at, sizeof(half));
+  return static_cast<double>(dtype.code == DTypeCode::kBFloat ? bfloat16_to_float(half)
+                                                              : float16_to_float(half));
+}
+
+/// Writes an element of a float dtype; 16-bit formats are rounded by way of float32.
+inline void store_float(DType dtype, double value, void* at) {
+  if (dtype.bits == 64) {
+    std::memcpy(at, &value, sizeof(value));
+    return;
+  }
+  const auto single = static_cast<float>(value);
+  if (dtype.bits == 32) {
+    std::memcpy(at, &single, sizeof(single));
+    return;
+  }
+  const std::uint16_t half =
+      dtype.code == DTypeCode::kBFloat ? float_to_bfloat16(single) : float_to_float16(single);
+  std::memcpy(at, &half, sizeof(half));
 }
 
 }  // namespace tenon

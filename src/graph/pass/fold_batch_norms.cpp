@@ -37,22 +37,13 @@ bool as_affine(const Value& v, const Uses& uses, Affine* out) {
 // Constants are computed here rather than by kernels: those would be one for each shape.
 
 double element(const Array& x, std::size_t i) {
-  if (x.dtype() == kFloat64) return x.data<double>()[i];
-  if (x.dtype() == kFloat32) return x.data<float>()[i];
-  const std::uint16_t bits = x.data<std::uint16_t>()[i];
-  return x.dtype() == DType::bfloat16() ? bfloat16_to_float(bits) : float16_to_float(bits);
+  const auto bytes = static_cast<std::size_t>(x.dtype().bytes());
+  return load_float(x.dtype(), static_cast<const char*>(x.raw()) + i * bytes);
 }
 
 void set_element(Array* x, std::size_t i, double value) {
-  const auto narrow = static_cast<float>(value);
-  if (x->dtype() == kFloat64) {
-    x->mutable_data<double>()[i] = value;
-  } else if (x->dtype() == kFloat32) {
-    x->mutable_data<float>()[i] = narrow;
-  } else {
-    x->mutable_data<std::uint16_t>()[i] =
-        x->dtype() == DType::bfloat16() ? float_to_bfloat16(narrow) : float_to_float16(narrow);
-  }
+  const auto bytes = static_cast<std::size_t>(x->dtype().bytes());
+  store_float(x->dtype(), value, static_cast<char*>(x->raw_mutable()) + i * bytes);
 }
 
 std::vector<double> numbers(const Value& constant) {

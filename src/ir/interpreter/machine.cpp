@@ -111,21 +111,11 @@ void Memory::set_integer(std::int64_t offset, std::int64_t v) {
 }
 
 double Memory::real_at(std::int64_t offset) const {
-  const char* p = data + offset * dtype.bytes();
-  if (dtype.bits == 64) return read_as<double>(p);
-  if (dtype.bits == 32) return static_cast<double>(read_as<float>(p));
-  const auto bits = read_as<std::uint16_t>(p);
-  return static_cast<double>(dtype.code == DTypeCode::kBFloat ? bfloat16_to_float(bits)
-                                                              : float16_to_float(bits));
+  return load_float(dtype, data + offset * dtype.bytes());
 }
 
 void Memory::set_real(std::int64_t offset, double v) {
-  char* p = data + offset * dtype.bytes();
-  if (dtype.bits == 64) return write_as(p, v);
-  const auto narrow = static_cast<float>(v);
-  if (dtype.bits == 32) return write_as(p, narrow);
-  write_as(p,
-           dtype.code == DTypeCode::kBFloat ? float_to_bfloat16(narrow) : float_to_float16(narrow));
+  store_float(dtype, v, data + offset * dtype.bytes());
 }
 
 // --- parallel iterations
