@@ -28,7 +28,24 @@ ResultShapes result_shapes(const Function& f) {
 
 namespace {
 
-/// `schedule_by_default`: `f` has no schedule yet. `verify` checks the program after each pass.
+/// `verify` checks the program after each pass.
+BuildOptions options_for(bool verify) {
+  BuildOptions options;
+  options.lower.verify = verify;
+  options.codegen.verify_llvm = verify;
+  options.poll = &poll_signals;
+  return options;
+}
+
+/// What follows from a kernel's source once it is compiled.
+void finish(Kernel* kernel, CompiledKernel compiled, bool is_compared) {
+  kernel->is_compared = is_compared;
+  kernel->shapes = result_shapes(kernel->source);
+  kernel->compiled = std::move(compiled);
+  kernel->executable = make_executable(kernel->compiled);
+}
+
+/// `schedule_by_default`: `f` has no schedule yet.
 Kernel build_kernel(const Function& f, const Target& target, bool schedule_by_default, bool verify,
                     bool is_compared) {
   const py::gil_scoped_release released;
@@ -40,14 +57,7 @@ Kernel build_kernel(const Function& f, const Target& target, bool schedule_by_de
     kernel.source = chosen.schedule.function();
     kernel.schedule = std::move(chosen.source);
   }
-  kernel.is_compared = is_compared;
-  kernel.shapes = result_shapes(f);
-  BuildOptions options;
-  options.lower.verify = verify;
-  options.codegen.verify_llvm = verify;
-  options.poll = &poll_signals;
-  kernel.compiled = compile_kernel(kernel.source, target, options);
-  kernel.executable = make_executable(kernel.compiled);
+  finish(&kernel, compile_kernel(kernel.source, target, options_for(verify)), is_compared);
   return kernel;
 }
 
@@ -68,14 +78,9 @@ Kernel build_variants(const Function& f, const std::vector<Expr>& conditions,
   Kernel kernel;
   kernel.source = f;
   kernel.schedule = text;
-  kernel.is_compared = is_compared;
-  kernel.shapes = result_shapes(f);
-  BuildOptions options;
-  options.lower.verify = verify;
-  options.codegen.verify_llvm = verify;
-  options.poll = &poll_signals;
-  kernel.compiled = compile_kernel(f, variants_of(conditions, functions), target, options);
-  kernel.executable = make_executable(kernel.compiled);
+  finish(&kernel,
+         compile_kernel(f, variants_of(conditions, functions), target, options_for(verify)),
+         is_compared);
   return kernel;
 }
 

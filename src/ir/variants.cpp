@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <unordered_map>
 
 #include "ir/transform/flatten_buffers.h"
 #include "ir/transform/independent_copy.h"
@@ -87,23 +86,13 @@ void narrow(std::vector<Symbol>* symbols, const Expr& condition, bool holds) {
   }
 }
 
-/// Puts the parameters of the whole function in place of a variant's.
-class ReplaceBuffers : public Mutator {
- public:
-  ReplaceBuffers(const Function& from, const Function& to) {
-    const std::vector<Buffer> old = from->params(), now = to->params();
-    for (std::size_t i = 0; i < old.size(); ++i) replaced_[old[i].get()] = now[i];
-  }
-
- protected:
-  Buffer rewrite_buffer(const Buffer& b) override {
-    const auto it = replaced_.find(b.get());
-    return it == replaced_.end() ? b : it->second;
-  }
-
- private:
-  std::unordered_map<const BufferNode*, Buffer> replaced_;
-};
+/// The body of a variant, with the parameters of the whole function in place of its own.
+Stmt body_over(const Function& from, const Function& to) {
+  BufferMap replaced;
+  const std::vector<Buffer> old = from->params(), now = to->params();
+  for (std::size_t i = 0; i < old.size(); ++i) replaced[old[i].get()] = now[i];
+  return replace_buffers(from->body, replaced);
+}
 
 bool same_params(const Function& a, const Function& b) {
   const std::vector<Buffer> left = a->params(), right = b->params();
@@ -161,8 +150,7 @@ Function lower_variants(const Function& f, const std::vector<Variant>& variants,
                      " of '", f->name, is_last ? "' is the last and has" : "' has no",
                      " condition\n  hint: every variant but the last has one");
     require_variant(v.function, f, is_last ? rest : narrowed(rest, v.condition, true), i);
-    const Function lowered = lower(v.function, options);
-    bodies.push_back(independent_copy(ReplaceBuffers(lowered, flat)(lowered->body)));
+    bodies.push_back(independent_copy(body_over(lower(v.function, options), flat)));
     if (!is_last) rest = narrowed(rest, v.condition, false);
   }
   Stmt body = bodies.back();

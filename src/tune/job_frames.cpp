@@ -19,6 +19,14 @@ struct Header {
   std::uint64_t bytes = 0;
 };
 
+/// The header of a message; nothing where the bytes are none.
+std::optional<Header> header_in(const char* bytes) {
+  Header header;
+  std::memcpy(&header, bytes, sizeof(header));
+  if (header.magic != kMagic || header.bytes > kMaxBytes) return std::nullopt;
+  return header;
+}
+
 bool send_all(int socket, const char* data, std::size_t size) {
   while (size > 0) {
     const ssize_t sent = ::send(socket, data, size, MSG_NOSIGNAL);
@@ -52,27 +60,22 @@ bool send_frame(int socket, const std::string& message) {
 }
 
 std::optional<std::string> receive_frame(int socket) {
-  Header header;
   char bytes[sizeof(Header)];
   if (!receive_all(socket, bytes, sizeof(bytes))) return std::nullopt;
-  std::memcpy(&header, bytes, sizeof(header));
-  if (header.magic != kMagic || header.bytes > kMaxBytes) return std::nullopt;
-  std::string message(header.bytes, '\0');
+  const std::optional<Header> header = header_in(bytes);
+  if (!header) return std::nullopt;
+  std::string message(header->bytes, '\0');
   if (!receive_all(socket, message.data(), message.size())) return std::nullopt;
   return message;
 }
 
 std::optional<std::string> FrameBuffer::take() {
   if (is_damaged_ || bytes_.size() < sizeof(Header)) return std::nullopt;
-  Header header;
-  std::memcpy(&header, bytes_.data(), sizeof(header));
-  if (header.magic != kMagic || header.bytes > kMaxBytes) {
-    is_damaged_ = true;
-    return std::nullopt;
-  }
-  if (bytes_.size() - sizeof(header) < header.bytes) return std::nullopt;
-  std::string message = bytes_.substr(sizeof(header), header.bytes);
-  bytes_.erase(0, sizeof(header) + header.bytes);
+  const std::optional<Header> header = header_in(bytes_.data());
+  is_damaged_ = !header;
+  if (!header || bytes_.size() - sizeof(Header) < header->bytes) return std::nullopt;
+  std::string message = bytes_.substr(sizeof(Header), header->bytes);
+  bytes_.erase(0, sizeof(Header) + header->bytes);
   return message;
 }
 

@@ -8,13 +8,16 @@
 #include <sstream>
 #include <string>
 
+#include "tenon/support/digest.h"
+
 namespace tenon::tune {
 namespace {
 
-/// A number in [0, 1) that the candidate's code decides (FNV-1a, its bits mixed by splitmix64).
+/// A number in [0, 1) that the candidate's code decides: its digest, the bits mixed by splitmix64.
 double draw(const PortableKernel& candidate) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const std::uint8_t byte : candidate.object) hash = (hash ^ byte) * 0x100000001b3;
+  Digest digest;
+  digest.add(candidate.object.data(), candidate.object.size());
+  std::uint64_t hash = digest.low();
   hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
   hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
   hash ^= hash >> 31;
