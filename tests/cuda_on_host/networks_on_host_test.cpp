@@ -11,6 +11,7 @@
 #include "codegen/needs_nvrtc.h"
 #include "cuda_on_host/host_code.h"
 #include "fake_cuda/control.h"
+#include "runtime/on_device.h"
 #include "tenon/graph/compile.h"
 #include "tenon/graph/control.h"
 #include "tenon/graph/transform.h"
@@ -57,25 +58,14 @@ class OnFakeDevice {
       const auto* bytes = static_cast<const std::uint8_t*>(c.raw());
       plan.constants[i].data.assign(bytes, bytes + c.nbytes());
     }
-    bytes_ = serialize(plan);
-    tenon_load_options options = {};
-    options.struct_bytes = sizeof options;
-    EXPECT_EQ(tenon_model_load_memory(bytes_.data(), bytes_.size(), &options, &model_), TENON_OK)
-        << tenon_last_error();
-    EXPECT_EQ(tenon_context_create(model_, &context_), TENON_OK) << tenon_last_error();
+    loaded_ = std::make_unique<Loaded>(plan);
   }
-  ~OnFakeDevice() {
-    tenon_context_destroy(context_);
-    tenon_model_release(model_);
-  }
-  OnFakeDevice(const OnFakeDevice&) = delete;
-  OnFakeDevice& operator=(const OnFakeDevice&) = delete;
 
   /// Runs it several times, so that a graph is replayed; `result` gets what the last one gave.
   void run(const Array& input, Array* result) {
     DLTensor in = on_device(input), out = on_device(*result);
     for (int again = 0; again < 3; ++again) {
-      ASSERT_EQ(tenon_context_run(context_, &in, 1, &out, 1), TENON_OK) << tenon_last_error();
+      ASSERT_EQ(loaded_->run({in}, {out}), "");
     }
     const auto bytes = static_cast<std::uint64_t>(result->nbytes());
     ASSERT_EQ(tenon_device_copy({kDLCPU, 0}, result->mutable_data<float>(), {kDLCUDA, 0}, out.data,
@@ -101,9 +91,7 @@ class OnFakeDevice {
   }
 
   std::unique_ptr<HostModule> module_;
-  std::vector<std::uint8_t> bytes_;
-  tenon_model* model_ = nullptr;
-  tenon_context* context_ = nullptr;
+  std::unique_ptr<Loaded> loaded_;
 };
 
 /// The network on the fake device gives what it gives on the CPU.

@@ -10,6 +10,7 @@
 #include "codegen/needs_nvrtc.h"
 #include "cuda_on_host/host_code.h"
 #include "fake_cuda/control.h"
+#include "runtime/on_device.h"
 #include "tenon/driver/device_kernel.h"
 #include "tenon/ir/parse.h"
 #include "tenon/runtime/device.h"
@@ -37,28 +38,15 @@ class OnFakeDevice {
     run_kernels_of(*module_);
     code_.cubin.arch = "sm_90a";
     code_.cubin.bytes = fake_cubin(*module_, 0);
-    plan_ = serialize(plan_of(code_));
-    tenon_load_options options = {};
-    options.struct_bytes = sizeof options;
-    EXPECT_EQ(tenon_model_load_memory(plan_.data(), plan_.size(), &options, &model_), TENON_OK)
-        << tenon_last_error();
-    EXPECT_EQ(tenon_context_create(model_, &context_), TENON_OK) << tenon_last_error();
+    loaded_ = std::make_unique<Loaded>(plan_of(code_));
   }
-  ~OnFakeDevice() {
-    tenon_context_destroy(context_);
-    tenon_model_release(model_);
-  }
-  OnFakeDevice(const OnFakeDevice&) = delete;
-  OnFakeDevice& operator=(const OnFakeDevice&) = delete;
 
-  tenon_context* context() { return context_; }
+  tenon_context* context() { return loaded_->context(); }
 
  private:
   DeviceKernelCode code_;
   std::unique_ptr<HostModule> module_;
-  std::vector<std::uint8_t> plan_;
-  tenon_model* model_ = nullptr;
-  tenon_context* context_ = nullptr;
+  std::unique_ptr<Loaded> loaded_;
 };
 
 /// Elements in device memory.

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from test_device_arrays import fake_driver
+from test_device_arrays import fake_driver, run
 
 VERSIONS = {
     "libnvrtc.so.13": "int nvrtcVersion(int* a, int* b) {{ *a = {0}; *b = {1}; return 0; }}",
@@ -150,30 +150,12 @@ _cuda._candidates = lambda names, own: _cuda._files(names, [own])
 print(json.dumps(_cuda.cuda_parts()["problem"]))
 """
 
-    def problem_there():
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"TENON_CUDA_PATH": str(place)},
-            check=True,
-        )
-        return json.loads(done.stdout)
-
-    assert problem_there() is None
+    assert json.loads(run(program, place)) is None
     (place / file).unlink()
-    found = problem_there()
+    found = json.loads(run(program, place))
     assert found["what"] == f"there is a driver but no {name} (not found)"
     assert found["cure"] == f"pip install {package} or set TENON_CUDA_PATH (now '{place}')"
 
 
 def test_the_runtime_takes_the_same_driver(place):
-    program = "import tenon as tn, numpy as np; print(tn.asarray(np.ones(3)).to('cuda').device)"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"TENON_CUDA_PATH": str(place)},
-        check=True,
-    )
-    assert done.stdout.strip() == "cuda:0"
+    assert run("print(tn.asarray(np.ones(3)).to('cuda').device)", place) == "cuda:0"
